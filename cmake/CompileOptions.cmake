@@ -1,0 +1,14 @@
+# What every target of hwynn is compiled with. No -march: Highway picks the instruction set at run time.
+add_library(hwynn_options INTERFACE)
+target_compile_options(hwynn_options INTERFACE
+  -Wall -Wextra
+  # A fused multiply-add is written where it is meant; the compiler adds none, so that numbers don't depend on it.
+  -ffp-contract=off)
+if(HWYNN_WARNINGS_AS_ERRORS)
+  target_compile_options(hwynn_options INTERFACE -Werror)
+endif()
+if(HWYNN_SANITIZE)
+  target_compile_options(hwynn_options INTERFACE -fsanitize=${HWYNN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(hwynn_options INTERFACE -fsanitize=${HWYNN_SANITIZE})
+endif()
+target_compile_definitions(hwynn_options INTERFACE "HWY_DISABLED_TARGETS=(${HWYNN_DISABLED_TARGETS})")

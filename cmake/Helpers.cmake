@@ -1,0 +1,32 @@
+# One spelling of an include everywhere, #include "hwynn/<folder>/<file>.h": links in the build tree.
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/hwynn)
+foreach(folder core kernels layers models training tests bench)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/include/hwynn/${folder} SYMBOLIC)
+endforeach()
+
+# hwynn_library(<folder> PUBLIC … PRIVATE …): the library hwynn::<folder> of the .cc files in the folder.
+function(hwynn_library folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PUBLIC;PRIVATE")
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  if(folder STREQUAL "core")
+    if(HWYNN_PARALLEL STREQUAL "threads")
+      list(FILTER sources EXCLUDE REGEX "/parallel\\.cc$")
+    else()
+      list(FILTER sources EXCLUDE REGEX "/parallel_threads\\.cc$")
+    endif()
+  endif()
+  add_library(hwynn_${folder} ${sources})
+  add_library(hwynn::${folder} ALIAS hwynn_${folder})
+  set_target_properties(hwynn_${folder} PROPERTIES EXPORT_NAME ${folder} POSITION_INDEPENDENT_CODE ON)
+  target_compile_features(hwynn_${folder} PUBLIC cxx_std_20)
+  target_include_directories(hwynn_${folder} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(hwynn_${folder} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:hwynn_options>)
+endfunction()
+
+# hwynn_program(<name> <source>… LIBRARIES …): an executable in bin/.
+function(hwynn_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBRARIES")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} hwynn_options)
+endfunction()

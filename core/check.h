@@ -1,0 +1,43 @@
+#ifndef HWYNN_CORE_CHECK_H_
+#define HWYNN_CORE_CHECK_H_
+
+// Errors. A caller's mistake is std::invalid_argument, a bad file is std::runtime_error; nothing in the
+// library prints, aborts or exits.
+
+#include <cassert>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace hwynn {
+
+/// Concatenates `parts` with operator<<.
+template <class... Parts>
+std::string StrCat(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return std::move(text).str();
+}
+
+/// Throws std::invalid_argument with the concatenated `parts` unless `ok`. The parts are formatted only on
+/// failure. Text: function, rule, then the values that break it, as in
+/// `Conv2dForward: filter IC (64) != input C (32); input [8,56,56,32], filter [3,3,64,64]`.
+template <class... Parts>
+void Check(bool ok, const Parts&... parts) {
+  if (!ok) [[unlikely]]
+    throw std::invalid_argument(StrCat(parts...));
+}
+
+/// The same for files and data that come from outside: std::runtime_error with path and offset in the text.
+template <class... Parts>
+void CheckData(bool ok, const Parts&... parts) {
+  if (!ok) [[unlikely]]
+    throw std::runtime_error(StrCat(parts...));
+}
+
+}  // namespace hwynn
+
+/// A broken internal invariant: checked in debug builds only, never for what a caller passes in.
+#define HWYNN_DCHECK(condition) assert(condition)
+
+#endif  // HWYNN_CORE_CHECK_H_

@@ -1,0 +1,58 @@
+#ifndef HWYNN_CORE_PARALLEL_H_
+#define HWYNN_CORE_PARALLEL_H_
+
+// Numbered tasks on several threads. Kernels cut their work by the problem's shape, never by the number of
+// threads, and combine partial results in task order: so results don't depend on the number of threads.
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace hwynn {
+
+/// A reference to a callable that outlives the call it is passed to; two words, no allocation.
+template <class Signature>
+class FunctionRef;
+
+template <class Result, class... Args>
+class FunctionRef<Result(Args...)> {
+ public:
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> && std::is_invocable_r_v<Result, F&, Args...>)
+      FunctionRef(F&& function)  // NOLINT: implicit, so that a lambda can be passed
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(function)))),
+        call_([](void* object, Args... args) -> Result {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+
+  Result operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  Result (*call_)(void*, Args...);
+};
+
+/// Runs task(0) … task(num_tasks − 1), each once, in any order and on any thread of the caller's arena; returns
+/// when all are done. An exception of a task reaches the caller. `num_tasks` ≤ 1 runs on the calling thread.
+void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t task)> task);
+
+/// The same with scratch memory: `num_floats` uninitialised floats, 64-byte aligned, that no other running task
+/// has. The memory belongs to the thread and is kept for its next call.
+void ParallelForWithScratch(int64_t num_tasks, int64_t num_floats,
+                            FunctionRef<void(int64_t task, float* scratch)> task);
+
+/// Runs `work` on at most `threads` threads (≥ 1), whatever arena the caller is in. Programs use it for their
+/// --threads option; an application that has its own tbb::task_arena simply calls hwynn inside it.
+void RunWithThreads(int threads, FunctionRef<void()> work);
+
+/// Hardware threads this process may use: affinity mask and cgroup v1/v2 CPU quota (rounded up) taken into
+/// account; at least 1.
+int DefaultThreadCount();
+
+/// Threads that ParallelFor may use when called from here. For reports, never for cutting work.
+int CurrentThreadLimit();
+
+}  // namespace hwynn
+
+#endif  // HWYNN_CORE_PARALLEL_H_

@@ -1,0 +1,115 @@
+#ifndef HWYNN_KERNELS_CONV2D_H_
+#define HWYNN_KERNELS_CONV2D_H_
+
+// 2-D convolution (cross-correlation) over NHWC images with HWIO filters, forward and both gradients:
+//
+//   output[n,oy,ox,o] = Σ_{ky,kx,c} input[n, oy·SH − top + ky·DH, ox·SW − left + kx·DW, c] · filter[ky,kx,c,o]
+//
+// with zeros outside the image. Names and geometry are Flax's.
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "hwynn/core/tensor.h"
+#include "hwynn/core/workspace.h"
+#include "hwynn/kernels/padding.h"
+
+namespace hwynn {
+
+struct Conv2dParams {
+  std::array<int64_t, 2> stride = {1, 1};    // {height, width}
+  std::array<int64_t, 2> dilation = {1, 1};  // of the filter ("kernel_dilation" in Flax)
+  Padding padding = Padding::Same();
+  int64_t groups = 1;  // Flax's feature_group_count; depthwise: groups = IC
+};
+
+/// Every extent of one convolution, resolved and checked.
+struct Conv2dGeometry {
+  int64_t N, IH, IW, IC, OH, OW, OC, KH, KW;
+  int64_t stride_h, stride_w, dilation_h, dilation_w;
+  int64_t pad_top, pad_bottom, pad_left, pad_right;
+  int64_t groups;
+
+  int64_t group_ic() const { return IC / groups; }
+  int64_t group_oc() const { return OC / groups; }
+  Shape input_shape() const { return {N, IH, IW, IC}; }
+  Shape filter_shape() const { return {KH, KW, group_ic(), OC}; }
+  Shape output_shape() const { return {N, OH, OW, OC}; }
+  /// Multiplications and additions of the direct algorithm: 2·N·OH·OW·OC·KH·KW·IC/groups.
+  double flops() const {
+    return 2.0 * static_cast<double>(N * OH * OW) * static_cast<double>(OC * KH * KW) * static_cast<double>(group_ic());
+  }
+};
+
+/// Resolves and checks a convolution of `input` [N,IH,IW,IC] with `filter` [KH,KW,IC/groups,OC].
+/// Throws std::invalid_argument, with `function` in front, for ranks other than 4, a batch or extent of 0, strides
+/// or dilations below 1, channels that don't divide by the groups, a filter that doesn't fit the input's channels,
+/// or an output without pixels.
+Conv2dGeometry ResolveConv2d(std::string_view function, const Conv2dParams& params, const Shape& input,
+                             const Shape& filter);
+
+/// What happens to the input on its way in: per input channel c, x ← max(0, x·scale[c] + shift[c]) (the max only
+/// with relu). Padding stays 0. Empty views do nothing.
+struct Conv2dPrologue {
+  ConstTensorView scale;  // [IC]
+  ConstTensorView shift;  // [IC]
+  bool relu = false;
+};
+
+/// What happens to an output on its way out, in this order: y·scale[o] + bias[o], + residual, relu. Empty views do
+/// nothing.
+struct Conv2dEpilogue {
+  ConstTensorView scale;     // [OC]
+  ConstTensorView bias;      // [OC]
+  ConstTensorView residual;  // [N,OH,OW,OC]
+  bool relu = false;
+};
+
+/// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row
+/// doesn't support the shape); empty: the first row that does.
+struct Conv2dOptions {
+  Conv2dPrologue prologue;  // forward only
+  Conv2dEpilogue epilogue;  // forward only
+  std::string_view algorithm;
+};
+
+/// output = conv(input, filter), prologue and epilogue applied.
+///
+/// Shapes: input [N,IH,IW,IC]; filter [KH,KW,IC/groups,OC]; output [N,OH,OW,OC].
+/// Aliasing: output may not overlap any input, residual excepted (it may be output itself).
+/// Determinism: the same bits for any number of threads.
+/// Throws: std::invalid_argument before anything is written.
+void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTensorView filter, TensorView output,
+                   const Workspace& workspace, const Conv2dOptions& options = {});
+
+/// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input.
+void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
+                         TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
+
+/// grad_filter = d loss / d filter; overwritten.
+void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
+                          TensorView grad_filter, const Workspace& workspace, const Conv2dOptions& options = {});
+
+/// grad_bias[o] = Σ over all other axes of grad_output[…,o].
+/// Shapes: grad_output [...,C]; grad_bias [C].
+void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Workspace& workspace);
+
+enum class Conv2dPass { kForward, kBackwardInput, kBackwardFilter };
+
+/// Names of the algorithms of a pass, best first: the order in which the dispatcher asks them.
+std::span<const std::string_view> Conv2dAlgorithms(Conv2dPass pass);
+
+/// The name of the row that `geometry` takes.
+std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry);
+
+/// True when the named algorithm supports `geometry`.
+bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeometry& geometry);
+
+/// One line a row of the table: which algorithm `geometry` takes, and why those before it declined.
+std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_CONV2D_H_

@@ -1,0 +1,149 @@
+#ifndef HWYNN_LAYERS_MODULE_H_
+#define HWYNN_LAYERS_MODULE_H_
+
+// What a layer is. A Module is an immutable description: it holds options, no arrays and no mode. Everything a
+// call needs comes with the call, in a Scope: the variables at the module's path, train or eval, the memory, and
+// the Tape on which Forward leaves what Backward will need. So one const model serves many threads, and a training
+// step is Forward followed by Backward with the same Tape. There is no autodiff: a module writes both.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwynn/core/random.h"
+#include "hwynn/core/tensor.h"
+#include "hwynn/core/workspace.h"
+#include "hwynn/layers/initializers.h"
+#include "hwynn/layers/variables.h"
+
+namespace hwynn {
+
+class Module;
+
+enum class Mode { kTrain, kEval };
+
+/// A value that flows between modules. Shared, because a layer's output is the next one's input and both may need
+/// it in Backward; the memory goes back to the Workspace with the last holder. Never written after it was made.
+using Activation = std::shared_ptr<const Tensor>;
+
+inline Activation MakeActivation(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
+
+/// What Forward leaves for Backward: a stack. Backward runs in the reverse order of Forward, so each module pops
+/// exactly what it pushed; a mismatch is an error that names both modules.
+class Tape {
+ public:
+  void Push(const Module* owner, Activation value);
+  Activation Pop(const Module* owner);
+  bool empty() const { return entries_.empty(); }
+  void Clear() { entries_.clear(); }
+
+ private:
+  struct Entry {
+    const Module* owner;
+    Activation value;
+  };
+  std::vector<Entry> entries_;
+};
+
+/// What one call may see and touch. All pointers are borrowed.
+struct CallContext {
+  const Workspace* workspace = nullptr;  // required: outputs and temporaries come from here
+  const Variables* variables = nullptr;  // required
+  Variables* updates = nullptr;     // the collections that this call may write, e.g. batch_stats; may be *variables
+  Collection* gradients = nullptr;  // Backward overwrites the gradients of params here; needed by Backward only
+  Tape* tape = nullptr;             // null: nothing is kept, and Backward can't follow
+  Mode mode = Mode::kEval;
+  std::optional<Key> dropout_key;  // needed by Dropout in training mode only
+};
+
+/// A CallContext seen from one module's path. Cheap to copy.
+class Scope {
+ public:
+  explicit Scope(const CallContext& context) : context_(&context) {}
+
+  /// The scope of a child module: path + "/" + name.
+  Scope Child(std::string_view name) const;
+
+  bool train() const { return context_->mode == Mode::kTrain; }
+  const Workspace& workspace() const { return *context_->workspace; }
+  Tensor NewTensor(const Shape& shape) const { return workspace().NewTensor(shape); }
+  /// "" at the root, else "ResNetBlock_0/Conv_0".
+  const std::string& path() const { return path_; }
+
+  /// An array at this path. Throws std::invalid_argument that names collection and path when it isn't there.
+  ConstTensorView Variable(std::string_view collection, std::string_view name) const;
+  ConstTensorView Param(std::string_view name) const { return Variable(kParams, name); }
+
+  /// An array this call may write. Throws std::invalid_argument as Flax does: `Cannot update variable "mean" in
+  /// "/BatchNorm_0" because collection "batch_stats" is immutable.`
+  TensorView MutableVariable(std::string_view collection, std::string_view name) const;
+
+  /// Where Backward writes the gradient of a param.
+  TensorView Gradient(std::string_view name) const;
+
+  /// Tape access; Save does nothing without a tape, Saved throws without one.
+  void Save(const Module* owner, Activation value) const;
+  Activation Saved(const Module* owner) const;
+  bool has_tape() const { return context_->tape != nullptr; }
+
+  /// A key for this module's random draws in this call (Linen's make_rng("dropout")): from dropout_key and the path.
+  Key DropoutKey() const;
+
+ private:
+  const CallContext* context_;
+  std::string path_;
+};
+
+/// Creates variables at a path. Keys are Linen's: from the root key, the path's names and a count per scope
+/// (flax-linen's make_rng), so that the same seed gives Flax's initial values.
+class InitScope {
+ public:
+  InitScope(Variables& variables, Key root) : variables_(&variables), root_(root) {}
+
+  InitScope Child(std::string_view name) const;
+  const std::string& path() const { return path_; }
+
+  /// Creates params/<path>/<name>, drawing one key. Throws std::invalid_argument when it exists already.
+  void Param(std::string_view name, const Shape& shape, const Initializer& initializer);
+  /// Creates <collection>/<path>/<name> filled with `value`; draws no key.
+  void Variable(std::string_view collection, std::string_view name, const Shape& shape, float value);
+
+ private:
+  Tensor& Create(std::string_view collection, std::string_view name, const Shape& shape);
+
+  Variables* variables_;
+  Key root_;
+  std::string path_;    // names joined with "/"
+  uint32_t draws_ = 0;  // keys drawn in this scope
+};
+
+/// A layer, a block, a model.
+class Module {
+ public:
+  virtual ~Module() = default;
+
+  /// Flax's class name: "Dense", "BatchNorm". Containers number their children by it: "Dense_0".
+  virtual std::string_view TypeName() const = 0;
+
+  /// Creates the variables for inputs of shape `input` and returns the output's shape; throws
+  /// std::invalid_argument for shapes that don't fit. No arithmetic on data: running statistics stay 0 and 1.
+  virtual Shape Init(InitScope scope, const Shape& input) const = 0;
+
+  virtual Activation Forward(const Scope& scope, Activation input) const = 0;
+
+  /// Takes d loss / d output, writes the gradients of its params into scope.Gradient(…), returns d loss / d input.
+  virtual Tensor Backward(const Scope& scope, Tensor grad_output) const = 0;
+};
+
+/// Creates all variables of `module` for inputs of `input` (Flax: model.init(key, x)).
+Variables Init(const Module& module, Key key, const Shape& input);
+
+/// Inference (Flax: model.apply(variables, x, train=False)): thread-safe for a const model and variables, given a
+/// workspace of the caller's.
+Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_MODULE_H_

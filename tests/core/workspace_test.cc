@@ -1,0 +1,60 @@
+#include "hwynn/core/workspace.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace hwynn {
+namespace {
+
+TEST(WorkspaceTest, SameRequestsGetSameMemoryAgain) {
+  const Workspace workspace;
+  const auto step = [&] {
+    std::vector<const float*> addresses;
+    std::vector<Tensor> live;
+    for (const int64_t size : {1000, 7, 30000000, 64, 5000}) {
+      live.push_back(workspace.NewTensor({size}));
+      addresses.push_back(live.back().data());
+      if (size == 7) live.pop_back();
+    }
+    return addresses;
+  };
+  const auto first = step();
+  const int64_t reserved = workspace.bytes_reserved();
+  EXPECT_EQ(step(), first);
+  EXPECT_EQ(workspace.bytes_reserved(), reserved);
+  EXPECT_EQ(workspace.bytes_in_use(), 0);
+  EXPECT_GE(workspace.peak_bytes(), 30000000 * 4);
+}
+
+TEST(WorkspaceTest, LiveTensorsDoNotOverlapAndFreedNeighboursMerge) {
+  const Workspace workspace;
+  std::vector<Tensor> tensors;
+  for (int i = 0; i < 64; ++i) {
+    tensors.push_back(workspace.NewTensor({1000 + 37 * i}));
+    for (float& value : tensors.back().span()) value = static_cast<float>(i);
+  }
+  for (int i = 0; i < 64; ++i) {
+    for (const float value : tensors[static_cast<size_t>(i)].span()) ASSERT_EQ(value, static_cast<float>(i));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensors[static_cast<size_t>(i)].data()) % 128, 0u);
+  }
+  const int64_t reserved = workspace.bytes_reserved();
+  tensors.clear();
+  // All regions have merged again when one request takes a whole chunk.
+  const Tensor whole = workspace.NewTensor({reserved / 4});
+  EXPECT_EQ(workspace.bytes_reserved(), reserved);
+}
+
+TEST(WorkspaceTest, TensorOutlivesWorkspace) {
+  Tensor tensor;
+  {
+    const Workspace workspace;
+    tensor = workspace.NewTensor({10});
+  }
+  tensor[9] = 1.0f;
+  EXPECT_EQ(tensor[9], 1.0f);
+}
+
+}  // namespace
+}  // namespace hwynn
