@@ -31,7 +31,8 @@ endif()
 
 configure_package_config_file(cmake/hwynnConfig.cmake.in hwynnConfig.cmake INSTALL_DESTINATION ${config_dir})
 write_basic_package_version_file(hwynnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # so that the tree may be moved
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" pc_to_prefix ${pc_to_prefix})  # so that the tree may be moved
 configure_file(cmake/hwynn.pc.in hwynn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/hwynnConfig.cmake ${PROJECT_BINARY_DIR}/hwynnConfigVersion.cmake
         DESTINATION ${config_dir})
