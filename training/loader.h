@@ -48,7 +48,7 @@ class Loader {
   /// `dataset` must outlive the Loader. Throws std::invalid_argument for options out of range, or when the data set
   /// gives no batch.
   Loader(const Dataset& dataset, LoaderOptions options);
-  /// Returns after the image at work is ready; an epoch needn't have ended.
+  /// Waits for the batch at work, if any; an epoch needn't have ended.
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
