@@ -19,15 +19,15 @@ void CheckBatch(const Tensor& images, std::span<const int32_t> labels) {
 
 }  // namespace
 
-TrainState CreateTrainState(const Module& model, const Optimizer& optimizer, Key key, const Shape& image_shape) {
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape) {
   Check(image_shape.rank() == 3, "CreateTrainState: image shape ", image_shape, " must be [H,W,C]");
   TrainState state;
   state.variables = Init(model, key, {1, image_shape[0], image_shape[1], image_shape[2]});
-  state.opt_state = optimizer.Init(GetCollection(state.variables, kParams));
+  state.opt_state = Optimizer(optimizer).Init(GetCollection(state.variables, kParams));
   return state;
 }
 
-Stepper::Stepper(const Module& model, const Optimizer& optimizer, float label_smoothing)
+Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float label_smoothing)
     : model_(model), optimizer_(optimizer), label_smoothing_(label_smoothing) {
   Check(label_smoothing >= 0 && label_smoothing < 1, "Stepper: label smoothing (", label_smoothing,
         ") must be at least 0 and below 1");

@@ -22,15 +22,15 @@ struct TrainState {
 };
 
 /// The state before the first step. `image_shape` is [H,W,C].
-TrainState CreateTrainState(const Module& model, const Optimizer& optimizer, Key key, const Shape& image_shape);
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape);
 
 /// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but
 /// memory that steps share; a host program that has its own loop over its own batches needs nothing else.
 /// Threads: one call at a time.
 class Stepper {
  public:
-  /// `model` is borrowed.
-  Stepper(const Module& model, const Optimizer& optimizer, float label_smoothing = 0.0f);
+  /// `model` is borrowed. Evaluate needs nothing else.
+  explicit Stepper(const Module& model, const OptimizerOptions& optimizer = {}, float label_smoothing = 0.0f);
 
   /// Forward, loss, Backward, optimizer: changes params, batch_stats, opt_state and step. The result is the loss
   /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
