@@ -32,7 +32,7 @@ requires(std::is_enum_v<T>) std::string ToText(T value) {
 
 std::string ToText(const std::vector<int64_t>& values) {
   std::string text;
-  for (const int64_t value : values) text += (text.empty() ? "" : ",") + ToText(value);
+  for (const int64_t value : values) text.append(text.empty() ? "" : ",").append(ToText(value));
   return text;
 }
 

@@ -16,7 +16,7 @@ struct ScheduleOptions {
   double learning_rate = 0.1;  // the highest
   double warmup_epochs = 0;    // linear from 0; any kind
   /// kStep: the learning rate is multiplied by decay_factor at the start of each of these epochs (ascending).
-  std::vector<int64_t> decay_epochs;
+  std::vector<int64_t> decay_epochs = {};
   double decay_factor = 0.1;
 };
 

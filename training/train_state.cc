@@ -60,7 +60,7 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
 
 LossResult Stepper::Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables) {
   CheckBatch(images, labels);
-  const CallContext context{.workspace = &workspace_, .variables = &variables};
+  const CallContext context{.workspace = &workspace_, .variables = &variables, .dropout_key = {}};
   const Activation logits = model_.Forward(Scope(context), Borrow(images));
   return SoftmaxCrossEntropy(*logits, labels, 0.0f, {});
 }

@@ -43,8 +43,11 @@ LoaderOptions TrainLoaderOptions(const TrainOptions& options, const Standardizat
 
 MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset& dataset,
                     const Standardization& standardization, int64_t batch_size) {
-  Loader loader(dataset,
-                {.batch_size = batch_size, .shuffle = false, .drop_last = false, .standardization = standardization});
+  Loader loader(dataset, {.batch_size = batch_size,
+                          .shuffle = false,
+                          .drop_last = false,
+                          .augmentation = {},
+                          .standardization = standardization});
   loader.StartEpoch(0);
   MetricSums sums;
   while (const Batch* batch = loader.Next()) {

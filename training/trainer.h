@@ -30,7 +30,7 @@ struct EpochReport {
   double epochs = 0;        // epochs made; whole but at such an end
   float learning_rate = 0;  // of the last step
   MetricSums train;
-  std::optional<MetricSums> test;
+  std::optional<MetricSums> test = {};
   int64_t trained_images = 0;  // in `train_seconds`: fewer than the epoch's when the run was resumed within it
   double train_seconds = 0;
   double evaluation_seconds = 0;
