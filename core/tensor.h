@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <type_traits>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/shape.h"
@@ -21,8 +22,10 @@ class BasicTensorView {
   BasicTensorView() = default;
   BasicTensorView(T* data, const Shape& shape) : data_(data), shape_(shape) {}
   /// A view for writing may be read: TensorView converts to ConstTensorView.
-  BasicTensorView(const BasicTensorView<float>& other) requires std::is_const_v<T> : data_(other.data()),
-                                                                                     shape_(other.shape()) {}
+  template <class U>
+  requires(std::is_const_v<T>&& std::is_same_v<U, std::remove_const_t<T>>)
+      BasicTensorView(const BasicTensorView<U>& other)
+      : data_(other.data()), shape_(other.shape()) {}  // NOLINT
 
   T* data() const { return data_; }
   const Shape& shape() const { return shape_; }
