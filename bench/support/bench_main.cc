@@ -50,6 +50,14 @@ std::string CaseName(const std::string& front, const std::string& shape, int64_t
   return StrCat(front, "/", shape, "/batch:", batch, "/threads:", threads);
 }
 
+void Fill(TensorView values, uint32_t seed) {
+  uint32_t state = seed * 2654435761u + 1;
+  for (float& value : values.span()) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
+  }
+}
+
 Timing TimeBesideLimit(benchmark::State& state, int threads, FunctionRef<void()> kernel, FunctionRef<void()> limit) {
   std::vector<double> kernel_seconds;
   std::vector<double> limit_seconds;

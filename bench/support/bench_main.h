@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/tensor.h"
 
 namespace hwynn::bench {
 
@@ -34,6 +35,9 @@ std::vector<int64_t> ParseExtents(const std::string& shape, size_t count);
 
 /// ".../batch:16/threads:2" behind `front`.
 std::string CaseName(const std::string& front, const std::string& shape, int64_t batch, int threads);
+
+/// Fills with pseudo-random values in [−1, 1), those of `seed`.
+void Fill(TensorView values, uint32_t seed);
 
 /// Seconds of the kernel and of its limit, medians over the iterations of one run.
 struct Timing {
