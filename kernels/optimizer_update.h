@@ -13,9 +13,9 @@ namespace hwynn {
 
 /// One parameter array, its gradient and its state; arrays of one shape.
 struct SgdLeaf {
-  TensorView param;
-  ConstTensorView grad;
-  TensorView trace;    // empty without momentum
+  TensorView param{};
+  ConstTensorView grad{};
+  TensorView trace{};  // empty without momentum
   bool decay = false;  // weight decay applies
 };
 
@@ -31,10 +31,10 @@ struct SgdParams {
 void SgdUpdate(const SgdParams& params, std::span<const SgdLeaf> leaves);
 
 struct AdamLeaf {
-  TensorView param;
-  ConstTensorView grad;
-  TensorView mu;
-  TensorView nu;
+  TensorView param{};
+  ConstTensorView grad{};
+  TensorView mu{};
+  TensorView nu{};
   bool decay = false;
 };
 
