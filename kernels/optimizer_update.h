@@ -3,6 +3,10 @@
 
 // Parameter updates, as optax computes them under jit (fused multiply-adds). One call updates all leaves of a
 // tree: its tasks are cut across leaves, so that many small ones cost no more than one large one.
+//
+// Numerics: each a·b + c below is one fused multiply-add where the instruction set has one; SSE4 rounds twice, so
+// results differ between targets by rounding. Aliasing: all arrays of a call are distinct. Determinism: the same bits
+// for any number of threads. Throws std::invalid_argument, before anything is written, for arrays of other shapes.
 
 #include <cstdint>
 #include <span>
@@ -15,7 +19,7 @@ namespace hwynn {
 struct SgdLeaf {
   TensorView param{};
   ConstTensorView grad{};
-  TensorView trace{};  // empty without momentum
+  TensorView trace{};  // not read or written with momentum 0: may be empty
   bool decay = false;  // weight decay applies
 };
 
@@ -51,9 +55,12 @@ struct AdamParams {
 
 /// m ← (1−b1)g + b1·m; v ← (1−b2)g² + b2·v; p ← p − learning_rate·(m̂/(√(v̂+epsilon_root)+epsilon)) with
 /// m̂ = m/(1−b1^count), v̂ = v/(1−b2^count); `count` is 1 in the first step (optax.adam, optax.adamw).
+/// Numerics: 1−b1 and 1−b2 are formed in double and rounded; the powers are those of the rounded b1 and b2, correctly
+/// rounded to float, as under jit.
 void AdamUpdate(const AdamParams& params, int64_t count, std::span<const AdamLeaf> leaves);
 
 /// Σ x² over all arrays, in double, in an order that depends on their sizes alone: for clipping by the global norm.
+/// The same bits on any instruction set.
 double SumOfSquares(std::span<const ConstTensorView> arrays);
 
 }  // namespace hwynn

@@ -1,0 +1,74 @@
+// Loads and stores of the first n lanes of a vector, for what is left over after whole vectors. They touch no memory
+// behind those lanes.
+
+#if defined(HWYNN_KERNELS_TAIL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_TAIL_INL_H_
+#undef HWYNN_KERNELS_TAIL_INL_H_
+#else
+#define HWYNN_KERNELS_TAIL_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// AVX2 and AVX-512 have instructions for it. Elsewhere Highway's masked operations touch the whole vector's memory:
+// beyond the array, or floats that another thread is writing.
+#undef HWYNN_MASKED_MEMORY
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+#define HWYNN_MASKED_MEMORY 1
+#else
+#define HWYNN_MASKED_MEMORY 0
+#endif
+
+/// The first n lanes, as Tail's functions need them; n in 1 … Lanes(d).
+template <class D>
+class Tail {
+ public:
+  HWY_INLINE Tail(D d, int64_t n) : mask_(hn::FirstN(d, static_cast<size_t>(n))), n_(static_cast<size_t>(n)) {}
+
+  /// Lanes n and up are 0.
+  HWY_INLINE hn::Vec<D> Load(D d, const float* from) const {
+#if HWYNN_MASKED_MEMORY
+    return hn::MaskedLoad(mask_, d, from);
+#else
+    HWY_ALIGN float lanes[hn::MaxLanes(D())] = {};
+    std::memcpy(lanes, from, n_ * sizeof(float));
+    return hn::Load(d, lanes);
+#endif
+  }
+
+  HWY_INLINE void Store(hn::Vec<D> v, D d, float* to) const {
+#if HWYNN_MASKED_MEMORY
+    hn::BlendedStore(v, mask_, d, to);
+#else
+    HWY_ALIGN float lanes[hn::MaxLanes(D())];
+    hn::Store(v, d, lanes);
+    std::memcpy(to, lanes, n_ * sizeof(float));
+#endif
+  }
+
+ private:
+  [[maybe_unused]] hn::Mask<D> mask_;
+  [[maybe_unused]] size_t n_;
+};
+
+/// The same interface for a whole vector, so that one body serves both.
+template <class D>
+struct Whole {
+  HWY_INLINE hn::Vec<D> Load(D d, const float* from) const { return hn::LoadU(d, from); }
+  HWY_INLINE void Store(hn::Vec<D> v, D d, float* to) const { hn::StoreU(v, d, to); }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_TAIL_INL_H_
