@@ -31,8 +31,8 @@ struct LoaderOptions {
   bool shuffle = true;
   /// Leaves a last batch out that isn't full; otherwise it is smaller than the others.
   bool drop_last = true;
-  AugmentationOptions augmentation;
-  Standardization standardization;
+  AugmentationOptions augmentation{};
+  Standardization standardization{};
 };
 
 /// Standardised, augmented batches in the order of an epoch.
