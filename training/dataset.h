@@ -62,10 +62,10 @@ struct DatasetOptions {
   /// One of DatasetNames().
   std::string name = "fashion-mnist";
   /// The folder with the data set's files; empty: where Debian's package puts them (fashion-mnist only).
-  std::string directory;
+  std::string directory{};
   /// What the synthetic images are drawn from.
   int64_t seed = 0;
-  SyntheticOptions synthetic;
+  SyntheticOptions synthetic{};
 };
 
 /// "fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic".

@@ -31,8 +31,8 @@ struct LoaderOptions {
   bool shuffle = true;
   /// Leaves a last batch out that isn't full; otherwise it is smaller than the others.
   bool drop_last = true;
-  AugmentationOptions augmentation;
-  Standardization standardization;
+  AugmentationOptions augmentation{};
+  Standardization standardization{};
 };
 
 /// Standardised, augmented batches in the order of an epoch.
@@ -48,7 +48,7 @@ class Loader {
   /// `dataset` must outlive the Loader. Throws std::invalid_argument for options out of range, or when the data set
   /// gives no batch.
   Loader(const Dataset& dataset, LoaderOptions options);
-  /// Returns after the image at work is ready; an epoch needn't have ended.
+  /// Waits for the batch at work, if any; an epoch needn't have ended.
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
