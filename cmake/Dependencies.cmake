@@ -93,9 +93,12 @@ endif()
 
 # Targets that add compile time and no speed to f32 kernels; newer versions of Highway know more of them.
 set(HWYNN_DISABLED_TARGETS "HWY_SSSE3|HWY_AVX3_DL")
-if(hwy_VERSION VERSION_GREATER_EQUAL 1.1)
+if(hwy_VERSION VERSION_GREATER_EQUAL 1.0.4)
   string(APPEND HWYNN_DISABLED_TARGETS "|HWY_SSE2|HWY_AVX3_ZEN4")
 endif()
 if(hwy_VERSION VERSION_GREATER_EQUAL 1.2)
   string(APPEND HWYNN_DISABLED_TARGETS "|HWY_AVX3_SPR")
+endif()
+if(hwy_VERSION VERSION_GREATER_EQUAL 1.3)
+  string(APPEND HWYNN_DISABLED_TARGETS "|HWY_AVX10_2")
 endif()

@@ -17,7 +17,8 @@ function(hwynn_library folder)
   endif()
   add_library(hwynn_${folder} ${sources})
   add_library(hwynn::${folder} ALIAS hwynn_${folder})
-  set_target_properties(hwynn_${folder} PROPERTIES EXPORT_NAME ${folder} POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(hwynn_${folder} PROPERTIES EXPORT_NAME ${folder} VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} POSITION_INDEPENDENT_CODE ON)
   target_compile_features(hwynn_${folder} PUBLIC cxx_std_20)
   target_include_directories(hwynn_${folder} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -21,11 +21,11 @@ class BasicTensorView {
  public:
   BasicTensorView() = default;
   BasicTensorView(T* data, const Shape& shape) : data_(data), shape_(shape) {}
-  /// A view for writing may be read: TensorView converts to ConstTensorView. (A template, since a constructor from
-  /// BasicTensorView<float> itself would be the copy constructor of TensorView.)
+  /// A view for writing may be read: TensorView converts to ConstTensorView.
   template <class U>
-  requires(std::is_const_v<T>&& std::is_same_v<U, float>) BasicTensorView(const BasicTensorView<U>& other)
-      : data_(other.data()), shape_(other.shape()) {}
+  requires(std::is_const_v<T>&& std::is_same_v<U, std::remove_const_t<T>>)
+      BasicTensorView(const BasicTensorView<U>& other)
+      : data_(other.data()), shape_(other.shape()) {}  // NOLINT
 
   T* data() const { return data_; }
   const Shape& shape() const { return shape_; }

@@ -26,10 +26,10 @@ void BatchNormStatistics(ConstTensorView input, Variance variance, TensorView me
 
 /// What normalises: y = (x − mean)·(scale/√(var+epsilon)) + bias. Empty scale means 1, empty bias 0.
 struct BatchNormAffine {
-  ConstTensorView mean;   // [C]
-  ConstTensorView var;    // [C]
-  ConstTensorView scale;  // [C] or empty
-  ConstTensorView bias;   // [C] or empty
+  ConstTensorView mean{};   // [C]
+  ConstTensorView var{};    // [C]
+  ConstTensorView scale{};  // [C] or empty
+  ConstTensorView bias{};   // [C] or empty
   float epsilon = 1e-5f;
 };
 
@@ -48,10 +48,10 @@ void BatchNormUpdateRunning(double momentum, ConstTensorView batch_mean, ConstTe
 /// with relu; r = 1/√(var+epsilon), x̂ = (input − mean)·r:
 ///   grad_bias = Σ g;  grad_scale = Σ g·x̂;  grad_input = scale·r/M · (M·g − Σg − x̂·Σ(g·x̂));  grad_residual = g.
 struct BatchNormBackwardArgs {
-  ConstTensorView input;        // [...,C], what Forward saw
-  ConstTensorView output;       // [...,C], what Forward made; needed with relu only
-  ConstTensorView grad_output;  // [...,C]
-  BatchNormAffine affine;       // mean and var of the batch (of the running averages with frozen_statistics)
+  ConstTensorView input{};        // [...,C], what Forward saw
+  ConstTensorView output{};       // [...,C], what Forward made; needed with relu only
+  ConstTensorView grad_output{};  // [...,C]
+  BatchNormAffine affine{};       // mean and var of the batch (of the running averages with frozen_statistics)
   bool relu = false;
   bool frozen_statistics = false;  // mean and var are constants (evaluation mode): grad_input = scale·r·g
   // The factor on the variance's part of the gradient where var is exactly 0, as max(0, ·) has it in Flax's fast
@@ -59,10 +59,10 @@ struct BatchNormBackwardArgs {
   float zero_variance_factor = 1.0f;
   std::span<const uint8_t> mask = {};  // as in BatchNormStatistics
 
-  TensorView grad_input;     // [...,C]; may be grad_output; empty: not wanted
-  TensorView grad_residual;  // [...,C] or empty
-  TensorView grad_scale;     // [C] or empty
-  TensorView grad_bias;      // [C] or empty
+  TensorView grad_input{};     // [...,C]; may be grad_output; empty: not wanted
+  TensorView grad_residual{};  // [...,C] or empty
+  TensorView grad_scale{};     // [C] or empty
+  TensorView grad_bias{};      // [C] or empty
 };
 void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& workspace);
 

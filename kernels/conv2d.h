@@ -53,26 +53,26 @@ Conv2dGeometry ResolveConv2d(std::string_view function, const Conv2dParams& para
 /// What happens to the input on its way in: per input channel c, x ← max(0, x·scale[c] + shift[c]) (the max only
 /// with relu). Padding stays 0. Empty views do nothing.
 struct Conv2dPrologue {
-  ConstTensorView scale;  // [IC]
-  ConstTensorView shift;  // [IC]
+  ConstTensorView scale{};  // [IC]
+  ConstTensorView shift{};  // [IC]
   bool relu = false;
 };
 
 /// What happens to an output on its way out, in this order: y·scale[o] + bias[o], + residual, relu. Empty views do
 /// nothing.
 struct Conv2dEpilogue {
-  ConstTensorView scale;     // [OC]
-  ConstTensorView bias;      // [OC]
-  ConstTensorView residual;  // [N,OH,OW,OC]
+  ConstTensorView scale{};     // [OC]
+  ConstTensorView bias{};      // [OC]
+  ConstTensorView residual{};  // [N,OH,OW,OC]
   bool relu = false;
 };
 
 /// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row
 /// doesn't support the shape); empty: the first row that does.
 struct Conv2dOptions {
-  Conv2dPrologue prologue;  // forward only
-  Conv2dEpilogue epilogue;  // forward only
-  std::string_view algorithm;
+  Conv2dPrologue prologue{};  // forward only
+  Conv2dEpilogue epilogue{};  // forward only
+  std::string_view algorithm{};
 };
 
 /// output = conv(input, filter), prologue and epilogue applied.

@@ -17,9 +17,9 @@ namespace hwynn {
 
 /// One parameter array, its gradient and its state; arrays of one shape.
 struct SgdLeaf {
-  TensorView param;
-  ConstTensorView grad;
-  TensorView trace;    // not read or written with momentum 0: may be empty
+  TensorView param{};
+  ConstTensorView grad{};
+  TensorView trace{};  // empty without momentum
   bool decay = false;  // weight decay applies
 };
 
@@ -35,10 +35,10 @@ struct SgdParams {
 void SgdUpdate(const SgdParams& params, std::span<const SgdLeaf> leaves);
 
 struct AdamLeaf {
-  TensorView param;
-  ConstTensorView grad;
-  TensorView mu;
-  TensorView nu;
+  TensorView param{};
+  ConstTensorView grad{};
+  TensorView mu{};
+  TensorView nu{};
   bool decay = false;
 };
 

@@ -52,7 +52,7 @@ struct MaxReduce {
   }
   template <class V>
   HWY_INLINE V Add(V acc, V x) const {
-    return hn::IfThenElse(hn::Or(hn::Gt(x, acc), hn::Ne(x, x)), x, acc);
+    return hn::IfThenElse(hn::Or(hn::Gt(x, acc), hn::IsNaN(x)), x, acc);
   }
   template <class D, class V>
   HWY_INLINE V Finish(D, V acc) const {

@@ -22,7 +22,9 @@ MAY_INCLUDE = {
     "bench": CHAIN + ["kernels/reference", "bench"],
 }
 TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
-NO_KERNELS = ["padding", "target"]  # headers of kernels/ that declare no kernels
+# Headers of kernels/ that declare no kernels of their own: shared rules, and what kernels share inside.
+NO_KERNELS = """padding target channel_sums channel_sums_task conv2d_algorithms conv2d_window depthwise flat gemm_tile
+    pool_geometry""".split()
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 

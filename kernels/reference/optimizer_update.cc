@@ -3,6 +3,15 @@
 #include <cmath>
 
 namespace hwynn::reference {
+namespace {
+
+// 1 − b^count with the roundings that the contract names: at count 2 and b = 0.999 only four digits are left.
+double BiasCorrection(double b, int64_t count) {
+  const auto rounded = static_cast<double>(static_cast<float>(b));
+  return static_cast<double>(1.0f - static_cast<float>(std::pow(rounded, static_cast<double>(count))));
+}
+
+}  // namespace
 
 SgdElement SgdUpdate(const SgdParams& params, SgdElement before, double grad, bool decay) {
   const double lr = static_cast<double>(params.learning_rate);
@@ -36,8 +45,8 @@ AdamElement AdamUpdate(const AdamParams& params, int64_t count, AdamElement befo
   const double m_magnitude = (1.0 - params.b1) * g_magnitude + std::abs(params.b1 * before.mu);
   const double v = (1.0 - params.b2) * g * g + params.b2 * before.nu;
   const double v_magnitude = (1.0 - params.b2) * g_magnitude * g_magnitude + std::abs(params.b2 * before.nu);
-  const double correction1 = 1.0 - std::pow(params.b1, static_cast<double>(count));
-  const double correction2 = 1.0 - std::pow(params.b2, static_cast<double>(count));
+  const double correction1 = BiasCorrection(params.b1, count);
+  const double correction2 = BiasCorrection(params.b2, count);
   const double root =
       std::sqrt(v / correction2 + static_cast<double>(params.epsilon_root)) + static_cast<double>(params.epsilon);
   const double u = m / correction1 / root + decoupled * before.param;

@@ -71,8 +71,9 @@ Sums MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
 
 Sums AveragePoolForward(const PoolParams& params, ConstTensorView input) {
   Sums output(PoolOutputShape("reference", params, input.shape()).num_elements());
-  ForTaps(params, input.shape(),
-          [&](size_t out, size_t in) { AddTerm(output, out, At(input, in) / WindowSize(params)); });
+  ForTaps(params, input.shape(), [&](size_t out, size_t in) { AddTerm(output, out, At(input, in)); });
+  for (double& value : output.values) value /= WindowSize(params);
+  for (double& magnitude : output.magnitudes) magnitude /= WindowSize(params);
   return output;
 }
 

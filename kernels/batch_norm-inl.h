@@ -1,0 +1,55 @@
+// Vector code of batch_norm.h: the passes that write; per-target include guard. The sums are in channel_sums-inl.h.
+#if defined(HWYNN_KERNELS_BATCH_NORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_BATCH_NORM_INL_H_
+#undef HWYNN_KERNELS_BATCH_NORM_INL_H_
+#else
+#define HWYNN_KERNELS_BATCH_NORM_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+
+#include "hwynn/kernels/flat-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The mean is subtracted before anything else: input·mul + (bias − mean·mul) would lose |mean|/std of the accuracy.
+template <bool kResidual, bool kRelu, bool kStream>
+struct NormalizeOp : NormalizeTask {
+  template <class D>
+  HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
+    const auto centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
+    auto y = hn::MulAdd(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
+    if constexpr (kResidual) y = hn::Add(y, hn::LoadU(d, residual + i));
+    if constexpr (kRelu) y = Relu(d, y);
+    Put<kStream>(y, d, output + i);
+  }
+};
+
+template <bool kStatistics, bool kRelu, bool kResidual, bool kStream>
+struct BackwardOp : BackwardTask {
+  template <class D>
+  HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
+    auto g = hn::LoadU(d, grad_output + i);
+    if constexpr (kRelu) g = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, output + i), hn::Zero(d)), g);
+    if constexpr (kResidual) Put<kStream>(g, d, grad_residual + i);
+    const auto direct = hn::LoadU(d, of_grad + p);
+    if constexpr (kStatistics) {
+      const auto centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
+      const auto indirect = hn::MulAdd(centered, hn::LoadU(d, of_centered + p), hn::LoadU(d, constant + p));
+      Put<kStream>(hn::MulAdd(g, direct, indirect), d, grad_input + i);
+    } else {
+      Put<kStream>(hn::Mul(g, direct), d, grad_input + i);
+    }
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_BATCH_NORM_INL_H_

@@ -1,0 +1,48 @@
+#ifndef HWYNN_KERNELS_CHANNEL_SUMS_H_
+#define HWYNN_KERNELS_CHANNEL_SUMS_H_
+
+// Sums over the rows of a dense [rows,channels] array, per channel: what BatchNorm's statistics, its gradients and
+// the gradient of a bias are made of. For the kernels of this folder; nothing is checked here.
+//
+// Numerics: 64 rows are summed in f32, such blocks in f64. Determinism: the same bits for any number of threads, and
+// on every target that has a fused multiply-add: the cut doesn't know the number of lanes.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "hwynn/core/workspace.h"
+
+namespace hwynn {
+
+/// Two sums a channel.
+struct ChannelSums {
+  std::vector<double> first;
+  std::vector<double> second;
+};
+
+/// A dense [rows,channels] array, rows ≥ 1.
+struct ChannelRows {
+  const float* data;
+  int64_t rows;
+  int64_t channels;
+};
+
+/// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
+ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
+
+/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by its own first row, which
+/// keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges the blocks.
+ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
+
+/// SumMoments over the rows with mask[row] ≠ 0, all in f64.
+ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
+                             const Workspace& workspace);
+
+/// first = Σ g, second = Σ g·(x − mean), where g is `grad`, or 0 where `output` ≤ 0 unless output is null.
+ChannelSums SumGradients(const ChannelRows& x, const float* grad, const float* output, std::span<const float> mean,
+                         const Workspace& workspace);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_CHANNEL_SUMS_H_

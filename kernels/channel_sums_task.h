@@ -1,0 +1,35 @@
+#ifndef HWYNN_KERNELS_CHANNEL_SUMS_TASK_H_
+#define HWYNN_KERNELS_CHANNEL_SUMS_TASK_H_
+
+// What channel_sums.cc hands to the vector code.
+
+#include <cstdint>
+
+namespace hwynn {
+
+/// Rows summed in f32 before f64 takes over: error and cost of the merge are both small there (docs/numerics.md).
+inline constexpr int64_t kChannelBlockRows = 64;
+/// Vectors have at most this many lanes, and tasks at least this many columns.
+inline constexpr int64_t kMinChannelColumns = 16;
+/// A task's sums of one block must stay in L1.
+inline constexpr int64_t kMaxChannelTaskColumns = 1024;
+
+enum class ChannelTerms { kMoments, kStableMoments, kGradient, kReluGradient };
+
+/// Rows [row_begin, row_end) and columns [column_begin, column_end) of arrays of `columns` columns.
+struct ChannelTask {
+  ChannelTerms terms;
+  const float* x;
+  const float* grad;    // for the gradients
+  const float* output;  // for kReluGradient
+  const float* shift;   // [columns]; not for kStableMoments
+  int64_t columns;
+  int64_t row_begin, row_end;
+  int64_t column_begin, column_end;
+  double* first;  // results, a value a column of the task
+  double* second;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_CHANNEL_SUMS_TASK_H_

@@ -1,0 +1,299 @@
+// Forward and backward-input as one implicit matrix product: C[output pixel, o] = Σ_{tap, c} A[pixel, tap, c]·B[tap, c,
+// o]. A is never built: a tile's rows are neighbouring pixels of one image row, a constant distance apart in the
+// source, and for each filter row the taps and channels are one contiguous run. Backward-input is the same over
+// grad_output: each phase of input pixels modulo the stride meets its own subset of taps, so no zeros are inserted or
+// added up.
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_window.h"
+
+namespace hwynn {
+namespace {
+
+// 16 tiles of 14 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and
+// tile), little enough that A and C of a block stay in the second.
+constexpr int64_t kBlockPixels = 224;
+// Depth of B that is worked off at a time: 1024 rows of a 32-wide panel are 128 KiB of second-level cache.
+constexpr int64_t kBlockDepth = 1024;
+constexpr size_t kMaxRuns = 64;
+// Below this many tasks a block's output channels are spread over several.
+constexpr int64_t kMinTasks = 32;
+
+// C of one product: where grid position (gy, gx) of image n goes.
+struct Destination {
+  float* data;  // [N,H,W,C]
+  int64_t H, W, C;
+  int64_t step_h, step_w, offset_h, offset_w;
+  int64_t Offset(int64_t n, int64_t gy, int64_t gx) const {
+    return ((n * H + gy * step_h + offset_h) * W + gx * step_w + offset_w) * C;
+  }
+};
+
+struct Product {
+  Source source;
+  Destination destination;
+  std::vector<Tap> taps;  // in the order of B's rows
+  int64_t groups, group_in, group_out;
+  const Conv2dPrologue* prologue = nullptr;
+  const Conv2dEpilogue* epilogue = nullptr;
+};
+
+// A slice of K: taps [tap0, tap1) × channels [c0, c1) of a group.
+struct DepthBlock {
+  size_t tap0, tap1;
+  int64_t c0, c1;
+};
+
+std::vector<DepthBlock> CutDepth(size_t taps, int64_t channels) {
+  std::vector<DepthBlock> blocks;
+  const EvenSplit channel_split(channels, kBlockDepth);
+  if (channel_split.count > 1) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      for (int64_t i = 0; i < channel_split.count; ++i) {
+        blocks.push_back({tap, tap + 1, channel_split.Begin(i), channel_split.End(i)});
+      }
+    }
+    return blocks;
+  }
+  const int64_t most = std::clamp<int64_t>(kBlockDepth / channels, 1, static_cast<int64_t>(kMaxRuns));
+  const EvenSplit tap_split(static_cast<int64_t>(taps), most);
+  for (int64_t i = 0; i < tap_split.count; ++i) {
+    blocks.push_back({static_cast<size_t>(tap_split.Begin(i)), static_cast<size_t>(tap_split.End(i)), 0, channels});
+  }
+  return blocks;
+}
+
+// The pieces of A that one grid row meets within a depth block; taps outside the image are left out, neighbouring
+// taps whose channels touch become one run.
+int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock& depth, int64_t group, int64_t n,
+                 int64_t gy, int64_t gx, std::array<TileRun, kMaxRuns>& runs) {
+  const Source& source = product.source;
+  const int64_t length = depth.c1 - depth.c0;
+  int64_t count = 0;
+  for (size_t t = depth.tap0; t < depth.tap1; ++t) {
+    const Tap& tap = product.taps[t];
+    const int64_t y = gy * source.step_h + tap.y;
+    if (y < 0 || y >= source.H) continue;
+    const int64_t a = window.Offset(n, y, gx * source.step_w + tap.x) + group * product.group_in + depth.c0;
+    const int64_t b = static_cast<int64_t>(t) * product.group_in + depth.c0;
+    if (count > 0) {
+      TileRun& last = runs[static_cast<size_t>(count - 1)];
+      if (last.a + last.k == a && last.b + last.k == b) {
+        last.k += length;
+        continue;
+      }
+    }
+    runs[static_cast<size_t>(count++)] = {a, b, length};
+  }
+  return count;
+}
+
+// B for all groups: [group][panel][tap][c][panel columns]; the last panel of a group may be one vector wide, its
+// columns beyond group_out are 0.
+int64_t PackedFloats(const Product& product, const GemmTiles& tiles) {
+  return product.groups * static_cast<int64_t>(product.taps.size()) * product.group_in *
+         tiles.PaddedColumns(product.group_out);
+}
+
+// One block, panels [panel0, panel1) of every group.
+void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
+              const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
+              int64_t panel1, float* scratch) {
+  const Source& source = product.source;
+  const Destination& destination = product.destination;
+  const Window window(source, extent, block, 0, source.C, product.prologue, tiles, scratch);
+  const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
+  const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
+  std::array<TileRun, kMaxRuns> runs;
+
+  for (int64_t group = 0; group < product.groups; ++group) {
+    for (size_t k = 0; k < depths.size(); ++k) {
+      const bool last = k + 1 == depths.size();
+      for (int64_t panel = panel0; panel < panel1; ++panel) {
+        const int64_t column = panel * tiles.panel();
+        const int64_t columns = std::min(tiles.panel(), product.group_out - column);
+        const auto vectors = static_cast<size_t>(tiles.PanelVectors(columns) - 1);
+        const int64_t channel = group * product.group_out + column;
+
+        TileEpilogue epilogue;
+        ForwardTileArgs args{};
+        args.a = window.data();
+        args.lda = source.step_w * window.pixel_pitch();
+        args.runs = runs.data();
+        args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
+        args.ldc = destination.step_w * destination.C;
+        args.columns = columns;
+        args.accumulate = k > 0;
+        if (last && product.epilogue != nullptr) {
+          const Conv2dEpilogue& wanted = *product.epilogue;
+          if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
+          if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
+          epilogue.relu = wanted.relu;
+          args.epilogue = &epilogue;
+        }
+        for (int64_t n = block.n0; n < block.n1; ++n) {
+          for (int64_t gy = block.y0; gy < block.y1; ++gy) {
+            args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
+            for (int64_t i = 0; i < tile_split.count; ++i) {
+              const int64_t gx = tile_split.Begin(i);
+              const int64_t c = destination.Offset(n, gy, block.x0 + gx) + channel;
+              args.a = window.data() + gx * args.lda;
+              args.c = destination.data + c;
+              if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
+                epilogue.residual = product.epilogue->residual.data() + c;
+              }
+              tiles.forward[vectors][tile_split.End(i) - gx - 1](args);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
+  const TapExtent extent(product.taps);
+  const BlockGrid blocks(product.source, kBlockPixels);
+  const std::vector<DepthBlock> depths = CutDepth(product.taps.size(), product.group_in);
+  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
+  const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();
+  const EvenSplit panel_split(panels, (panels + wanted_splits - 1) / wanted_splits);
+  const int64_t scratch =
+      Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue);
+  ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
+    const int64_t part = task % panel_split.count;
+    RunBlock(product, extent, tiles, depths, packed, blocks.Get(task / panel_split.count), panel_split.Begin(part),
+             panel_split.End(part), memory);
+  });
+}
+
+// Packs filter columns o of forward's B; a task packs one panel of one tap.
+void PackForward(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
+                 float* packed) {
+  const auto taps = static_cast<int64_t>(product.taps.size());
+  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
+  ParallelFor(product.groups * panels * taps, [&](int64_t task) {
+    const int64_t t = task % taps;
+    const int64_t column = task / taps % panels * tiles.panel();
+    const int64_t group = task / taps / panels;
+    const int64_t columns = std::min(tiles.panel(), product.group_out - column);
+    const int64_t width = tiles.PanelVectors(columns) * tiles.lanes;
+    const Tap& tap = product.taps[static_cast<size_t>(t)];
+    const float* from =
+        filter + (tap.ky * g.KW + tap.kx) * product.group_in * g.OC + group * product.group_out + column;
+    float* to = packed + (group * tiles.PaddedColumns(product.group_out) + column) * taps * product.group_in +
+                t * product.group_in * width;
+    for (int64_t c = 0; c < product.group_in; ++c, from += g.OC, to += width) {
+      std::memcpy(to, from, static_cast<size_t>(columns) * sizeof(float));
+      std::fill(to + columns, to + width, 0.0f);
+    }
+  });
+}
+
+// The same for backward-input, whose B[tap, o, c] is the filter transposed.
+void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
+                       float* packed) {
+  const auto taps = static_cast<int64_t>(product.taps.size());
+  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
+  ParallelFor(product.groups * panels * taps, [&](int64_t task) {
+    const int64_t t = task % taps;
+    const int64_t column = task / taps % panels * tiles.panel();
+    const int64_t group = task / taps / panels;
+    const int64_t columns = std::min(tiles.panel(), product.group_out - column);
+    const int64_t width = tiles.PanelVectors(columns) * tiles.lanes;
+    const Tap& tap = product.taps[static_cast<size_t>(t)];
+    const float* from = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + column) * g.OC + group * product.group_in;
+    float* to = packed + (group * tiles.PaddedColumns(product.group_out) + column) * taps * product.group_in +
+                t * product.group_in * width;
+    // 16 floats of a filter row, one cache line, at a time.
+    for (int64_t o0 = 0; o0 < product.group_in; o0 += 16) {
+      const int64_t o1 = std::min(o0 + 16, product.group_in);
+      for (int64_t c = 0; c < columns; ++c) {
+        for (int64_t o = o0; o < o1; ++o) to[o * width + c] = from[c * g.OC + o];
+      }
+      for (int64_t o = o0; o < o1; ++o) std::fill(to + o * width + columns, to + (o + 1) * width, 0.0f);
+    }
+  });
+}
+
+}  // namespace
+
+void DirectForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                   const Workspace& workspace, const Conv2dOptions& options) {
+  Product product{.source = {input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w},
+                  .destination = {output, g.OH, g.OW, g.OC, 1, 1, 0, 0},
+                  .taps = {},
+                  .groups = g.groups,
+                  .group_in = g.group_ic(),
+                  .group_out = g.group_oc(),
+                  .prologue = options.prologue.scale.size() != 0 ? &options.prologue : nullptr,
+                  .epilogue = &options.epilogue};
+  for (int64_t ky = 0; ky < g.KH; ++ky) {
+    for (int64_t kx = 0; kx < g.KW; ++kx) {
+      product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
+    }
+  }
+  const bool pointwise = g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
+  if (pointwise) {  // a plain matrix product: all pixels are one row, and tiles don't end with image rows
+    const int64_t pixels = g.N * g.IH * g.IW;
+    product.source = {input, 1, 1, pixels, g.IC, 1, pixels, 1, 1};
+    product.destination = {output, 1, pixels, g.OC, 1, 1, 0, 0};
+  }
+  const GemmTiles& tiles = CurrentGemmTiles();
+  Tensor packed = workspace.NewTensor({PackedFloats(product, tiles)});
+  PackForward(product, g, filter, tiles, packed.data());
+  Run(product, packed.data(), tiles);
+}
+
+void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
+                         const Workspace& workspace) {
+  const GemmTiles& tiles = CurrentGemmTiles();
+  // Input row iy = gy·stride + phase meets output row oy = (iy + pad − ky·dilation)/stride where that divides.
+  for (int64_t phase_h = 0; phase_h < std::min(g.stride_h, g.IH); ++phase_h) {
+    for (int64_t phase_w = 0; phase_w < std::min(g.stride_w, g.IW); ++phase_w) {
+      const int64_t grid_h = (g.IH - phase_h + g.stride_h - 1) / g.stride_h;
+      const int64_t grid_w = (g.IW - phase_w + g.stride_w - 1) / g.stride_w;
+      Product product{.source = {grad_output, g.N, g.OH, g.OW, g.OC, grid_h, grid_w, 1, 1},
+                      .destination = {grad_input, g.IH, g.IW, g.IC, g.stride_h, g.stride_w, phase_h, phase_w},
+                      .taps = {},
+                      .groups = g.groups,
+                      .group_in = g.group_oc(),
+                      .group_out = g.group_ic()};
+      // Last tap first: then the source's offsets ascend, and neighbouring taps touch.
+      for (int64_t ky = g.KH - 1; ky >= 0; --ky) {
+        const int64_t y = phase_h + g.pad_top - ky * g.dilation_h;
+        if (y % g.stride_h != 0) continue;
+        for (int64_t kx = g.KW - 1; kx >= 0; --kx) {
+          const int64_t x = phase_w + g.pad_left - kx * g.dilation_w;
+          if (x % g.stride_w == 0) product.taps.push_back({y / g.stride_h, x / g.stride_w, ky, kx});
+        }
+      }
+      if (product.taps.empty()) {  // a stride beyond the filter: these inputs reached no output
+        const Destination& to = product.destination;
+        ParallelFor(g.N * grid_h, [&](int64_t row) {
+          for (int64_t gx = 0; gx < grid_w; ++gx) {
+            std::fill_n(to.data + to.Offset(row / grid_h, row % grid_h, gx), g.IC, 0.0f);
+          }
+        });
+        continue;
+      }
+      const bool pointwise =
+          g.stride_h == 1 && g.stride_w == 1 && g.KH == 1 && g.KW == 1 && g.OH == g.IH && g.OW == g.IW;
+      if (pointwise) {
+        const int64_t pixels = g.N * g.IH * g.IW;
+        product.source = {grad_output, 1, 1, pixels, g.OC, 1, pixels, 1, 1};
+        product.destination = {grad_input, 1, pixels, g.IC, 1, 1, 0, 0};
+      }
+      Tensor packed = workspace.NewTensor({PackedFloats(product, tiles)});
+      PackBackwardInput(product, g, filter, tiles, packed.data());
+      Run(product, packed.data(), tiles);
+    }
+  }
+}
+
+}  // namespace hwynn

@@ -1,0 +1,101 @@
+#include "hwynn/kernels/conv2d_window.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hwynn {
+namespace {
+
+// The source rows and columns that a block's taps touch; rows clipped to the image, columns not.
+struct Span {
+  Span(const Source& source, const TapExtent& taps, const Block& block)
+      : y0(std::clamp<int64_t>(block.y0 * source.step_h + taps.min_y, 0, source.H)),
+        y1(std::clamp<int64_t>((block.y1 - 1) * source.step_h + taps.max_y + 1, y0, source.H)),
+        x0(block.x0 * source.step_w + taps.min_x),
+        x1((block.x1 - 1) * source.step_w + taps.max_x + 1) {}
+  int64_t y0, y1, x0, x1;
+};
+
+bool NeedsCopy(const Source& source, const Span& span, const Conv2dPrologue* prologue) {
+  return prologue != nullptr || span.x0 < 0 || span.x1 > source.W;
+}
+
+}  // namespace
+
+TapExtent::TapExtent(const std::vector<Tap>& taps)
+    : min_y(taps.front().y), max_y(min_y), min_x(taps.front().x), max_x(min_x) {
+  for (const Tap& tap : taps) {
+    min_y = std::min(min_y, tap.y), max_y = std::max(max_y, tap.y);
+    min_x = std::min(min_x, tap.x), max_x = std::max(max_x, tap.x);
+  }
+}
+
+BlockGrid::BlockGrid(const Source& source, int64_t pixels)
+    : columns_(source.grid_w, source.grid_w > 2 * pixels ? pixels : source.grid_w),
+      rows_(source.grid_h, std::max<int64_t>(1, pixels / columns_.Largest())),
+      images_(source.N, std::max<int64_t>(1, pixels / (columns_.Largest() * rows_.Largest()))) {}
+
+Block BlockGrid::Get(int64_t i) const {
+  const int64_t column = i % columns_.count;
+  const int64_t row = i / columns_.count % rows_.count;
+  const int64_t image = i / columns_.count / rows_.count;
+  return {images_.Begin(image), images_.End(image),     rows_.Begin(row),
+          rows_.End(row),       columns_.Begin(column), columns_.End(column)};
+}
+
+Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
+
+int64_t Window::ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
+                              const Conv2dPrologue* prologue) {
+  // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
+  const Span grid(source, taps, {0, 1, 0, 1, 0, source.grid_w});
+  if (!NeedsCopy(source, grid, prologue)) return 0;
+  const int64_t rows = std::min(source.H, (block.y1 - block.y0 - 1) * source.step_h + taps.max_y - taps.min_y + 1);
+  const int64_t columns = (block.x1 - block.x0 - 1) * source.step_w + taps.max_x - taps.min_x + 1;
+  return (block.n1 - block.n0) * rows * columns * channels;
+}
+
+Window::Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
+               const Conv2dPrologue* prologue, const GemmTiles& tiles, float* scratch)
+    : n0_(block.n0) {
+  const Span span(source, taps, block);
+  y0_ = span.y0;
+  if (!NeedsCopy(source, span, prologue)) {
+    x0_ = 0;
+    pixel_pitch_ = source.C;
+    row_pitch_ = source.W * source.C;
+    image_pitch_ = source.H * row_pitch_;
+    data_ = source.data + n0_ * image_pitch_ + y0_ * row_pitch_ + c0;
+    return;
+  }
+  const int64_t channels = c1 - c0;
+  const int64_t inside0 = std::clamp<int64_t>(span.x0, 0, source.W);
+  const int64_t inside1 = std::clamp<int64_t>(span.x1, inside0, source.W);
+  x0_ = span.x0;
+  pixel_pitch_ = channels;
+  row_pitch_ = (span.x1 - span.x0) * channels;
+  image_pitch_ = (span.y1 - span.y0) * row_pitch_;
+  data_ = scratch;
+  float* to = scratch;
+  for (int64_t n = block.n0; n < block.n1; ++n) {
+    for (int64_t y = span.y0; y < span.y1; ++y) {
+      to = std::fill_n(to, (inside0 - span.x0) * channels, 0.0f);
+      const float* from = source.data + ((n * source.H + y) * source.W + inside0) * source.C + c0;
+      const int64_t pixels = inside1 - inside0;
+      if (channels == source.C) {
+        std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
+      } else {
+        for (int64_t p = 0; p < pixels; ++p) {
+          std::memcpy(to + p * channels, from + p * source.C, static_cast<size_t>(channels) * sizeof(float));
+        }
+      }
+      if (prologue != nullptr) {
+        tiles.prologue(to, pixels, channels, prologue->scale.data() + c0, prologue->shift.data() + c0, prologue->relu);
+      }
+      to += pixels * channels;
+      to = std::fill_n(to, (span.x1 - inside1) * channels, 0.0f);
+    }
+  }
+}
+
+}  // namespace hwynn

@@ -1,0 +1,81 @@
+#ifndef HWYNN_KERNELS_CONV2D_WINDOW_H_
+#define HWYNN_KERNELS_CONV2D_WINDOW_H_
+
+// Not for users: how the direct algorithms cut a convolution into blocks of output pixels, and how a block sees its
+// input. All three passes read a source image on a grid of outputs: the pixel at grid position (gy, gx) meets, for
+// each tap, the source pixel (gy·step_h + tap.y, gx·step_w + tap.x).
+
+#include <cstdint>
+#include <vector>
+
+#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/gemm_tile.h"
+
+namespace hwynn {
+
+struct Tap {
+  int64_t y, x;    // offset into the source
+  int64_t ky, kx;  // position in the filter
+};
+
+/// The rows and columns that a set of taps spans.
+struct TapExtent {
+  explicit TapExtent(const std::vector<Tap>& taps);
+  int64_t min_y, max_y, min_x, max_x;
+};
+
+struct Source {
+  const float* data;  // [N,H,W,C]
+  int64_t N, H, W, C;
+  int64_t grid_h, grid_w;  // outputs per image
+  int64_t step_h, step_w;
+};
+
+/// Output pixels: images × grid rows × grid columns, half-open.
+struct Block {
+  int64_t n0, n1, y0, y1, x0, x1;
+};
+
+/// Blocks of about `pixels` outputs, cut by shape alone: long rows are cut, short ones put together, and small images
+/// too.
+class BlockGrid {
+ public:
+  BlockGrid(const Source& source, int64_t pixels);
+  int64_t count() const { return images_.count * rows_.count * columns_.count; }
+  Block Get(int64_t i) const;
+  Block Largest() const;
+
+ private:
+  EvenSplit columns_, rows_, images_;
+};
+
+/// A block's input. Points into the source where no tap leaves a row; otherwise into a copy of the rows, with zeros
+/// to the left and right, in the task's scratch memory. Rows above and below the image don't exist: callers leave
+/// out their taps.
+class Window {
+ public:
+  /// Channels [c0, c1) of the source. A prologue (may be null) is applied to the copy.
+  Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
+         const Conv2dPrologue* prologue, const GemmTiles& tiles, float* scratch);
+
+  /// Floats of scratch that a block needs.
+  static int64_t ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
+                               const Conv2dPrologue* prologue);
+
+  /// Distance in floats between neighbouring pixels.
+  int64_t pixel_pitch() const { return pixel_pitch_; }
+  const float* data() const { return data_; }
+  /// Offset from data() of source pixel (n, y, x); y must be inside the image.
+  int64_t Offset(int64_t n, int64_t y, int64_t x) const {
+    return (n - n0_) * image_pitch_ + (y - y0_) * row_pitch_ + (x - x0_) * pixel_pitch_;
+  }
+
+ private:
+  const float* data_;
+  int64_t n0_, y0_, x0_;
+  int64_t image_pitch_, row_pitch_, pixel_pitch_;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_CONV2D_WINDOW_H_

@@ -1,0 +1,94 @@
+#ifndef HWYNN_KERNELS_GEMM_TILE_H_
+#define HWYNN_KERNELS_GEMM_TILE_H_
+
+// Not for users: the arguments of the micro-kernels in gemm_tile-inl.h and the table through which convolution and
+// matrix product reach them. B is packed in panels of one or two vectors of columns, see PanelWidth.
+
+#include <algorithm>
+#include <cstdint>
+
+namespace hwynn {
+
+/// A piece of the sum over K: a[… + a + i]·b[(b + i)·width + …], i < k. `a` in floats, `b` in rows of the panel.
+struct TileRun {
+  int64_t a;
+  int64_t b;
+  int64_t k;
+};
+
+/// Applied in this order to C: ·scale, + bias, + residual (addressed like C), relu. Null: left out.
+struct TileEpilogue {
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  bool relu = false;
+};
+
+struct ForwardTileArgs {
+  const float* a;  // row i of the tile at a + i·lda
+  int64_t lda;
+  const TileRun* runs;
+  int64_t num_runs;
+  const float* b;
+  float* c;  // row i at c + i·ldc
+  int64_t ldc;
+  int64_t columns;  // of C, at most the panel's width
+  bool accumulate;  // C += instead of C =
+  const TileEpilogue* epilogue;
+};
+
+/// One image row of pixels: offsets of its first pixel in a and b.
+struct PixelRow {
+  int64_t a;
+  int64_t b;
+};
+
+struct FilterTileArgs {
+  const float* a;  // pixel p of a row at a + row.a + p·a_stride, element i of the tile behind it
+  int64_t a_stride;
+  const float* b;  // pixel p at b + row.b + p·b_stride; whole vectors are read
+  int64_t b_stride;
+  const PixelRow* rows;
+  int64_t num_rows;
+  int64_t pixels;  // of each row
+  float* c;        // element i of the tile at c + i·ldc
+  int64_t ldc;
+  int64_t columns;
+  bool accumulate;
+};
+
+/// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
+struct GemmTiles {
+  static constexpr int kMaxRows = 14;
+  int64_t lanes;
+  int64_t max_rows;
+  int64_t max_vectors;
+  void (*forward[2][kMaxRows])(const ForwardTileArgs&) noexcept;
+  void (*filter[2][kMaxRows])(const FilterTileArgs&) noexcept;
+  void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
+                   bool relu) noexcept;
+
+  /// Columns of a whole panel.
+  int64_t panel() const { return lanes * max_vectors; }
+  /// Vectors of a panel that has `columns` left to cover: the last panel of 48 columns on 16 lanes takes one.
+  int64_t PanelVectors(int64_t columns) const { return columns > lanes ? 2 : 1; }
+  /// Columns rounded up to whole vectors: the floats of one row of all panels.
+  int64_t PaddedColumns(int64_t columns) const { return (columns + lanes - 1) / lanes * lanes; }
+};
+
+/// The micro-kernels of the current target.
+const GemmTiles& CurrentGemmTiles();
+
+/// Cuts `total` into ⌈total/most⌉ even pieces: piece `i` is [begin, end).
+struct EvenSplit {
+  EvenSplit(int64_t total, int64_t most) : total(total), count(std::max<int64_t>(1, (total + most - 1) / most)) {}
+  int64_t Begin(int64_t i) const { return total * i / count; }
+  int64_t End(int64_t i) const { return total * (i + 1) / count; }
+  int64_t Largest() const { return (total + count - 1) / count; }
+  int64_t total;
+  int64_t count;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_GEMM_TILE_H_

@@ -1,0 +1,28 @@
+#include "hwynn/kernels/reference/elementwise.h"
+
+namespace hwynn::reference {
+
+void ReluForward(ConstTensorView input, TensorView output) {
+  for (int64_t i = 0; i < input.size(); ++i) output[i] = input[i] < 0 ? 0.0f : input[i];
+}
+
+void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input) {
+  for (int64_t i = 0; i < output.size(); ++i) grad_input[i] = output[i] > 0 ? grad_output[i] : 0.0f;
+}
+
+void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output) {
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const float sum = a[i] + b[i];
+    output[i] = relu && sum < 0 ? 0.0f : sum;
+  }
+}
+
+void AddAccumulate(ConstTensorView addend, TensorView accumulator) {
+  for (int64_t i = 0; i < addend.size(); ++i) accumulator[i] += addend[i];
+}
+
+void MaskScale(ConstTensorView input, std::span<const uint8_t> keep, float scale, TensorView output) {
+  for (int64_t i = 0; i < input.size(); ++i) output[i] = keep[static_cast<size_t>(i)] != 0 ? input[i] * scale : 0.0f;
+}
+
+}  // namespace hwynn::reference

@@ -1,0 +1,21 @@
+#ifndef HWYNN_KERNELS_REFERENCE_ELEMENTWISE_H_
+#define HWYNN_KERNELS_REFERENCE_ELEMENTWISE_H_
+
+// The definition of kernels/elementwise.h. Each element is one rounding of one operation, so results compare with ==.
+
+#include <cstdint>
+#include <span>
+
+#include "hwynn/core/tensor.h"
+
+namespace hwynn::reference {
+
+void ReluForward(ConstTensorView input, TensorView output);
+void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input);
+void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output);
+void AddAccumulate(ConstTensorView addend, TensorView accumulator);
+void MaskScale(ConstTensorView input, std::span<const uint8_t> keep, float scale, TensorView output);
+
+}  // namespace hwynn::reference
+
+#endif  // HWYNN_KERNELS_REFERENCE_ELEMENTWISE_H_

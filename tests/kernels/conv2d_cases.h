@@ -1,0 +1,75 @@
+#ifndef HWYNN_TESTS_KERNELS_CONV2D_CASES_H_
+#define HWYNN_TESTS_KERNELS_CONV2D_CASES_H_
+
+// The shapes on which convolution is tested, chosen by the structure of the kernels: tails of vectors, panels and
+// tiles, rows shorter than a tile, every geometry option, depths beyond one block.
+
+#include <ostream>
+#include <vector>
+
+#include "hwynn/kernels/conv2d.h"
+
+namespace hwynn::testing {
+
+struct Conv2dCase {
+  Shape input;   // [N,IH,IW,IC]
+  Shape filter;  // [KH,KW,IC/groups,OC]
+  Conv2dParams params;
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Conv2dCase& c) {
+  return out << "input " << c.input << " filter " << c.filter << " stride " << c.params.stride[0] << ","
+             << c.params.stride[1] << " dilation " << c.params.dilation[0] << "," << c.params.dilation[1] << " groups "
+             << c.params.groups << " padding " << static_cast<int>(c.params.padding.kind);
+}
+
+inline std::vector<Conv2dCase> Conv2dCases() {
+  std::vector<Conv2dCase> cases = {
+      // The networks' layers, small.
+      {{2, 14, 14, 16}, {3, 3, 16, 16}, {}},
+      {{1, 28, 28, 3}, {7, 7, 3, 64}, {.stride = {2, 2}, .padding = Padding::Symmetric(3)}},
+      {{2, 8, 8, 64}, {3, 3, 64, 32}, {.stride = {2, 2}}},
+      {{2, 7, 7, 48}, {3, 3, 48, 48}, {.stride = {2, 2}}},
+      {{3, 7, 7, 64}, {1, 1, 64, 80}, {}},
+      {{2, 8, 8, 33}, {1, 1, 33, 65}, {.stride = {2, 2}}},
+      // Depths of more than one block, by taps and by channels.
+      {{1, 5, 5, 300}, {3, 3, 300, 20}, {}},
+      {{1, 3, 4, 1100}, {1, 1, 1100, 18}, {}},
+      {{1, 3, 3, 1030}, {3, 3, 1030, 3}, {}},
+      // Long rows, cut in blocks.
+      {{1, 2, 500, 3}, {3, 3, 3, 5}, {}},
+      {{1, 1, 701, 2}, {1, 5, 2, 4}, {.stride = {1, 2}}},
+      // Geometry.
+      {{2, 9, 11, 5}, {3, 3, 5, 7}, {.padding = Padding::Valid()}},
+      {{1, 9, 11, 5}, {3, 2, 5, 7}, {.stride = {2, 3}, .padding = Padding::Explicit(0, 2, 1, 3)}},
+      {{1, 10, 10, 4}, {3, 3, 4, 6}, {.dilation = {2, 2}}},
+      {{1, 12, 9, 4}, {3, 4, 4, 6}, {.stride = {2, 1}, .dilation = {1, 3}}},
+      {{1, 6, 6, 4}, {5, 5, 4, 4}, {.stride = {3, 3}, .dilation = {2, 1}, .padding = Padding::Symmetric(4)}},
+      {{1, 7, 7, 3}, {1, 1, 3, 4}, {.stride = {3, 2}, .padding = Padding::Symmetric(1)}},
+      {{1, 5, 6, 3}, {2, 2, 3, 4}, {.stride = {3, 3}, .padding = Padding::Valid()}},
+      {{1, 1, 1, 8}, {3, 3, 8, 8}, {}},
+      {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+      {{2, 3, 1, 6}, {5, 3, 6, 2}, {}},
+      {{1, 4, 4, 2}, {4, 4, 2, 3}, {.padding = Padding::Valid()}},
+      {{1, 2, 2, 3}, {3, 3, 3, 3}, {.padding = Padding::Symmetric(5)}},
+      {{1, 16, 16, 2}, {9, 9, 2, 3}, {}},
+      // Groups and depthwise.
+      {{2, 6, 6, 12}, {3, 3, 4, 9}, {.groups = 3}},
+      {{1, 6, 7, 8}, {3, 3, 4, 40}, {.stride = {2, 2}, .groups = 2}},
+      {{1, 5, 5, 6}, {1, 1, 2, 6}, {.groups = 3}},
+      {{2, 7, 7, 40}, {3, 3, 1, 40}, {.groups = 40}},
+      {{1, 9, 8, 35}, {5, 3, 1, 35}, {.stride = {2, 2}, .groups = 35}},
+      {{1, 8, 8, 17}, {3, 3, 1, 17}, {.stride = {2, 1}, .dilation = {1, 2}, .groups = 17}},
+      {{1, 5, 5, 4}, {3, 3, 1, 8}, {.groups = 4}},
+  };
+  // Every tail of channels and of tiles.
+  for (int64_t c = 1; c <= 34; ++c) {
+    cases.push_back({{1, 3, c % 17 + 1, c}, {3, 3, c, 35 - c}, {}});
+    cases.push_back({{1, 2, c, 5}, {1, 1, 5, c + 16}, {}});
+  }
+  return cases;
+}
+
+}  // namespace hwynn::testing
+
+#endif  // HWYNN_TESTS_KERNELS_CONV2D_CASES_H_

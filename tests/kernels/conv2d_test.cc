@@ -1,0 +1,307 @@
+#include "hwynn/kernels/conv2d.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/kernels/conv2d_cases.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/targets.h"
+
+namespace hwynn {
+namespace {
+
+using testing::Conv2dCase;
+using testing::Conv2dCases;
+using testing::ForEachTarget;
+using testing::Integers;
+using testing::Normals;
+
+constexpr Conv2dPass kPasses[] = {Conv2dPass::kForward, Conv2dPass::kBackwardInput, Conv2dPass::kBackwardFilter};
+
+// A pass as a map from its two operands to its result, so that all three are tested alike.
+struct PassShapes {
+  Shape a, b, result;
+};
+
+PassShapes ShapesOf(Conv2dPass pass, const Conv2dGeometry& g) {
+  switch (pass) {
+    case Conv2dPass::kForward:
+      return {g.input_shape(), g.filter_shape(), g.output_shape()};
+    case Conv2dPass::kBackwardInput:
+      return {g.output_shape(), g.filter_shape(), g.input_shape()};
+    default:
+      return {g.input_shape(), g.output_shape(), g.filter_shape()};
+  }
+}
+
+void RunPass(Conv2dPass pass, const Conv2dParams& params, ConstTensorView a, ConstTensorView b, TensorView result,
+             const Workspace& workspace, std::string_view algorithm) {
+  const Conv2dOptions options{.algorithm = algorithm};
+  switch (pass) {
+    case Conv2dPass::kForward:
+      return Conv2dForward(params, a, b, result, workspace, options);
+    case Conv2dPass::kBackwardInput:
+      return Conv2dBackwardInput(params, a, b, result, workspace, options);
+    default:
+      return Conv2dBackwardFilter(params, a, b, result, workspace, options);
+  }
+}
+
+reference::Sums Reference(Conv2dPass pass, const Conv2dGeometry& g, ConstTensorView a, ConstTensorView b) {
+  switch (pass) {
+    case Conv2dPass::kForward:
+      return reference::Conv2dForward(g, a, b);
+    case Conv2dPass::kBackwardInput:
+      return reference::Conv2dBackwardInput(g, a, b);
+    default:
+      return reference::Conv2dBackwardFilter(g, a, b);
+  }
+}
+
+Conv2dGeometry GeometryOf(const Conv2dCase& c) { return ResolveConv2d("test", c.params, c.input, c.filter); }
+
+// Hand-computed: a 3×3 image, a 2×2 filter, SAME (one row and column of zeros at the end).
+TEST(Conv2dReferenceTest, HandComputed) {
+  Tensor x({1, 3, 3, 1});
+  Tensor w({2, 2, 1, 1});
+  for (int i = 0; i < 9; ++i) x[i] = static_cast<float>(i + 1);
+  for (int i = 0; i < 4; ++i) w[i] = static_cast<float>(i + 1);
+  const Conv2dGeometry g = ResolveConv2d("test", {}, x.shape(), w.shape());
+  const reference::Sums y = reference::Conv2dForward(g, x, w);
+  // The first: 1·1 + 2·2 + 4·3 + 5·4.
+  EXPECT_EQ(y.value, (std::vector<double>{37, 47, 21, 67, 77, 33, 23, 26, 9}));
+  const reference::Sums dw = reference::Conv2dBackwardFilter(g, x, x);
+  // Σ x²; Σ of products of horizontal neighbours; vertical; diagonal.
+  EXPECT_EQ(dw.value,
+            (std::vector<double>{285, 2 + 6 + 20 + 30 + 56 + 72, 4 + 10 + 18 + 28 + 40 + 54, 5 + 12 + 32 + 45}));
+  const reference::Sums dx = reference::Conv2dBackwardInput(g, x, w);
+  EXPECT_EQ(dx.value[0], 1);
+  EXPECT_EQ(dx.value[4], 5 * 1 + 4 * 2 + 2 * 3 + 1 * 4);
+}
+
+TEST(Conv2dTest, ExactOnIntegersOnAllTargetsAndAlgorithms) {
+  const Workspace workspace;
+  for (const Conv2dCase& c : Conv2dCases()) {
+    SCOPED_TRACE(::testing::PrintToString(c));
+    const Conv2dGeometry g = GeometryOf(c);
+    for (const Conv2dPass pass : kPasses) {
+      SCOPED_TRACE(static_cast<int>(pass));
+      const PassShapes shapes = ShapesOf(pass, g);
+      const Tensor a = Integers(shapes.a, 1);
+      const Tensor b = Integers(shapes.b, 2);
+      const reference::Sums expected = Reference(pass, g, a, b);
+      ForEachTarget([&](const std::string&) {
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          if (!Conv2dSupports(pass, algorithm, g)) continue;
+          // NaN shows what isn't written.
+          Tensor result(shapes.result, std::nanf(""));
+          RunPass(pass, c.params, a, b, result, workspace, algorithm);
+          for (int64_t i = 0; i < result.size(); ++i) {
+            ASSERT_EQ(result[i], expected.value[static_cast<size_t>(i)]) << algorithm << " element " << i;
+          }
+        }
+      });
+    }
+  }
+}
+
+// |error| ≤ (√K + 2)·u·Σ|terms|: random-walk growth over K terms (Higham & Mary, 2019), and the last roundings. The
+// bound is fair only if errors come near it, so the sweep also fails when they stay far below.
+TEST(Conv2dTest, RoundingErrorsAreBounded) {
+  constexpr double kUnit = 0x1p-24;
+  const Workspace workspace;
+  const std::vector<Conv2dCase> cases = {
+      {{2, 14, 14, 64}, {3, 3, 64, 64}, {}},
+      {{1, 7, 7, 512}, {3, 3, 512, 40}, {}},
+      {{2, 15, 13, 32}, {3, 3, 32, 48}, {.stride = {2, 2}}},
+      {{2, 9, 9, 256}, {1, 1, 256, 33}, {}},
+      {{1, 30, 30, 3}, {7, 7, 3, 64}, {.stride = {2, 2}}},
+      {{2, 12, 12, 40}, {3, 3, 1, 40}, {.groups = 40}},
+  };
+  for (const Conv2dCase& c : cases) {
+    const Conv2dGeometry g = GeometryOf(c);
+    for (const Conv2dPass pass : kPasses) {
+      const PassShapes shapes = ShapesOf(pass, g);
+      const Tensor a = Normals(shapes.a, 3, 0.5f);
+      const Tensor b = Normals(shapes.b, 4);
+      const reference::Sums expected = Reference(pass, g, a, b);
+      const double terms = g.flops() / 2 / static_cast<double>(shapes.result.num_elements());
+      ForEachTarget([&](const std::string&) {
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          if (!Conv2dSupports(pass, algorithm, g)) continue;
+          Tensor result(shapes.result);
+          RunPass(pass, c.params, a, b, result, workspace, algorithm);
+          double worst = 0;
+          for (int64_t i = 0; i < result.size(); ++i) {
+            const auto at = static_cast<size_t>(i);
+            const double bound = (std::sqrt(terms) + 2) * kUnit * expected.magnitude[at];
+            const double error = std::abs(result[i] - expected.value[at]);
+            ASSERT_LE(error, bound) << c << " pass " << static_cast<int>(pass) << " " << algorithm << " element " << i;
+            if (bound > 0) worst = std::max(worst, error / bound);
+          }
+          EXPECT_GE(worst, 0.005) << "a bound that is never approached tests nothing: " << c;
+        }
+      });
+    }
+  }
+}
+
+TEST(Conv2dTest, SameBitsForAnyNumberOfThreads) {
+  const Workspace workspace;
+  for (const Conv2dCase& c :
+       {Conv2dCase{{3, 14, 14, 24}, {3, 3, 24, 40}, {}}, Conv2dCase{{16, 7, 7, 64}, {3, 3, 64, 96}, {.stride = {2, 2}}},
+        Conv2dCase{{4, 16, 16, 130}, {1, 1, 130, 70}, {}},
+        Conv2dCase{{4, 16, 16, 20}, {3, 3, 1, 20}, {.groups = 20}}}) {
+    const Conv2dGeometry g = GeometryOf(c);
+    for (const Conv2dPass pass : kPasses) {
+      const PassShapes shapes = ShapesOf(pass, g);
+      const Tensor a = Normals(shapes.a, 5);
+      const Tensor b = Normals(shapes.b, 6);
+      ForEachTarget([&](const std::string&) {
+        Tensor one(shapes.result);
+        RunWithThreads(1, [&] { RunPass(pass, c.params, a, b, one, workspace, ""); });
+        for (const int threads : {2, 3, 8}) {
+          Tensor several(shapes.result);
+          RunWithThreads(threads, [&] { RunPass(pass, c.params, a, b, several, workspace, ""); });
+          EXPECT_EQ(std::memcmp(one.data(), several.data(), static_cast<size_t>(one.size()) * sizeof(float)), 0)
+              << c << " pass " << static_cast<int>(pass) << " threads " << threads;
+        }
+      });
+    }
+  }
+}
+
+// ⟨conv(x, w), dy⟩ = ⟨x, BackwardInput(dy, w)⟩ = ⟨w, BackwardFilter(x, dy)⟩, exactly on integers.
+TEST(Conv2dTest, GradientsAreAdjoint) {
+  const Workspace workspace;
+  const auto dot = [](const Tensor& a, const Tensor& b) {
+    double sum = 0;
+    for (int64_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+    return sum;
+  };
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor x = Integers(g.input_shape(), 7);
+    const Tensor w = Integers(g.filter_shape(), 8);
+    const Tensor dy = Integers(g.output_shape(), 9);
+    Tensor y(g.output_shape());
+    Tensor dx(g.input_shape());
+    Tensor dw(g.filter_shape());
+    Conv2dForward(c.params, x, w, y, workspace);
+    Conv2dBackwardInput(c.params, dy, w, dx, workspace);
+    Conv2dBackwardFilter(c.params, x, dy, dw, workspace);
+    EXPECT_EQ(dot(y, dy), dot(x, dx)) << c;
+    EXPECT_EQ(dot(y, dy), dot(w, dw)) << c;
+  }
+}
+
+TEST(Conv2dTest, PrologueAndEpilogue) {
+  const Workspace workspace;
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor x = Integers(g.input_shape(), 10);
+    const Tensor w = Integers(g.filter_shape(), 11);
+    const Tensor scale_in = Integers({g.IC}, 12, 2);
+    const Tensor shift_in = Integers({g.IC}, 13, 2);
+    const Tensor scale_out = Integers({g.OC}, 14, 2);
+    const Tensor bias = Integers({g.OC}, 15);
+    const Tensor residual = Integers(g.output_shape(), 16);
+    Tensor normalised(g.input_shape());
+    for (int64_t i = 0; i < x.size(); ++i) {
+      normalised[i] = std::max(0.0f, x[i] * scale_in[i % g.IC] + shift_in[i % g.IC]);
+    }
+    const reference::Sums sums = reference::Conv2dForward(g, normalised, w);
+    ForEachTarget([&](const std::string&) {
+      Tensor y(g.output_shape());
+      Conv2dForward(c.params, x, w, y, workspace,
+                    {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
+                     .epilogue = {.scale = scale_out, .bias = bias, .residual = residual, .relu = true}});
+      for (int64_t i = 0; i < y.size(); ++i) {
+        const double value = sums.value[static_cast<size_t>(i)] * scale_out[i % g.OC] + bias[i % g.OC] + residual[i];
+        ASSERT_EQ(y[i], std::max(0.0, value)) << c << " element " << i;
+      }
+    });
+  }
+}
+
+// Neither beyond the arrays, nor where padding is: guard bands of NaN around exact-size arrays, at odd addresses.
+TEST(Conv2dTest, ReadsAndWritesNothingOutside) {
+  const Workspace workspace;
+  constexpr int64_t kGuard = 67;
+  const auto guarded = [&](const Shape& shape, uint32_t seed) {
+    Tensor memory({shape.num_elements() + 2 * kGuard}, std::nanf(""));
+    testing::FillIntegers(TensorView(memory.data() + kGuard, shape), seed);
+    return memory;
+  };
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    for (const Conv2dPass pass : kPasses) {
+      const PassShapes shapes = ShapesOf(pass, g);
+      const Tensor a = guarded(shapes.a, 17);
+      const Tensor b = guarded(shapes.b, 18);
+      ForEachTarget([&](const std::string&) {
+        Tensor result = guarded(shapes.result, 19);
+        const TensorView view(result.data() + kGuard, shapes.result);
+        RunPass(pass, c.params, {a.data() + kGuard, shapes.a}, {b.data() + kGuard, shapes.b}, view, workspace, "");
+        for (const float value : view.span()) ASSERT_FALSE(std::isnan(value)) << c;
+        for (int64_t i = 0; i < kGuard; ++i) {
+          ASSERT_TRUE(std::isnan(result[i]) && std::isnan(result[result.size() - 1 - i])) << c;
+        }
+      });
+    }
+  }
+}
+
+std::string ErrorOf(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Conv2dTest, BadArgumentsThrowBeforeAnythingIsWritten) {
+  const Workspace workspace;
+  Tensor y({8, 56, 56, 64}, 5.0f);
+  const auto forward = [&](const Shape& x, const Shape& w, const Conv2dParams& params = {}) {
+    const Tensor input(x, 1.0f);
+    const Tensor filter(w, 1.0f);
+    return ErrorOf([&] { Conv2dForward(params, input, filter, y, workspace); });
+  };
+  EXPECT_EQ(forward({8, 56, 56, 32}, {3, 3, 64, 64}),
+            "Conv2dForward: filter IC (64) != input C (32); input [8,56,56,32], filter [3,3,64,64]");
+  EXPECT_NE(forward({0, 56, 56, 64}, {3, 3, 64, 64}).find("extent of 0"), std::string::npos);
+  EXPECT_NE(forward({8, 56, 56, 64}, {3, 3, 21, 64}, {.groups = 3}).find("doesn't divide by groups (3)"),
+            std::string::npos);
+  EXPECT_NE(forward({8, 56, 56, 64}, {3, 3, 64, 64}, {.stride = {0, 1}}).find("stride {0,1}"), std::string::npos);
+  EXPECT_NE(forward({8, 2, 2, 64}, {3, 3, 64, 64}, {.padding = Padding::Valid()}).find("no pixels"), std::string::npos);
+  EXPECT_NE(forward({8, 56, 64}, {3, 3, 64, 64}).find("[N,H,W,C]"), std::string::npos);
+  EXPECT_NE(forward({4, 56, 56, 64}, {3, 3, 64, 64}).find("output must be [4,56,56,64], is [8,56,56,64]"),
+            std::string::npos);
+  const Tensor x({8, 56, 56, 64}, 1.0f);
+  const Tensor w({3, 3, 64, 64}, 1.0f);
+  EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "direct_depthwise"}); }).find("declines"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "fft"}); }).find("no algorithm"),
+            std::string::npos);
+  for (const float value : y.span()) ASSERT_EQ(value, 5.0f);
+}
+
+TEST(Conv2dTest, ExplainNamesTheRowTaken) {
+  const Conv2dGeometry dense = ResolveConv2d("test", {}, {1, 8, 8, 16}, {3, 3, 16, 16});
+  EXPECT_EQ(ChooseConv2d(Conv2dPass::kForward, dense), "direct");
+  EXPECT_NE(ExplainConv2d(Conv2dPass::kForward, dense).find("direct_depthwise: not one filter a channel"),
+            std::string::npos);
+  const Conv2dGeometry depthwise = ResolveConv2d("test", {.groups = 16}, {1, 8, 8, 16}, {3, 3, 1, 16});
+  EXPECT_EQ(ChooseConv2d(Conv2dPass::kForward, depthwise), "direct_depthwise");
+}
+
+}  // namespace
+}  // namespace hwynn

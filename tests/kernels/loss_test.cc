@@ -1,0 +1,190 @@
+#include "hwynn/kernels/loss.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/reference/loss.h"
+#include "hwynn/tests/support/fill.h"
+
+namespace hwynn {
+namespace {
+
+using testing::Normals;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr double kUnit = 0x1p-24;  // one rounding to float
+
+std::vector<int32_t> Labels(int64_t rows, int64_t classes) {
+  std::vector<int32_t> labels;
+  for (int64_t n = 0; n < rows; ++n) labels.push_back(static_cast<int32_t>((7 * n + 3) % classes));
+  return labels;
+}
+
+// Computed in double, a gradient is rounded once; a little room for the exponentials.
+void ExpectRoundedOnce(const Tensor& got, const reference::Sums& want) {
+  for (size_t i = 0; i < want.values.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got.span()[i]) - want.values[i]);
+    EXPECT_LE(error, kUnit * std::abs(want.values[i]) + 1e-13 * want.magnitudes[i]) << i;
+  }
+}
+
+TEST(LossTest, CrossEntropyIsThatOfTheReference) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{1, 2}, Shape{5, 10}, Shape{128, 10}, Shape{32, 1000}, Shape{3, 9001}}) {
+    for (const float smoothing : {0.0f, 0.1f, 0.9f}) {
+      SCOPED_TRACE(::testing::Message() << shape << " smoothing " << smoothing);
+      const Tensor logits = Normals(shape, 1, 0.5f, 3.0f);
+      const std::vector<int32_t> labels = Labels(shape[0], shape[1]);
+      Tensor grad(shape, kNaN);
+      const LossResult got = SoftmaxCrossEntropy(logits, labels, smoothing, grad);
+      const auto want = reference::SoftmaxCrossEntropy(logits, labels, static_cast<double>(smoothing));
+      EXPECT_NEAR(got.loss, want.loss, 1e-12 * (1.0 + want.loss));
+      EXPECT_EQ(got.correct, want.correct);
+      ExpectRoundedOnce(grad, want.grad);
+    }
+  }
+}
+
+TEST(LossTest, CrossEntropyByHand) {
+  Tensor logits({2, 2}, 0.0f);
+  logits[0] = std::log(3.0f);  // probabilities 3/4, 1/4, then 1/2, 1/2
+  Tensor grad({2, 2});
+  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{1, 0}, 0.0f, grad);
+  EXPECT_NEAR(result.loss, (std::log(4.0) + std::log(2.0)) / 2.0, 1e-7);
+  EXPECT_EQ(result.correct, 1);  // the tie in row 1 goes to the lower index, which is the label
+  const float want[] = {0.375f, -0.375f, -0.25f, 0.25f};
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(grad[i], want[i], 1e-7f) << i;
+}
+
+TEST(LossTest, TiesCountForTheLowestIndexOnly) {
+  const Tensor logits({3, 3}, 2.0f);
+  EXPECT_EQ(SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 1, 2}, 0.0f, {}).correct, 1);
+}
+
+// Central differences of the loss, itself in double; the logits step by a power of two, so that the step is exact.
+TEST(LossTest, CrossEntropyGradientIsTheSlopeOfTheLoss) {
+  constexpr float kStep = 0x1p-10f;
+  Tensor logits({3, 5});
+  for (int64_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>((11 * i) % 7) * 0.25f - 0.5f;
+  const std::vector<int32_t> labels = {4, 0, 2};
+  for (const float smoothing : {0.0f, 0.1f}) {
+    Tensor grad(logits.shape());
+    SoftmaxCrossEntropy(logits, labels, smoothing, grad);
+    for (int64_t i = 0; i < logits.size(); ++i) {
+      Tensor moved = logits.Clone();
+      moved[i] += kStep;
+      const double above = SoftmaxCrossEntropy(moved, labels, smoothing, {}).loss;
+      moved[i] -= 2 * kStep;
+      const double below = SoftmaxCrossEntropy(moved, labels, smoothing, {}).loss;
+      EXPECT_NEAR((above - below) / (2.0 * static_cast<double>(kStep)), static_cast<double>(grad[i]), 1e-6) << i;
+    }
+  }
+}
+
+TEST(LossTest, GradientMayOverwriteTheLogits) {
+  const Shape shape = {9, 17};
+  Tensor logits = Normals(shape, 2);
+  const std::vector<int32_t> labels = Labels(9, 17);
+  Tensor grad(shape);
+  SoftmaxCrossEntropy(logits, labels, 0.1f, grad);
+  SoftmaxCrossEntropy(logits, labels, 0.1f, logits);
+  EXPECT_EQ(std::memcmp(logits.data(), grad.data(), grad.span().size_bytes()), 0);
+}
+
+TEST(LossTest, LargeLogitsNeitherOverflowNorVanish) {
+  Tensor logits({2, 3}, 0.0f);
+  logits[0] = 3e38f, logits[1] = -3e38f, logits[2] = 0.0f;
+  logits[3] = -1000.0f, logits[4] = -1001.0f, logits[5] = -kInfinity;
+  Tensor grad({2, 3});
+  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 0}, 0.0f, grad);
+  EXPECT_NEAR(result.loss, 0.5 * std::log1p(std::exp(-1.0)), 1e-12);
+  EXPECT_EQ(result.correct, 2);
+  EXPECT_EQ(grad[0], 0.0f);
+  EXPECT_EQ(grad[1], 0.0f);
+  EXPECT_EQ(grad[5], 0.0f);
+  EXPECT_NEAR(grad[4], 0.5 / (1.0 + std::exp(1.0)), 1e-8);
+}
+
+TEST(LossTest, NaNShowsInTheLossAndIsNeverCorrect) {
+  for (int64_t i = 0; i < 3; ++i) {
+    Tensor logits({1, 3}, 0.0f);
+    logits[i] = kNaN;
+    for (int32_t label = 0; label < 3; ++label) {
+      const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{label}, 0.0f, {});
+      EXPECT_TRUE(std::isnan(result.loss));
+      EXPECT_EQ(result.correct, 0);
+    }
+  }
+}
+
+TEST(LossTest, MeanSquaredErrorIsThatOfTheReference) {
+  for (const Shape& shape : {Shape{1}, Shape{7, 3}, Shape{4, 5000}}) {
+    const Tensor predictions = Normals(shape, 3, 1.0f);
+    const Tensor targets = Normals(shape, 4);
+    Tensor grad(shape, kNaN);
+    const LossResult got = MeanSquaredError(predictions, targets, grad);
+    const auto want = reference::MeanSquaredError(predictions, targets);
+    EXPECT_NEAR(got.loss, want.loss, 1e-12 * want.loss);
+    EXPECT_EQ(got.correct, 0);
+    ExpectRoundedOnce(grad, want.grad);
+    EXPECT_EQ(MeanSquaredError(predictions, targets, {}).loss, got.loss);
+  }
+}
+
+TEST(LossTest, ThreadsDontShow) {
+  const Shape shape = {100, 1000};  // a dozen blocks of rows
+  const Tensor logits = Normals(shape, 5, 0.0f, 3.0f);
+  const Tensor targets = Normals(shape, 6);
+  const std::vector<int32_t> labels = Labels(100, 1000);
+  Tensor first_grad(shape);
+  Tensor first_error(shape);
+  const LossResult first = SoftmaxCrossEntropy(logits, labels, 0.1f, first_grad);
+  const LossResult first_mse = MeanSquaredError(logits, targets, first_error);
+  for (const int threads : {1, 2, 3}) {
+    RunWithThreads(threads, [&] {
+      Tensor grad(shape);
+      const LossResult result = SoftmaxCrossEntropy(logits, labels, 0.1f, grad);
+      EXPECT_EQ(result.loss, first.loss);
+      EXPECT_EQ(result.correct, first.correct);
+      EXPECT_EQ(std::memcmp(grad.data(), first_grad.data(), grad.span().size_bytes()), 0);
+      EXPECT_EQ(MeanSquaredError(logits, targets, grad).loss, first_mse.loss);
+      EXPECT_EQ(std::memcmp(grad.data(), first_error.data(), grad.span().size_bytes()), 0);
+    });
+  }
+}
+
+TEST(LossTest, BadArgumentsThrowBeforeAnythingIsWritten) {
+  const Tensor logits({2, 3}, 1.0f);
+  Tensor grad({2, 3}, 7.0f);
+  const std::vector<int32_t> labels = {0, 2};
+  const auto throws = [&](ConstTensorView z, const std::vector<int32_t>& y, float smoothing, TensorView g) {
+    EXPECT_THROW(SoftmaxCrossEntropy(z, y, smoothing, g), std::invalid_argument);
+  };
+  throws(logits, {0, 3}, 0.0f, grad);
+  throws(logits, {-1, 0}, 0.0f, grad);
+  throws(logits, {0}, 0.0f, grad);
+  throws(logits, labels, 1.0f, grad);
+  throws(logits, labels, -0.1f, grad);
+  throws(logits, labels, kNaN, grad);
+  throws(Tensor({0, 3}), {}, 0.0f, {});
+  throws(Tensor({6}, 0.0f), labels, 0.0f, {});
+  throws(logits, labels, 0.0f, grad.view().Reshaped({3, 2}));
+  EXPECT_THROW(MeanSquaredError(logits, grad.view().Reshaped({3, 2}), grad), std::invalid_argument);
+  EXPECT_THROW(MeanSquaredError(logits, logits, grad.view().Reshaped({6})), std::invalid_argument);
+  EXPECT_THROW(MeanSquaredError(Tensor({0}), Tensor({0}), {}), std::invalid_argument);
+  for (const float g : grad.span()) EXPECT_EQ(g, 7.0f);
+  try {
+    SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 3}, 0.0f, {});
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(), "SoftmaxCrossEntropy: label 3 of row 1 is not in 0 … 2 (K = 3)");
+  }
+}
+
+}  // namespace
+}  // namespace hwynn
