@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstddef>
-#include <limits>
 
 namespace hwynn {
 namespace {
@@ -13,7 +12,7 @@ constexpr float kSqrt2 = 0x1.6a09e6p+0f;
 template <size_t n>
 float Horner(const std::array<float, n>& coefficients, float x) {
   float sum = coefficients[0];
-  for (size_t i = 1; i < n; ++i) sum = std::fma(sum, x, coefficients[i]);
+  for (size_t i = 1; i < n; ++i) sum = FusedMultiplyAdd(sum, x, coefficients[i]);
   return sum;
 }
 
@@ -34,10 +33,10 @@ float Log(float x) {
   const float m2 = m * m;
   const float m3 = m2 * m;
   float sum = Horner<3>({7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f}, m);
-  sum = std::fma(sum, m3, Horner<3>({-1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f}, m));
-  sum = std::fma(sum, m3, Horner<3>({2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f}, m));
-  sum = std::fma(sum, m3, kLog2Small * e);
-  return std::fma(kLog2Short, e, std::fma(-0.5f, m2, m) + sum);
+  sum = FusedMultiplyAdd(sum, m3, Horner<3>({-1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f}, m));
+  sum = FusedMultiplyAdd(sum, m3, Horner<3>({2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f}, m));
+  sum = FusedMultiplyAdd(sum, m3, kLog2Small * e);
+  return FusedMultiplyAdd(kLog2Short, e, FusedMultiplyAdd(-0.5f, m2, m) + sum);
 }
 
 // log(1 + x): near 0 a quotient of polynomials, x − x²/2 + x³·N(x)/D(x).
@@ -55,7 +54,7 @@ float Log1p(float x) {
   if (std::fabs(x) >= 0.41421356237309504880f) return Log(x + 1.0f);
   const float x2 = x * x;
   const float tail = (x * x2) * (Horner(kN, x) / Horner(kD, x));
-  return x + std::fma(-0.5f, x2, tail);
+  return x + FusedMultiplyAdd(-0.5f, x2, tail);
 }
 
 }  // namespace
