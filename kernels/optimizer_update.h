@@ -19,7 +19,7 @@ namespace hwynn {
 struct SgdLeaf {
   TensorView param{};
   ConstTensorView grad{};
-  TensorView trace{};  // empty without momentum
+  TensorView trace{};  // not read or written with momentum 0: may be empty
   bool decay = false;  // weight decay applies
 };
 
