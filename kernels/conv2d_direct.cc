@@ -106,7 +106,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               int64_t panel1, float* scratch) {
   const Source& source = product.source;
   const Destination& destination = product.destination;
-  const Window window(source, extent, block, 0, source.C, product.prologue, tiles, scratch);
+  const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
   std::array<TileRun, kMaxRuns> runs;
@@ -164,7 +164,7 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();
   const EvenSplit panel_split(panels, (panels + wanted_splits - 1) / wanted_splits);
   const int64_t scratch =
-      Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue);
+      Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue, 0);
   ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
     const int64_t part = task % panel_split.count;
     RunBlock(product, extent, tiles, depths, packed, blocks.Get(task / panel_split.count), panel_split.Begin(part),

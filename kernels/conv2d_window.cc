@@ -16,8 +16,8 @@ struct Span {
   int64_t y0, y1, x0, x1;
 };
 
-bool NeedsCopy(const Source& source, const Span& span, const Conv2dPrologue* prologue) {
-  return prologue != nullptr || span.x0 < 0 || span.x1 > source.W;
+bool NeedsCopy(const Source& source, const Span& span, const Conv2dPrologue* prologue, int64_t pitch) {
+  return pitch > 0 || prologue != nullptr || span.x0 < 0 || span.x1 > source.W;
 }
 
 }  // namespace
@@ -46,21 +46,21 @@ Block BlockGrid::Get(int64_t i) const {
 Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
 
 int64_t Window::ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                              const Conv2dPrologue* prologue) {
+                              const Conv2dPrologue* prologue, int64_t pitch) {
   // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
   const Span grid(source, taps, {0, 1, 0, 1, 0, source.grid_w});
-  if (!NeedsCopy(source, grid, prologue)) return 0;
+  if (!NeedsCopy(source, grid, prologue, pitch)) return 0;
   const int64_t rows = std::min(source.H, (block.y1 - block.y0 - 1) * source.step_h + taps.max_y - taps.min_y + 1);
   const int64_t columns = (block.x1 - block.x0 - 1) * source.step_w + taps.max_x - taps.min_x + 1;
-  return (block.n1 - block.n0) * rows * columns * channels;
+  return (block.n1 - block.n0) * rows * columns * std::max(channels, pitch);
 }
 
 Window::Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-               const Conv2dPrologue* prologue, const GemmTiles& tiles, float* scratch)
+               const Conv2dPrologue* prologue, int64_t pitch, const GemmTiles& tiles, float* scratch)
     : n0_(block.n0) {
   const Span span(source, taps, block);
   y0_ = span.y0;
-  if (!NeedsCopy(source, span, prologue)) {
+  if (!NeedsCopy(source, span, prologue, pitch)) {
     x0_ = 0;
     pixel_pitch_ = source.C;
     row_pitch_ = source.W * source.C;
@@ -72,28 +72,28 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
   const int64_t inside0 = std::clamp<int64_t>(span.x0, 0, source.W);
   const int64_t inside1 = std::clamp<int64_t>(span.x1, inside0, source.W);
   x0_ = span.x0;
-  pixel_pitch_ = channels;
-  row_pitch_ = (span.x1 - span.x0) * channels;
+  pixel_pitch_ = std::max(channels, pitch);
+  row_pitch_ = (span.x1 - span.x0) * pixel_pitch_;
   image_pitch_ = (span.y1 - span.y0) * row_pitch_;
   data_ = scratch;
   float* to = scratch;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = span.y0; y < span.y1; ++y) {
-      to = std::fill_n(to, (inside0 - span.x0) * channels, 0.0f);
+      to = std::fill_n(to, (inside0 - span.x0) * pixel_pitch_, 0.0f);
       const float* from = source.data + ((n * source.H + y) * source.W + inside0) * source.C + c0;
       const int64_t pixels = inside1 - inside0;
-      if (channels == source.C) {
+      if (channels == source.C && pixel_pitch_ == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {
         for (int64_t p = 0; p < pixels; ++p) {
-          std::memcpy(to + p * channels, from + p * source.C, static_cast<size_t>(channels) * sizeof(float));
+          std::memcpy(to + p * pixel_pitch_, from + p * source.C, static_cast<size_t>(channels) * sizeof(float));
         }
       }
       if (prologue != nullptr) {
         tiles.prologue(to, pixels, channels, prologue->scale.data() + c0, prologue->shift.data() + c0, prologue->relu);
       }
-      to += pixels * channels;
-      to = std::fill_n(to, (span.x1 - inside1) * channels, 0.0f);
+      to += pixels * pixel_pitch_;
+      to = std::fill_n(to, (span.x1 - inside1) * pixel_pitch_, 0.0f);
     }
   }
 }

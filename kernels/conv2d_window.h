@@ -54,13 +54,14 @@ class BlockGrid {
 /// out their taps.
 class Window {
  public:
-  /// Channels [c0, c1) of the source. A prologue (may be null) is applied to the copy.
+  /// Channels [c0, c1) of the source. A prologue (may be null) is applied to the copy. `pitch` > 0 asks for a copy
+  /// with that distance between pixels, at least c1 − c0.
   Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-         const Conv2dPrologue* prologue, const GemmTiles& tiles, float* scratch);
+         const Conv2dPrologue* prologue, int64_t pitch, const GemmTiles& tiles, float* scratch);
 
-  /// Floats of scratch that a block needs.
+  /// Floats of scratch that a block of `channels` needs.
   static int64_t ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                               const Conv2dPrologue* prologue);
+                               const Conv2dPrologue* prologue, int64_t pitch);
 
   /// Distance in floats between neighbouring pixels.
   int64_t pixel_pitch() const { return pixel_pitch_; }

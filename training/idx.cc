@@ -43,8 +43,9 @@ class Content {
   }
 
   void CheckEnd() {
+    const std::string end = Position();
     std::array<uint8_t, 1> extra;
-    CheckData(ReadSome(extra) == 0, path_, ": trailing bytes from byte ", Position(-1), " on");
+    CheckData(ReadSome(extra) == 0, path_, ": trailing bytes from byte ", end, " on");
     CheckData(input_ == file_.size() || !gzip_, path_, ": trailing bytes after the compressed data, from byte ", input_,
               " on");
   }
@@ -148,8 +149,8 @@ DatasetSplits LoadFolder(const std::filesystem::path& directory, const std::vect
   std::error_code ignored;
   CheckData(std::filesystem::is_directory(directory, ignored), directory.string(), ": no such folder; ", help);
   const auto load = [&](const std::string& split) {
-    return LoadIdx(FindFile(directory, split + "-images-idx3-ubyte"), FindFile(directory, split + "-labels-idx1-ubyte"),
-                   class_names);
+    const std::string images = FindFile(directory, split + "-images-idx3-ubyte");
+    return LoadIdx(images, FindFile(directory, split + "-labels-idx1-ubyte"), class_names);
   };
   DatasetSplits splits{load("train"), load("t10k")};
   CheckData(splits.train->image_shape() == splits.test->image_shape(), directory.string(), ": training images are ",

@@ -1,0 +1,108 @@
+#include "hwynn/kernels/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/reference/matmul.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/targets.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ForEachTarget;
+using testing::Integers;
+using testing::Normals;
+
+struct Extents {
+  int64_t M, K, N;
+};
+
+// Tails of rows, panels and lanes; depths of several blocks; rows enough for several blocks of pixels.
+const Extents kCases[] = {{1, 1, 1},     {3, 5, 2},    {14, 16, 32},   {15, 17, 33},   {128, 784, 10},
+                          {29, 1050, 7}, {7, 2, 100},  {500, 3, 5},    {1, 2100, 1},   {6, 130, 257},
+                          {2000, 9, 4},  {33, 48, 48}, {97, 200, 129}, {1500, 140, 17}};
+
+void ExpectExact(const Tensor& actual, const reference::Sums& expected) {
+  for (int64_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], expected.value[static_cast<size_t>(i)]) << i;
+}
+
+TEST(MatmulTest, ExactOnIntegersOnAllTargets) {
+  const Workspace workspace;
+  for (const auto& [M, K, N] : kCases) {
+    SCOPED_TRACE(::testing::Message() << M << "×" << K << "×" << N);
+    const Tensor a = Integers({M, K}, 1);
+    const Tensor b = Integers({K, N}, 2);
+    const Tensor g = Integers({M, N}, 3);
+    const Tensor bias = Integers({N}, 4);
+    const reference::Sums forward = reference::MatmulForward(a, b);
+    const reference::Sums grad_a = reference::MatmulBackwardA(g, b);
+    const reference::Sums grad_b = reference::MatmulBackwardB(a, g);
+    ForEachTarget([&](const std::string&) {
+      Tensor c({M, N}, std::nanf(""));
+      MatmulForward(a, b, {}, c, workspace);
+      ExpectExact(c, forward);
+      MatmulForward(a, b, bias, c, workspace);
+      for (int64_t i = 0; i < c.size(); ++i) {
+        ASSERT_EQ(c[i], forward.value[static_cast<size_t>(i)] + bias[i % N]) << "with bias, element " << i;
+      }
+      Tensor da({M, K}, std::nanf(""));
+      MatmulBackwardA(g, b, da, workspace);
+      ExpectExact(da, grad_a);
+      Tensor db({K, N}, std::nanf(""));
+      MatmulBackwardB(a, g, db, workspace);
+      ExpectExact(db, grad_b);
+    });
+  }
+}
+
+TEST(MatmulTest, RoundingErrorsAreBounded) {
+  const Workspace workspace;
+  const Tensor a = Normals({100, 700}, 5, 0.5f);
+  const Tensor b = Normals({700, 50}, 6);
+  const reference::Sums expected = reference::MatmulForward(a, b);
+  ForEachTarget([&](const std::string&) {
+    Tensor c({100, 50});
+    MatmulForward(a, b, {}, c, workspace);
+    double worst = 0;
+    for (int64_t i = 0; i < c.size(); ++i) {
+      const double bound = (std::sqrt(700.0) + 2) * 0x1p-24 * expected.magnitude[static_cast<size_t>(i)];
+      worst = std::max(worst, std::abs(c[i] - expected.value[static_cast<size_t>(i)]) / bound);
+    }
+    EXPECT_LE(worst, 1.0);
+    EXPECT_GE(worst, 0.005);
+  });
+}
+
+TEST(MatmulTest, SameBitsForAnyNumberOfThreads) {
+  const Workspace workspace;
+  const Tensor a = Normals({700, 300}, 7);
+  const Tensor g = Normals({700, 90}, 8);
+  ForEachTarget([&](const std::string&) {
+    Tensor one({300, 90});
+    RunWithThreads(1, [&] { MatmulBackwardB(a, g, one, workspace); });
+    for (const int threads : {2, 3}) {
+      Tensor several({300, 90});
+      RunWithThreads(threads, [&] { MatmulBackwardB(a, g, several, workspace); });
+      EXPECT_EQ(std::memcmp(one.data(), several.data(), static_cast<size_t>(one.size()) * sizeof(float)), 0);
+    }
+  });
+}
+
+TEST(MatmulTest, BadShapesThrow) {
+  const Workspace workspace;
+  const Tensor a({4, 5}, 1.0f);
+  const Tensor b({6, 7}, 1.0f);
+  Tensor c({4, 7}, 3.0f);
+  EXPECT_THROW(MatmulForward(a, b, {}, c, workspace), std::invalid_argument);
+  EXPECT_THROW(MatmulForward(Tensor({0, 6}), b, {}, Tensor({0, 7}), workspace), std::invalid_argument);
+  EXPECT_THROW(MatmulForward(Tensor({4, 6}, 1.0f), b, Tensor({6}, 1.0f), c, workspace), std::invalid_argument);
+  for (const float value : c.span()) ASSERT_EQ(value, 3.0f);
+}
+
+}  // namespace
+}  // namespace hwynn

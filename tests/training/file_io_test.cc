@@ -1,0 +1,66 @@
+#include "hwynn/training/file_io.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <array>
+#include <csignal>
+#include <filesystem>
+
+#include "hwynn/tests/support/files.h"
+
+namespace hwynn {
+namespace {
+
+using testing::Bytes;
+using testing::ExpectError;
+using testing::TempFolder;
+
+TEST(FileIoTest, ReadsWhatWasWritten) {
+  const TempFolder folder;
+  const std::array first{std::byte{1}, std::byte{2}};
+  const std::array second{std::byte{3}};
+  const std::array<std::span<const std::byte>, 3> pieces{first, {}, second};
+  WriteFileAtomically(folder / "file", "something longer that was there before");
+  WriteFileAtomically(folder / "file", pieces);
+  EXPECT_EQ(testing::ReadBytes(folder / "file"), (Bytes{1, 2, 3}));
+  EXPECT_EQ(ReadFile(folder / "file"), (std::vector{std::byte{1}, std::byte{2}, std::byte{3}}));
+  EXPECT_EQ(folder.CountFiles(), 1);
+  WriteFileAtomically(folder / "file", "");
+  EXPECT_TRUE(ReadFile(folder / "file").empty());
+}
+
+TEST(FileIoTest, ReadErrorsNameTheFile) {
+  const TempFolder folder;
+  ExpectError([&] { ReadFile(folder / "none"); }, {folder / "none", "No such file"});
+  ExpectError([&] { ReadFile(folder.path()); }, {folder.path(), "not a regular file"});
+}
+
+TEST(FileIoTest, WriteErrorsLeaveNothingBehind) {
+  const TempFolder folder;
+  ExpectError([&] { WriteFileAtomically(folder / "none/file", "text"); }, {folder / "none/file", "No such file"});
+  // A folder in the way is found only by the rename.
+  folder.Write("folder/file", {1});
+  ExpectError([&] { WriteFileAtomically(folder / "folder", "text"); }, {folder / "folder", "can't replace"});
+  EXPECT_EQ(folder.CountFiles(), 1);
+}
+
+// A limit on the size of files stands for a full disk: write() stores a part, then fails.
+TEST(FileIoTest, AFullDiskKeepsTheOldFile) {
+  const TempFolder folder;
+  WriteFileAtomically(folder / "file", "old");
+  rlimit old_limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit{1000, old_limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ExpectError([&] { WriteFileAtomically(folder / "file", std::string(5000, 'x')); },
+              {folder / "file", "can't write", "File too large"});
+  setrlimit(RLIMIT_FSIZE, &old_limit);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(testing::ReadBytes(folder / "file"), (Bytes{'o', 'l', 'd'}));
+  EXPECT_EQ(folder.CountFiles(), 1);
+}
+
+}  // namespace
+}  // namespace hwynn
