@@ -13,7 +13,6 @@ function(hwynn_fetch name repository commit)
   set(CMAKE_POLICY_VERSION_MINIMUM 3.5)    # for sources older than CMake 4
   set(HWY_ENABLE_CONTRIB OFF)
   set(HWY_ENABLE_EXAMPLES OFF)
-  set(HWY_ENABLE_INSTALL OFF)
   set(HWY_ENABLE_TESTS OFF)
   set(TBB_TEST OFF)
   set(TBB_STRICT OFF)

@@ -30,8 +30,8 @@ int main() {
   std::vector<int32_t> labels(kPoints);
   FillPoints(points, labels);
 
-  const hwynn::Mlp model({.hidden = {64, 64}, .num_classes = 2});
-  const hwynn::Optimizer optimizer({.kind = hwynn::OptimizerKind::kAdam});
+  const hwynn::Mlp model({.features = {64, 64, 2}});
+  const hwynn::OptimizerOptions optimizer = {.kind = hwynn::OptimizerKind::kAdam};
   hwynn::TrainState state = CreateTrainState(model, optimizer, hwynn::KeyFromSeed(0), {1, 1, 2});
   hwynn::Stepper stepper(model, optimizer);
 

@@ -17,7 +17,7 @@ int main() {
   }
 
   const hwynn::ResNet model = hwynn::CifarResNet({.depth = 20, .num_classes = 2});
-  const hwynn::Optimizer optimizer({.kind = hwynn::OptimizerKind::kAdam});
+  const hwynn::OptimizerOptions optimizer = {.kind = hwynn::OptimizerKind::kAdam};
   hwynn::TrainState state = CreateTrainState(model, optimizer, hwynn::KeyFromSeed(0), {16, 16, 1});
   hwynn::Stepper stepper(model, optimizer);
   for (int step = 0; step < 10; ++step) {
