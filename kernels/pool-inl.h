@@ -35,10 +35,13 @@ HWY_INLINE void ForChannels(D d, int64_t channels, const Body& body) {
     body.template Run<kPoolVectors>(Whole<D>(), d, c);
   }
   for (; c + lanes <= channels; c += lanes) body.template Run<1>(Whole<D>(), d, c);
-  if (c < channels) body.template Run<1>(Tail<D>(d, channels - c), d, c);
+  const TailTag<D> dt;
+  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(dt))) {
+    body.template Run<1>(Tail<TailTag<D>>(dt, channels - c), dt, c);
+  }
 }
 
-// The taps of one window: `rows` × `columns` pixels inside the image, the first at offset 0.
+// The taps of one window: `rows` × `columns` pixels inside the image, none when either is ≤ 0, the first at offset 0.
 struct WindowTaps {
   int64_t rows, columns;
   int64_t row_stride, pixel_stride;
@@ -151,82 +154,60 @@ struct MaxScatter {
   float* grad_input;
 };
 
-struct AverageScatter {
-  template <int kVectors, class Access, class D>
-  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
-    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-    hn::Vec<D> share[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      share[v] = hn::Div(access.Load(d, grad_output + c + v * lanes), hn::Set(d, size));
-    }
-    for (int64_t ky = owned_begin; ky < owned_end; ++ky) {
-      float* HWY_RESTRICT to = grad_input + ky * taps.row_stride + c;
-      for (int64_t kx = 0; kx < taps.columns; ++kx, to += taps.pixel_stride) {
-        for (int v = 0; v < kVectors; ++v) {
-          access.Store(hn::Add(access.Load(d, to + v * lanes), share[v]), d, to + v * lanes);
-        }
-      }
+// Average pooling's gradient of the pixels of rows row_begin … row_end − 1: as in the forward pass a rectangle is
+// summed up and divided by the window's size, the rectangle of the windows that hold the pixel.
+template <class D>
+HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
+                                      const float* grad_output, float* grad_input) {
+  const AverageReduce reduce = {static_cast<float>(g.kh * g.kw)};
+  for (int64_t iy = row_begin; iy < row_end; ++iy) {
+    const HoldingWindows y(iy, g.sh, g.top, g.kh, g.oh);
+    for (int64_t ix = 0; ix < g.iw; ++ix) {
+      const HoldingWindows x(ix, g.sw, g.left, g.kw, g.ow);
+      const WindowTaps windows = {y.end - y.begin, x.end - x.begin, g.OutputRow(), g.c};
+      ForChannels(d, g.c,
+                  ReduceWindow<AverageReduce>{reduce, windows, grad_output + y.begin * g.OutputRow() + x.begin * g.c,
+                                              grad_input + iy * g.InputRow() + ix * g.c});
     }
   }
+}
 
-  float size;
-  WindowTaps taps;
-  int64_t owned_begin, owned_end;
-  const float* grad_output;
-  float* grad_input;
-};
-
-// Input-gradient rows row_begin … row_end − 1 of one image, and no others: walks the windows that touch them in
-// row-major order, so that a pixel's sum has the same order wherever rows are cut. `scatter(oy, ox, y, x)` makes the
-// body for one window. Rows are cleared just before the first window that reaches them, while they come into cache.
-template <class D, class MakeScatter>
-HWY_INLINE void PoolBackwardRows(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
-                                 const MakeScatter& make_scatter, float* grad_input) {
-  const int64_t oy_begin = std::max<int64_t>(0, (row_begin + g.top - g.kh) / g.sh);
-  const int64_t oy_end = std::min<int64_t>(g.oh, (row_end - 1 + g.top) / g.sh + 1);
+// Max pooling's gradient of rows row_begin … row_end − 1 of one image, and no others: walks the windows that touch them
+// in row-major order, so that a pixel's sum has the same order wherever rows are cut. Rows are cleared just before the
+// first window that reaches them, while they come into cache.
+template <class D>
+HWY_INLINE void MaxBackwardWindows(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input,
+                                   const float* output, const float* grad_output, float* grad_input) {
+  const int64_t oy_begin = HoldingWindows(row_begin, g.sh, g.top, g.kh, g.oh).begin;
   int64_t cleared = row_begin;
   const auto clear_to = [&](int64_t row) {
     if (row <= cleared) return;
     std::fill(grad_input + cleared * g.InputRow(), grad_input + row * g.InputRow(), 0.0f);
     cleared = row;
   };
-  for (int64_t oy = oy_begin; oy < oy_end; ++oy) {
+  for (int64_t oy = oy_begin; oy < g.oh; ++oy) {
     const WindowSpan y(oy, g.sh, g.top, g.kh, g.ih);
+    if (y.begin >= row_end) break;
     const int64_t owned_begin = std::max(y.begin, row_begin);
     const int64_t owned_end = std::min(y.end, row_end);
     if (owned_begin >= owned_end) continue;
     clear_to(owned_end);
     for (int64_t ox = 0; ox < g.ow; ++ox) {
       const WindowSpan x(ox, g.sw, g.left, g.kw, g.iw);
-      const WindowTaps taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c};
+      const int64_t in_at = y.begin * g.InputRow() + x.begin * g.c;
+      const int64_t out_at = oy * g.OutputRow() + ox * g.c;
       ForChannels(d, g.c,
-                  make_scatter.Make(taps, owned_begin - y.begin, owned_end - y.begin,
-                                    y.begin * g.InputRow() + x.begin * g.c, oy * g.OutputRow() + ox * g.c));
+                  MaxScatter{.taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c},
+                             .owned_begin = owned_begin - y.begin,
+                             .owned_end = owned_end - y.begin,
+                             .input = input + in_at,
+                             .output = output + out_at,
+                             .grad_output = grad_output + out_at,
+                             .grad_input = grad_input + in_at});
     }
   }
   clear_to(row_end);
 }
-
-struct MakeMaxScatter {
-  HWY_INLINE MaxScatter Make(const WindowTaps& taps, int64_t owned_begin, int64_t owned_end, int64_t in_at,
-                             int64_t out_at) const {
-    return {taps, owned_begin, owned_end, input + in_at, output + out_at, grad_output + out_at, grad_input + in_at};
-  }
-  const float* input;
-  const float* output;
-  const float* grad_output;
-  float* grad_input;
-};
-
-struct MakeAverageScatter {
-  HWY_INLINE AverageScatter Make(const WindowTaps& taps, int64_t owned_begin, int64_t owned_end, int64_t in_at,
-                                 int64_t out_at) const {
-    return {size, taps, owned_begin, owned_end, grad_output + out_at, grad_input + in_at};
-  }
-  float size;
-  const float* grad_output;
-  float* grad_input;
-};
 
 // mean[c] = Σ_p input[p·stride + c]·(1/pixels), in f32 sums of up to 64 pixels that are then added up: the error grows
 // with 64 + pixels/64 roundings.

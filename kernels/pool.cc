@@ -27,14 +27,12 @@ void AverageForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_en
 
 void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, const float* output,
                      const float* grad_output, float* grad_input) {
-  const MakeMaxScatter make = {input, output, grad_output, grad_input};
-  PoolBackwardRows(hn::ScalableTag<float>(), g, row_begin, row_end, make, grad_input);
+  MaxBackwardWindows(hn::ScalableTag<float>(), g, row_begin, row_end, input, output, grad_output, grad_input);
 }
 
 void AverageBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* grad_output,
                          float* grad_input) {
-  const MakeAverageScatter make = {static_cast<float>(g.kh * g.kw), grad_output, grad_input};
-  PoolBackwardRows(hn::ScalableTag<float>(), g, row_begin, row_end, make, grad_input);
+  AverageBackwardPixels(hn::ScalableTag<float>(), g, row_begin, row_end, grad_output, grad_input);
 }
 
 void GlobalMean(int64_t pixels, int64_t stride, int64_t channels, const float* input, float* mean) {

@@ -36,7 +36,7 @@ void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
 /// output = Σ window / (window height·width): padding counts as zeros (Flax's count_include_pad=True).
 void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorView output);
 
-/// grad_input = Σ over the windows that hold the pixel of grad_output / (window height·width).
+/// grad_input = (Σ over the windows that hold the pixel of grad_output) / (window height·width).
 void AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, TensorView grad_input);
 
 /// output[n,c] = (Σ over H,W of input[n,·,·,c])·(1/(H·W)): [N,H,W,C] → [N,C]. The reciprocal is rounded once, as in

@@ -26,6 +26,14 @@ struct WindowSpan {
   int64_t begin, end;
 };
 
+/// The inverse: the windows begin … end − 1 that hold a pixel.
+struct HoldingWindows {
+  HoldingWindows(int64_t pixel, int64_t stride, int64_t before, int64_t window, int64_t output)
+      : begin(pixel + before < window ? 0 : (pixel + before - window) / stride + 1),
+        end(std::min<int64_t>(output, (pixel + before) / stride + 1)) {}
+  int64_t begin, end;
+};
+
 }  // namespace hwynn
 
 #endif  // HWYNN_KERNELS_POOL_GEOMETRY_H_
