@@ -4,6 +4,7 @@
 // Flax's padding rules for convolutions and pools.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace hwynn {

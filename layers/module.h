@@ -30,6 +30,10 @@ using Activation = std::shared_ptr<const Tensor>;
 
 inline Activation MakeActivation(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
 
+/// An activation over memory of somebody else's, without a copy. `keeper` holds that memory; without one the caller
+/// sees to it that the memory outlives the activation.
+Activation BorrowActivation(ConstTensorView values, std::shared_ptr<const void> keeper = nullptr);
+
 /// What Forward leaves for Backward: a stack. Backward runs in the reverse order of Forward, so each module pops
 /// exactly what it pushed; a mismatch is an error that names both modules.
 class Tape {
@@ -55,13 +59,15 @@ struct CallContext {
   Collection* gradients = nullptr;  // Backward overwrites the gradients of params here; needed by Backward only
   Tape* tape = nullptr;             // null: nothing is kept, and Backward can't follow
   Mode mode = Mode::kEval;
-  std::optional<Key> dropout_key;  // needed by Dropout in training mode only
+  std::optional<Key> dropout_key = std::nullopt;  // needed by Dropout in training mode only
 };
 
 /// A CallContext seen from one module's path. Cheap to copy.
 class Scope {
  public:
-  explicit Scope(const CallContext& context) : context_(&context) {}
+  /// The root. `context` is borrowed and has workspace and variables.
+  explicit Scope(const CallContext& context);
+  explicit Scope(const CallContext&& context) = delete;
 
   /// The scope of a child module: path + "/" + name.
   Scope Child(std::string_view name) const;
@@ -85,6 +91,8 @@ class Scope {
 
   /// Tape access; Save does nothing without a tape, Saved throws without one.
   void Save(const Module* owner, Activation value) const;
+  /// Saves a shape alone: Saved gives a tensor of that shape without memory.
+  void SaveShape(const Module* owner, const Shape& shape) const;
   Activation Saved(const Module* owner) const;
   bool has_tape() const { return context_->tape != nullptr; }
 
@@ -131,9 +139,12 @@ class Module {
   /// std::invalid_argument for shapes that don't fit. No arithmetic on data: running statistics stay 0 and 1.
   virtual Shape Init(InitScope scope, const Shape& input) const = 0;
 
+  /// Returns the output for `input` and saves on the tape what Backward will need. Callers move the input in when
+  /// they don't need it any more: its memory is then free as early as can be.
   virtual Activation Forward(const Scope& scope, Activation input) const = 0;
 
   /// Takes d loss / d output, writes the gradients of its params into scope.Gradient(…), returns d loss / d input.
+  /// `scope` is that of Forward: same context, same path.
   virtual Tensor Backward(const Scope& scope, Tensor grad_output) const = 0;
 };
 

@@ -1,0 +1,68 @@
+#ifndef HWYNN_LAYERS_BATCH_NORM_H_
+#define HWYNN_LAYERS_BATCH_NORM_H_
+
+#include <optional>
+
+#include "hwynn/kernels/batch_norm.h"
+#include "hwynn/layers/module.h"
+
+namespace hwynn {
+
+/// Flax's defaults, but for the variance: kFast is Flax's, kStable stays accurate where |mean| ≫ deviation.
+struct BatchNormOptions {
+  // The fraction of the running statistics that a step KEEPS: running = momentum·running + (1 − momentum)·batch.
+  // The opposite of PyTorch, whose 0.1 is 0.9 here.
+  double momentum = 0.99;
+  float epsilon = 1e-5f;
+  bool use_scale = true;
+  bool use_bias = true;
+  Initializer scale_init = initializers::Ones();
+  Initializer bias_init = initializers::Zeros();
+  Variance variance = Variance::kStable;
+  // Unset: batch statistics in training mode, running ones in evaluation. true: running statistics in training too,
+  // which stay as they are ("frozen", for fine-tuning); scale and bias still learn. false: the batch's always.
+  std::optional<bool> use_running_average;
+  bool relu = false;  // ends in max(0, ·), in the same pass over memory
+};
+
+/// Batch normalisation over all axes but the last, the channels:
+///
+///   output = relu?((input − mean)·(scale/√(var + epsilon)) + bias)
+///
+/// with the batch's mean and biased variance, or the running ones. Batch statistics update the running ones, so
+/// CallContext::updates must hold batch_stats.
+///
+/// Shapes: input and output [...,C].
+/// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C].
+/// Tape: input, with relu the output, mean and var that were used.
+class BatchNorm final : public Module {
+ public:
+  explicit BatchNorm(BatchNormOptions options = {});
+
+  std::string_view TypeName() const override { return "BatchNorm"; }
+  Shape Init(InitScope scope, const Shape& input) const override;
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+
+  /// How a residual block ends, in one pass: relu?(batch_norm(input) + residual). Shapes: residual as input.
+  Activation ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const;
+
+  struct AddGradients {
+    Tensor input;
+    Tensor residual;
+  };
+  /// Backward of ForwardAdd.
+  AddGradients BackwardAdd(const Scope& scope, Tensor grad_output) const;
+
+ private:
+  bool UsesRunningAverage(const Scope& scope) const { return options_.use_running_average.value_or(!scope.train()); }
+  BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
+  Activation Normalize(const Scope& scope, Activation input, ConstTensorView residual) const;
+  Tensor Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual) const;
+
+  BatchNormOptions options_;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_BATCH_NORM_H_

@@ -1,0 +1,56 @@
+#include "hwynn/layers/conv.h"
+
+#include <utility>
+
+#include "hwynn/core/check.h"
+#include "hwynn/kernels/conv2d.h"
+
+namespace hwynn {
+namespace {
+
+Conv2dParams KernelParams(const ConvOptions& options) {
+  return {.stride = options.stride, .dilation = options.dilation, .padding = options.padding, .groups = options.groups};
+}
+
+}  // namespace
+
+Conv::Conv(ConvOptions options) : options_(std::move(options)) {
+  Check(options_.features > 0, "Conv: features (", options_.features, ") must be positive");
+  Check(options_.groups > 0, "Conv: groups (", options_.groups, ") must be positive");
+}
+
+Shape Conv::Init(InitScope scope, const Shape& input) const {
+  Check(input.rank() == 4, "Conv: input ", input, " must be [N,H,W,C]");
+  const auto [height, width] = options_.kernel_size;
+  const Shape kernel{height, width, input.back() / options_.groups, options_.features};
+  const Shape output = ResolveConv2d("Conv", KernelParams(options_), input, kernel).output_shape();
+  scope.Param("kernel", kernel, options_.kernel_init);
+  if (options_.use_bias) scope.Param("bias", {options_.features}, options_.bias_init);
+  return output;
+}
+
+Activation Conv::Forward(const Scope& scope, Activation input) const {
+  const Conv2dParams params = KernelParams(options_);
+  const ConstTensorView kernel = scope.Param("kernel");
+  Conv2dOptions call;
+  if (options_.use_bias) call.epilogue.bias = scope.Param("bias");
+  Tensor output = scope.NewTensor(ResolveConv2d("Conv", params, input->shape(), kernel.shape()).output_shape());
+  Conv2dForward(params, *input, kernel, output, scope.workspace(), call);
+  scope.Save(this, std::move(input));
+  return MakeActivation(std::move(output));
+}
+
+Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {
+  const Conv2dParams params = KernelParams(options_);
+  Activation input = scope.Saved(this);
+  Conv2dBackwardFilter(params, *input, grad_output, scope.Gradient("kernel"), scope.workspace());
+  if (options_.use_bias) BiasGradient(grad_output, scope.Gradient("bias"), scope.workspace());
+  if (!options_.input_gradient) return {};
+  const Shape input_shape = input->shape();
+  input.reset();
+  Tensor grad_input = scope.NewTensor(input_shape);
+  Conv2dBackwardInput(params, grad_output, scope.Param("kernel"), grad_input, scope.workspace());
+  return grad_input;
+}
+
+}  // namespace hwynn

@@ -1,0 +1,66 @@
+#include "hwynn/layers/dense.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "hwynn/core/check.h"
+#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/matmul.h"
+
+namespace hwynn {
+namespace {
+
+// `shape` with another last extent.
+Shape WithLast(const Shape& shape, int64_t last) {
+  std::array<int64_t, Shape::kMaxRank> extents{};
+  std::copy(shape.extents().begin(), shape.extents().end(), extents.begin());
+  extents[static_cast<size_t>(shape.rank() - 1)] = last;
+  return Shape(std::span<const int64_t>(extents.data(), static_cast<size_t>(shape.rank())));
+}
+
+// All axes but the last as one.
+ConstTensorView Rows(ConstTensorView x) {
+  const int64_t columns = x.shape().back();
+  return x.Reshaped({x.shape().num_elements() / std::max<int64_t>(columns, 1), columns});
+}
+TensorView Rows(Tensor& x) { return x.view().Reshaped(Rows(std::as_const(x)).shape()); }
+
+}  // namespace
+
+Dense::Dense(DenseOptions options) : options_(std::move(options)) {
+  Check(options_.features > 0, "Dense: features (", options_.features, ") must be positive");
+}
+
+Shape Dense::Init(InitScope scope, const Shape& input) const {
+  Check(input.rank() >= 2 && input.num_elements() > 0, "Dense: input ", input, " must be [N,…,C] without a 0");
+  scope.Param("kernel", {input.back(), options_.features}, options_.kernel_init);
+  if (options_.use_bias) scope.Param("bias", {options_.features}, options_.bias_init);
+  return WithLast(input, options_.features);
+}
+
+Activation Dense::Forward(const Scope& scope, Activation input) const {
+  const ConstTensorView kernel = scope.Param("kernel");
+  Check(input->shape().rank() >= 2 && input->shape().back() == kernel.shape()[0], "Dense in \"/", scope.path(),
+        "\": input ", input->shape(), " must have the ", kernel.shape()[0], " features of kernel ", kernel.shape());
+  const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
+  Tensor output = scope.NewTensor(WithLast(input->shape(), options_.features));
+  MatmulForward(Rows(*input), kernel, bias, Rows(output), scope.workspace());
+  scope.Save(this, std::move(input));
+  return MakeActivation(std::move(output));
+}
+
+Tensor Dense::Backward(const Scope& scope, Tensor grad_output) const {
+  Activation input = scope.Saved(this);
+  const ConstTensorView rows = Rows(std::as_const(grad_output));
+  MatmulBackwardB(Rows(*input), rows, scope.Gradient("kernel"), scope.workspace());
+  if (options_.use_bias) BiasGradient(rows, scope.Gradient("bias"), scope.workspace());
+  if (!options_.input_gradient) return {};
+  const Shape input_shape = input->shape();
+  input.reset();
+  Tensor grad_input = scope.NewTensor(input_shape);
+  MatmulBackwardA(rows, scope.Param("kernel"), Rows(grad_input), scope.workspace());
+  return grad_input;
+}
+
+}  // namespace hwynn

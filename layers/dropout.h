@@ -1,0 +1,34 @@
+#ifndef HWYNN_LAYERS_DROPOUT_H_
+#define HWYNN_LAYERS_DROPOUT_H_
+
+#include "hwynn/layers/module.h"
+
+namespace hwynn {
+
+struct DropoutOptions {
+  float rate = 0.5f;  // the probability of an element to become 0
+};
+
+/// In training output = keep ? input/(1 − rate) : 0, with keep drawn anew for each call; the identity in evaluation.
+/// The draws are Flax's for CallContext::dropout_key, which training calls must have.
+///
+/// Tape: nothing. Backward draws the same elements again: a hash costs less than to keep a mask.
+class Dropout final : public Module {
+ public:
+  explicit Dropout(const DropoutOptions& options = {});
+
+  std::string_view TypeName() const override { return "Dropout"; }
+  Shape Init(InitScope, const Shape& input) const override { return input; }
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+
+ private:
+  bool Drops(const Scope& scope) const { return scope.train() && options_.rate > 0; }
+  void Apply(const Scope& scope, ConstTensorView values, TensorView result) const;
+
+  DropoutOptions options_;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_DROPOUT_H_

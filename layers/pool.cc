@@ -1,0 +1,66 @@
+#include "hwynn/layers/pool.h"
+
+#include <utility>
+
+#include "hwynn/core/check.h"
+
+namespace hwynn {
+namespace {
+
+Shape GlobalOutputShape(const Shape& input) {
+  Check(input.rank() == 4, "GlobalAveragePool: input ", input, " must be [N,H,W,C]");
+  return {input[0], input[3]};
+}
+
+}  // namespace
+
+Shape MaxPool::Init(InitScope, const Shape& input) const { return PoolOutputShape("MaxPool", options_, input); }
+
+Activation MaxPool::Forward(const Scope& scope, Activation input) const {
+  Tensor result = scope.NewTensor(PoolOutputShape("MaxPool", options_, input->shape()));
+  MaxPoolForward(options_, *input, result);
+  Activation output = MakeActivation(std::move(result));
+  scope.Save(this, std::move(input));
+  scope.Save(this, output);
+  return output;
+}
+
+Tensor MaxPool::Backward(const Scope& scope, Tensor grad_output) const {
+  const Activation output = scope.Saved(this);
+  const Activation input = scope.Saved(this);
+  Tensor grad_input = scope.NewTensor(input->shape());
+  MaxPoolBackward(options_, *input, *output, grad_output, grad_input);
+  return grad_input;
+}
+
+Shape AveragePool::Init(InitScope, const Shape& input) const { return PoolOutputShape("AveragePool", options_, input); }
+
+Activation AveragePool::Forward(const Scope& scope, Activation input) const {
+  Tensor output = scope.NewTensor(PoolOutputShape("AveragePool", options_, input->shape()));
+  AveragePoolForward(options_, *input, output);
+  scope.SaveShape(this, input->shape());
+  return MakeActivation(std::move(output));
+}
+
+Tensor AveragePool::Backward(const Scope& scope, Tensor grad_output) const {
+  Tensor grad_input = scope.NewTensor(scope.Saved(this)->shape());
+  AveragePoolBackward(options_, grad_output, grad_input);
+  return grad_input;
+}
+
+Shape GlobalAveragePool::Init(InitScope, const Shape& input) const { return GlobalOutputShape(input); }
+
+Activation GlobalAveragePool::Forward(const Scope& scope, Activation input) const {
+  Tensor output = scope.NewTensor(GlobalOutputShape(input->shape()));
+  GlobalAveragePoolForward(*input, output);
+  scope.SaveShape(this, input->shape());
+  return MakeActivation(std::move(output));
+}
+
+Tensor GlobalAveragePool::Backward(const Scope& scope, Tensor grad_output) const {
+  Tensor grad_input = scope.NewTensor(scope.Saved(this)->shape());
+  GlobalAveragePoolBackward(grad_output, grad_input);
+  return grad_input;
+}
+
+}  // namespace hwynn

@@ -1,0 +1,58 @@
+#ifndef HWYNN_LAYERS_POOL_H_
+#define HWYNN_LAYERS_POOL_H_
+
+#include "hwynn/kernels/pool.h"
+#include "hwynn/layers/module.h"
+
+namespace hwynn {
+
+/// .window, .stride (1) and .padding (VALID), with Flax's defaults.
+using PoolOptions = PoolParams;
+
+/// output[n,y,x,c] = the maximum of the window over input; padding never wins. The gradient goes to the first maximum
+/// in row-major order.
+///
+/// Shapes: input [N,H,W,C]; output [N,OH,OW,C]. Tape: input, output.
+class MaxPool final : public Module {
+ public:
+  explicit MaxPool(const PoolOptions& options) : options_(options) {}
+
+  std::string_view TypeName() const override { return "MaxPool"; }
+  Shape Init(InitScope scope, const Shape& input) const override;
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+
+ private:
+  PoolOptions options_;
+};
+
+/// output[n,y,x,c] = the sum over the window / its height·width: padding counts as zeros, as in Flax.
+///
+/// Shapes: input [N,H,W,C]; output [N,OH,OW,C]. Tape: the input's shape.
+class AveragePool final : public Module {
+ public:
+  explicit AveragePool(const PoolOptions& options) : options_(options) {}
+
+  std::string_view TypeName() const override { return "AveragePool"; }
+  Shape Init(InitScope scope, const Shape& input) const override;
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+
+ private:
+  PoolOptions options_;
+};
+
+/// output[n,c] = the mean of input[n,·,·,c].
+///
+/// Shapes: input [N,H,W,C]; output [N,C]. Tape: the input's shape.
+class GlobalAveragePool final : public Module {
+ public:
+  std::string_view TypeName() const override { return "GlobalAveragePool"; }
+  Shape Init(InitScope scope, const Shape& input) const override;
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_POOL_H_

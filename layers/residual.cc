@@ -1,0 +1,85 @@
+#include "hwynn/layers/residual.h"
+
+#include <utility>
+
+#include "hwynn/kernels/elementwise.h"
+#include "hwynn/layers/conv.h"
+
+namespace hwynn {
+namespace {
+
+Conv SquareConv(int64_t features, int64_t size, int64_t stride, PaddingRule padding) {
+  return Conv({.features = features,
+               .kernel_size = {size, size},
+               .stride = {stride, stride},
+               .padding = WindowPadding(padding, size),
+               .use_bias = false});
+}
+
+BatchNormOptions WithRelu(BatchNormOptions norm, bool relu = true) {
+  norm.relu = relu;
+  return norm;
+}
+
+// Scale 0: at first a block is the identity, or its projection.
+BatchNormOptions LastNorm(BatchNormOptions norm) {
+  norm.scale_init = initializers::Zeros();
+  return WithRelu(std::move(norm));
+}
+
+Sequential BasicPath(const ResidualBlockOptions& options) {
+  Sequential path;
+  path.Add(SquareConv(options.filters, 3, options.stride, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(options.filters, 3, 1, options.padding));
+  return path;
+}
+
+Sequential BottleneckPath(const ResidualBlockOptions& options) {
+  Sequential path;
+  path.Add(SquareConv(options.filters, 1, 1, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(options.filters, 3, options.stride, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(4 * options.filters, 1, 1, options.padding));
+  return path;
+}
+
+}  // namespace
+
+ResidualBlock::ResidualBlock(const ResidualBlockOptions& options, Sequential main, std::string last_norm_name,
+                             int64_t output_channels)
+    : main_(std::move(main)), last_norm_name_(std::move(last_norm_name)), last_norm_(LastNorm(options.norm)) {
+  projection_.Add("conv_proj", SquareConv(output_channels, 1, options.stride, options.padding))
+      .Add("norm_proj", BatchNorm(WithRelu(options.norm, false)));
+}
+
+Shape ResidualBlock::Init(InitScope scope, const Shape& input) const {
+  const Shape output = last_norm_.Init(scope.Child(last_norm_name_), main_.Init(scope, input));
+  if (output != input) projection_.Init(scope, input);
+  return output;
+}
+
+Activation ResidualBlock::Forward(const Scope& scope, Activation input) const {
+  const Shape input_shape = input->shape();
+  Activation main = main_.Forward(scope, input);
+  Activation shortcut = std::move(input);
+  if (main->shape() != input_shape) shortcut = projection_.Forward(scope, std::move(shortcut));
+  Activation output = last_norm_.ForwardAdd(scope.Child(last_norm_name_), std::move(main), shortcut);
+  scope.SaveShape(this, input_shape);
+  return output;
+}
+
+Tensor ResidualBlock::Backward(const Scope& scope, Tensor grad_output) const {
+  const bool projects = scope.Saved(this)->shape() != grad_output.shape();
+  auto [grad_main, grad_shortcut] = last_norm_.BackwardAdd(scope.Child(last_norm_name_), std::move(grad_output));
+  if (projects) grad_shortcut = projection_.Backward(scope, std::move(grad_shortcut));
+  Tensor grad_input = main_.Backward(scope, std::move(grad_main));
+  AddAccumulate(grad_shortcut, grad_input);
+  return grad_input;
+}
+
+ResNetBlock::ResNetBlock(const ResidualBlockOptions& options)
+    : ResidualBlock(options, BasicPath(options), "BatchNorm_1", options.filters) {}
+
+BottleneckResNetBlock::BottleneckResNetBlock(const ResidualBlockOptions& options)
+    : ResidualBlock(options, BottleneckPath(options), "BatchNorm_2", 4 * options.filters) {}
+
+}  // namespace hwynn

@@ -1,0 +1,69 @@
+#ifndef HWYNN_LAYERS_RESIDUAL_H_
+#define HWYNN_LAYERS_RESIDUAL_H_
+
+// The residual blocks of ResNets, as Flax's ImageNet example has them. BatchNorm, the addition and ReLU are fused.
+
+#include "hwynn/kernels/padding.h"
+#include "hwynn/layers/batch_norm.h"
+#include "hwynn/layers/sequential.h"
+
+namespace hwynn {
+
+/// How windows at stride 2 are padded; at stride 1 both rules agree.
+enum class PaddingRule {
+  kFlax,     // SAME: an odd pixel at the end
+  kPyTorch,  // (k − 1)/2 pixels on every side
+};
+
+/// The padding of a window of `size` × `size` (odd) pixels.
+constexpr Padding WindowPadding(PaddingRule rule, int64_t size) {
+  return rule == PaddingRule::kFlax ? Padding::Same() : Padding::Symmetric((size - 1) / 2);
+}
+
+struct ResidualBlockOptions {
+  int64_t filters = 0;  // required
+  int64_t stride = 1;
+  PaddingRule padding = PaddingRule::kFlax;
+  BatchNormOptions norm = {.momentum = 0.9};  // of all its BatchNorms; the last one's scale starts at 0
+};
+
+/// output = relu(batch_norm(main path) + shortcut). The shortcut is the input where its shape is the output's, else
+/// norm_proj(conv_proj(input)) with a 1×1 convolution of the block's stride.
+///
+/// Tape: what the children keep.
+class ResidualBlock : public Module {
+ public:
+  Shape Init(InitScope scope, const Shape& input) const override;
+  Activation Forward(const Scope& scope, Activation input) const override;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+
+ protected:
+  /// `main` is the main path but for its last BatchNorm, which is called `last_norm_name`.
+  ResidualBlock(const ResidualBlockOptions& options, Sequential main, std::string last_norm_name,
+                int64_t output_channels);
+
+ private:
+  Sequential main_;
+  std::string last_norm_name_;
+  BatchNorm last_norm_;
+  Sequential projection_;
+};
+
+/// Conv_0 3×3 (stride) → BatchNorm_0 → ReLU → Conv_1 3×3 → BatchNorm_1: `filters` channels.
+class ResNetBlock final : public ResidualBlock {
+ public:
+  explicit ResNetBlock(const ResidualBlockOptions& options);
+  std::string_view TypeName() const override { return "ResNetBlock"; }
+};
+
+/// Conv_0 1×1 → BatchNorm_0 → ReLU → Conv_1 3×3 (stride) → BatchNorm_1 → ReLU → Conv_2 1×1 → BatchNorm_2: 4·filters
+/// channels. The stride is on the 3×3 convolution ("v1.5").
+class BottleneckResNetBlock final : public ResidualBlock {
+ public:
+  explicit BottleneckResNetBlock(const ResidualBlockOptions& options);
+  std::string_view TypeName() const override { return "BottleneckResNetBlock"; }
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_RESIDUAL_H_
