@@ -111,6 +111,8 @@ class Run {
   CheckpointInfo info_;
   DatasetSplits splits_;
   std::vector<HistoryRow> history_;
+  double trained_images_ = 0;  // by this process
+  double train_seconds_ = 0;
 };
 
 int Run::Execute() {
@@ -187,6 +189,8 @@ void Run::Describe(const TrainState& state) const {
 
 void Run::Record(const EpochReport& report) {
   history_.push_back(MakeHistoryRow(report));
+  trained_images_ += static_cast<double>(report.trained_images);
+  train_seconds_ += report.train_seconds;
   WriteHistory(history_path_, history_);
   WriteFileAtomically((folder_ / "history.svg").string(),
                       HistorySvg(info_.recipe.model + " on " + info_.recipe.dataset, history_));
@@ -194,22 +198,20 @@ void Run::Record(const EpochReport& report) {
 
 void Run::PrintResult() const {
   const HistoryRow& last = history_.back();
-  double seconds = 0, train_images_per_second = 0;
-  for (const HistoryRow& row : history_) {
-    seconds += row.seconds;
-    train_images_per_second += row.images_per_second / static_cast<double>(history_.size());
-  }
+  double seconds = 0;
+  for (const HistoryRow& row : history_) seconds += row.seconds;
   std::cout << "test accuracy " << std::fixed << std::setprecision(4) << last.test_accuracy << ", test loss "
             << last.test_loss << ", " << std::setprecision(0) << seconds << " s; " << checkpoint_path_ << std::endl;
   if (!command_.json) return;
-  const nlohmann::ordered_json result{{"test_accuracy", last.test_accuracy},
-                                      {"test_loss", last.test_loss},
-                                      {"images_per_second", train_images_per_second},
-                                      {"epochs", static_cast<int64_t>(last.epoch)},
-                                      {"seconds", seconds},
-                                      {"peak_rss_bytes", PeakRssBytes()},
-                                      {"target", CurrentTarget()},
-                                      {"threads", command_.machine.ThreadCount()}};
+  const nlohmann::ordered_json result{
+      {"test_accuracy", last.test_accuracy},
+      {"test_loss", last.test_loss},
+      {"images_per_second", train_seconds_ > 0 ? trained_images_ / train_seconds_ : last.images_per_second},
+      {"epochs", static_cast<int64_t>(last.epoch)},
+      {"seconds", seconds},
+      {"peak_rss_bytes", PeakRssBytes()},
+      {"target", CurrentTarget()},
+      {"threads", command_.machine.ThreadCount()}};
   std::cout << result.dump() << std::endl;
 }
 
