@@ -128,7 +128,7 @@ int Run::Execute() {
     Check(previous->info().image_shape == info_.image_shape && previous->info().class_names == info_.class_names,
           checkpoint_path_, ": was trained on other images than these of ", info_.recipe.dataset);
   }
-  const auto model = MakeRecipeModel(info_.recipe, info_.image_shape, splits_.train->num_classes());
+  const auto model = MakeRecipeModel(info_.recipe, splits_.train->num_classes());
   Trainer trainer(*model, *splits_.train, splits_.test.get(), info_.standardization, options);
   TrainState& state = trainer.state();
   if (previous) {
