@@ -75,7 +75,7 @@ TEST(ElementwiseTest, EqualsReferenceAtEverySize) {
 }
 
 TEST(ElementwiseTest, StreamedResultsAreTheSameForAnyNumberOfThreads) {
-  constexpr int64_t kSize = (int64_t{40} << 18) + 5;  // just over the size from which results are streamed
+  constexpr int64_t kSize = (int64_t{24} << 18) + 5;  // just over the size from which results are streamed
   const Inputs in = MakeInputs(kSize);
   ForEachTarget([&](const std::string&) {
     for (const Op& op : kOps) {
