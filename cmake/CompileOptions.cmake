@@ -2,6 +2,10 @@
 add_library(hwynn_options INTERFACE)
 target_compile_options(hwynn_options INTERFACE
   -Wall -Wextra
+  # Designated initialisers leave out what has its default, which is what they are for.
+  -Wno-missing-field-initializers
+  # GCC 12 sees overlapping copies in std::string's operator+ (GCC bug 105651).
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   # A fused multiply-add is written where it is meant; the compiler adds none, so that numbers don't depend on it.
   -ffp-contract=off)
 if(HWYNN_WARNINGS_AS_ERRORS)

@@ -1,6 +1,6 @@
 # One spelling of an include everywhere, #include "hwynn/<folder>/<file>.h": links in the build tree.
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/hwynn)
-foreach(folder core kernels layers models training tests bench)
+foreach(folder core kernels layers models training apps tests bench)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/include/hwynn/${folder} SYMBOLIC)
 endforeach()
 
@@ -17,7 +17,8 @@ function(hwynn_library folder)
   endif()
   add_library(hwynn_${folder} ${sources})
   add_library(hwynn::${folder} ALIAS hwynn_${folder})
-  set_target_properties(hwynn_${folder} PROPERTIES EXPORT_NAME ${folder} POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(hwynn_${folder} PROPERTIES EXPORT_NAME ${folder} VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} POSITION_INDEPENDENT_CODE ON)
   target_compile_features(hwynn_${folder} PUBLIC cxx_std_20)
   target_include_directories(hwynn_${folder} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -1,0 +1,47 @@
+#include "hwynn/apps/commands.h"
+
+#include <utility>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/target.h"
+#include "hwynn/models/models.h"
+
+namespace hwynn::apps {
+
+void MachineOptions::AddTo(CLI::App& app) {
+  app.add_option("--threads", threads, "threads to compute with; default: the processors this process may use")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("T");
+  app.add_option("--target", target, "instruction set, such as SSE4, AVX2 or AVX3; default: the best of this machine");
+}
+
+int MachineOptions::ThreadCount() const { return threads > 0 ? threads : DefaultThreadCount(); }
+
+void MachineOptions::Run(const std::function<void()>& work) const {
+  SetTarget(target);
+  RunWithThreads(ThreadCount(), work);
+}
+
+std::unique_ptr<Module> MakeRecipeModel(const Recipe& recipe, const Shape& image_shape, int64_t num_classes) {
+  (void)image_shape;
+  return MakeModel(recipe.model, {.num_classes = num_classes, .width = recipe.width});
+}
+
+DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory) {
+  DatasetOptions options;
+  options.name = name;
+  options.directory = directory;
+  return LoadDataset(options);
+}
+
+TrainedModel LoadTrainedModel(const std::string& path) {
+  const Checkpoint checkpoint(path);
+  TrainedModel trained{.info = checkpoint.info(), .model = nullptr, .variables = {}};
+  const Shape& image = trained.info.image_shape;
+  trained.model = MakeRecipeModel(trained.info.recipe, image, static_cast<int64_t>(trained.info.class_names.size()));
+  trained.variables = Init(*trained.model, KeyFromSeed(0), {1, image[0], image[1], image[2]});
+  checkpoint.RestoreVariables(trained.variables);
+  return trained;
+}
+
+}  // namespace hwynn::apps

@@ -1,0 +1,52 @@
+#ifndef HWYNN_APPS_COMMANDS_H_
+#define HWYNN_APPS_COMMANDS_H_
+
+// The subcommands of the program. Each adds its options to a parser and runs what they say; errors are exceptions,
+// which main turns into one line and an exit code.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hwynn/layers/module.h"
+#include "hwynn/training/checkpoint.h"
+#include "hwynn/training/dataset.h"
+
+namespace hwynn::apps {
+
+/// How and where a command computes.
+struct MachineOptions {
+  int threads = 0;  // 0: DefaultThreadCount()
+  std::string target;
+
+  void AddTo(CLI::App& app);
+  /// Runs `work` on the target and threads asked for.
+  void Run(const std::function<void()>& work) const;
+  int ThreadCount() const;
+};
+
+/// A command adds its options to `app`, reads nothing else, and sets `exit_code` when it ran.
+void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, int& exit_code);
+void AddEvaluateCommand(CLI::App& app);
+void AddPredictCommand(CLI::App& app);
+void AddInspectCommand(CLI::App& app);
+
+/// The model of a recipe for images of a shape.
+std::unique_ptr<Module> MakeRecipeModel(const Recipe& recipe, const Shape& image_shape, int64_t num_classes);
+
+/// Data sets by name as a checkpoint and the command line name them.
+DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory);
+
+/// A model read from a checkpoint, ready for inference.
+struct TrainedModel {
+  CheckpointInfo info;
+  std::unique_ptr<Module> model;
+  Variables variables;
+};
+TrainedModel LoadTrainedModel(const std::string& checkpoint);
+
+}  // namespace hwynn::apps
+
+#endif  // HWYNN_APPS_COMMANDS_H_

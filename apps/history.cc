@@ -1,0 +1,67 @@
+#include "hwynn/apps/history.h"
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <locale>
+#include <sstream>
+
+#include "hwynn/core/check.h"
+#include "hwynn/training/file_io.h"
+
+namespace hwynn::apps {
+namespace {
+
+constexpr const char* kColumns =
+    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
+
+}  // namespace
+
+HistoryRow MakeHistoryRow(const EpochReport& report) {
+  const MetricSums test = report.test.value_or(MetricSums{});
+  return {.epoch = report.epochs,
+          .step = report.step,
+          .learning_rate = report.learning_rate,
+          .train_loss = report.train.MeanLoss(),
+          .train_accuracy = report.train.Accuracy(),
+          .test_loss = test.MeanLoss(),
+          .test_accuracy = test.Accuracy(),
+          .images_per_second =
+              report.train_seconds > 0 ? static_cast<double>(report.trained_images) / report.train_seconds : 0,
+          .seconds = report.train_seconds + report.evaluation_seconds};
+}
+
+std::vector<HistoryRow> ReadHistory(const std::string& path) {
+  std::vector<HistoryRow> rows;
+  if (!std::filesystem::exists(path)) return rows;
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  CheckData(line == kColumns, path, ": line 1 isn't the header of a history");
+  while (std::getline(file, line)) {
+    std::istringstream text(line);
+    text.imbue(std::locale::classic());
+    HistoryRow row;
+    char c = 0;
+    text >> row.epoch >> c >> row.step >> c >> row.learning_rate >> c >> row.train_loss >> c >> row.train_accuracy >>
+        c >> row.test_loss >> c >> row.test_accuracy >> c >> row.images_per_second >> c >> row.seconds;
+    CheckData(!text.fail() && text.peek() == EOF, path, ": line ", rows.size() + 2, " isn't a row of a history");
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+void WriteHistory(const std::string& path, const std::vector<HistoryRow>& rows) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text.precision(std::numeric_limits<double>::max_digits10);
+  text << kColumns << '\n';
+  for (const HistoryRow& row : rows) {
+    text << row.epoch << ',' << row.step << ',' << row.learning_rate << ',' << row.train_loss << ','
+         << row.train_accuracy << ',' << row.test_loss << ',' << row.test_accuracy << ',' << row.images_per_second
+         << ',' << row.seconds << '\n';
+  }
+  WriteFileAtomically(path, text.str());
+}
+
+}  // namespace hwynn::apps

@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <locale>
+#include <sstream>
+
+#include "hwynn/apps/history.h"
+
+namespace hwynn::apps {
+namespace {
+
+constexpr double kPanelWidth = 360, kPanelHeight = 250, kTop = 70, kWidth = 940, kHeight = 385;
+constexpr const char* kTrainColor = "#1f77b4";
+constexpr const char* kTestColor = "#d62728";
+
+using Field = double HistoryRow::*;
+
+/// An axis whose ticks are round numbers.
+struct Axis {
+  double low, high, tick;
+
+  Axis(double lowest, double highest) {
+    const double range = std::max(highest - lowest, 1e-6);
+    const double power = std::pow(10.0, std::floor(std::log10(range / 5)));
+    tick = 10 * power;
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      if (range / (factor * power) <= 6) {
+        tick = factor * power;
+        break;
+      }
+    }
+    low = std::floor(lowest / tick) * tick;
+    high = std::max(std::ceil(highest / tick) * tick, low + tick);
+  }
+
+  double Fraction(double value) const { return (value - low) / (high - low); }
+  int Ticks() const { return static_cast<int>(std::lround((high - low) / tick)); }
+};
+
+std::string Escaped(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '&') {
+      escaped += "&amp;";
+    } else if (c == '<') {
+      escaped += "&lt;";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+void Text(std::ostream& svg, double x, double y, const char* anchor, const std::string& text,
+          const char* attributes = "") {
+  svg << "<text x=\"" << x << "\" y=\"" << y << "\" text-anchor=\"" << anchor << "\" " << attributes << ">"
+      << Escaped(text) << "</text>\n";
+}
+
+std::string Number(double value) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << std::setprecision(4) << (std::abs(value) < 1e-9 ? 0.0 : value);
+  return text.str();
+}
+
+void Line(std::ostream& svg, double x1, double y1, double x2, double y2, const char* color) {
+  svg << "<line x1=\"" << x1 << "\" y1=\"" << y1 << "\" x2=\"" << x2 << "\" y2=\"" << y2 << "\" stroke=\"" << color
+      << "\"/>\n";
+}
+
+/// One panel: a quantity by epoch, for training and test images.
+void Panel(std::ostream& svg, double left, const char* name, const std::vector<HistoryRow>& rows, Field train,
+           Field test) {
+  double lowest = rows[0].*test, highest = lowest;
+  for (const HistoryRow& row : rows) {
+    lowest = std::min({lowest, row.*train, row.*test});
+    highest = std::max({highest, row.*train, row.*test});
+  }
+  const Axis x_axis(0, rows.back().epoch), y_axis(lowest, highest);
+  const auto x_of = [&](double epoch) { return left + kPanelWidth * x_axis.Fraction(epoch); };
+  const auto y_of = [&](double value) { return kTop + kPanelHeight * (1 - y_axis.Fraction(value)); };
+  const double right = left + kPanelWidth, bottom = kTop + kPanelHeight;
+
+  for (int i = 0; i <= y_axis.Ticks(); ++i) {
+    const double value = y_axis.low + i * y_axis.tick;
+    Line(svg, left, y_of(value), right, y_of(value), "#e0e0e0");
+    Text(svg, left - 8, y_of(value) + 4, "end", Number(value));
+  }
+  for (int i = 0; i <= x_axis.Ticks(); ++i) {
+    const double epoch = x_axis.low + i * x_axis.tick;
+    Line(svg, x_of(epoch), bottom, x_of(epoch), bottom + 5, "#404040");
+    Text(svg, x_of(epoch), bottom + 20, "middle", Number(epoch));
+  }
+  Line(svg, left, kTop, left, bottom, "#404040");
+  Line(svg, left, bottom, right, bottom, "#404040");
+  Text(svg, (left + right) / 2, bottom + 42, "middle", "epoch");
+  Text(svg, left, kTop - 12, "start", name, "font-weight=\"bold\"");
+
+  const auto curve = [&](Field field, const char* color, const char* label, double legend_x) {
+    svg << "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"" << color << "\" points=\"";
+    for (const HistoryRow& row : rows) svg << x_of(row.epoch) << ',' << y_of(row.*field) << ' ';
+    svg << "\"/>\n";
+    if (rows.size() <= 60) {
+      for (const HistoryRow& row : rows) {
+        svg << "<circle r=\"3\" fill=\"" << color << "\" cx=\"" << x_of(row.epoch) << "\" cy=\"" << y_of(row.*field)
+            << "\"/>\n";
+      }
+    }
+    svg << "<line x1=\"" << legend_x << "\" y1=\"" << kTop - 16 << "\" x2=\"" << legend_x + 22 << "\" y2=\""
+        << kTop - 16 << "\" stroke-width=\"2\" stroke=\"" << color << "\"/>\n";
+    Text(svg, legend_x + 28, kTop - 12, "start", StrCat(label, " ", Number(rows.back().*field)));
+  };
+  curve(train, kTrainColor, "train", right - 210);
+  curve(test, kTestColor, "test", right - 95);
+}
+
+}  // namespace
+
+std::string HistorySvg(const std::string& title, const std::vector<HistoryRow>& rows) {
+  std::ostringstream svg;
+  svg.imbue(std::locale::classic());
+  svg << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << kWidth << ' ' << kHeight << "\" width=\""
+      << kWidth << "\" height=\"" << kHeight << "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#202020\">\n"
+      << "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
+  Text(svg, kWidth / 2, 28, "middle", title, "font-size=\"17\"");
+  if (!rows.empty()) {
+    Panel(svg, 70, "loss", rows, &HistoryRow::train_loss, &HistoryRow::test_loss);
+    Panel(svg, 540, "accuracy", rows, &HistoryRow::train_accuracy, &HistoryRow::test_accuracy);
+  }
+  svg << "</svg>\n";
+  return svg.str();
+}
+
+}  // namespace hwynn::apps

@@ -1,0 +1,250 @@
+// hwynn train: trains a model, with everything that makes it safe to stop and to repeat.
+
+#include <sys/resource.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "hwynn/apps/commands.h"
+#include "hwynn/apps/history.h"
+#include "hwynn/apps/progress.h"
+#include "hwynn/kernels/target.h"
+#include "hwynn/training/file_io.h"
+#include "hwynn/training/trainer.h"
+
+namespace hwynn::apps {
+namespace {
+
+constexpr int kExitInterrupted = 130;  // what shells report for a program that SIGINT ended
+
+struct TrainCommand {
+  std::map<std::string, std::string> fields = ToFields(Recipe());  // the recipe's options, as text
+  std::set<std::string> given;                                     // those on the command line
+  std::string data_dir;
+  std::string output;
+  std::string finetune;
+  int64_t max_steps = std::numeric_limits<int64_t>::max();
+  bool resume = false;
+  bool json = false;
+  MachineOptions machine;
+  std::vector<std::string> arguments;  // as typed
+};
+
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
+
+/// The first SIGINT or SIGTERM asks the run to stop, the second ends the program.
+void StopOnSignals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+int64_t PeakRssBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+/// The command that goes on where this one stopped, for a shell.
+std::string ResumeCommand(const TrainCommand& command) {
+  std::string line;
+  for (const std::string& argument : command.arguments) {
+    const bool plain = argument.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                           "_-./=,:+") == std::string::npos;
+    line += (plain && !argument.empty() ? argument : "'" + argument + "'") + " ";
+  }
+  return line + (command.resume ? "" : "--resume");
+}
+
+/// A checkpoint's recipe, which must agree with every option that was typed.
+Recipe ResumedRecipe(const TrainCommand& command, const Checkpoint& checkpoint, const std::string& path) {
+  const auto typed = ToFields(RecipeFromFields(command.fields));
+  const auto stored = ToFields(checkpoint.info().recipe);
+  for (const std::string& name : command.given) {
+    Check(typed.at(name) == stored.at(name), path, " was made with ", name, " ", stored.at(name), ", not ",
+          typed.at(name), ": leave that option out to resume, or choose another --output");
+  }
+  return checkpoint.info().recipe;
+}
+
+/// A learning rate that suits SGD is far too high for Adam.
+Recipe FreshRecipe(TrainCommand& command) {
+  if (command.fields["optimizer"] != "sgd" && !command.given.contains("learning-rate")) {
+    command.fields["learning-rate"] = "0.001";
+  }
+  return RecipeFromFields(command.fields);
+}
+
+/// A training run in its output folder.
+class Run {
+ public:
+  explicit Run(TrainCommand& command)
+      : command_(command),
+        folder_(command.output.empty() ? "runs/" + command.fields["model"] + "-" + command.fields["dataset"]
+                                       : command.output),
+        checkpoint_path_((folder_ / "checkpoint.safetensors").string()),
+        history_path_((folder_ / "history.csv").string()) {}
+
+  int Execute();
+
+ private:
+  void Describe(const TrainState& state) const;
+  void Record(const EpochReport& report);
+  void PrintResult() const;
+
+  TrainCommand& command_;
+  const std::filesystem::path folder_;
+  const std::string checkpoint_path_;
+  const std::string history_path_;
+  CheckpointInfo info_;
+  DatasetSplits splits_;
+  std::vector<HistoryRow> history_;
+  double trained_images_ = 0;  // by this process
+  double train_seconds_ = 0;
+};
+
+int Run::Execute() {
+  std::optional<Checkpoint> previous;
+  if (command_.resume && std::filesystem::exists(checkpoint_path_)) previous.emplace(checkpoint_path_);
+  info_.recipe = previous ? ResumedRecipe(command_, *previous, checkpoint_path_) : FreshRecipe(command_);
+  const TrainOptions& options = info_.recipe.training;
+  splits_ = LoadRecipeDataset(info_.recipe.dataset, command_.data_dir);
+  info_.image_shape = splits_.train->image_shape();
+  info_.class_names = splits_.train->class_names();
+  info_.standardization = previous ? previous->info().standardization : ComputeStandardization(*splits_.train);
+  if (previous) {
+    Check(previous->info().image_shape == info_.image_shape && previous->info().class_names == info_.class_names,
+          checkpoint_path_, ": was trained on other images than these of ", info_.recipe.dataset);
+  }
+  const auto model = MakeRecipeModel(info_.recipe, info_.image_shape, splits_.train->num_classes());
+  Trainer trainer(*model, *splits_.train, splits_.test.get(), info_.standardization, options);
+  TrainState& state = trainer.state();
+  if (previous) {
+    previous->Restore(state);
+    history_ = ReadHistory(history_path_);
+    std::erase_if(history_, [&](const HistoryRow& row) {
+      const bool partial = row.step % trainer.steps_per_epoch() != 0 && row.step != state.step;
+      return row.step > state.step || partial;
+    });
+  } else if (!command_.finetune.empty()) {
+    for (const std::string& name : Checkpoint(command_.finetune).RestoreBody(state.variables)) {
+      std::cout << "fine-tuning: " << name << " starts afresh" << std::endl;
+    }
+  }
+  std::filesystem::create_directories(folder_);
+  Describe(state);
+
+  const int64_t last_step = std::min(trainer.total_steps(), command_.max_steps);
+  const bool recorded = !history_.empty() && history_.back().step == state.step;
+  const bool at_end = state.step >= last_step || state.step % trainer.steps_per_epoch() == 0;
+  if (state.step > 0 && at_end && !recorded) Record(trainer.Report());  // it was stopped just before that
+  if (state.step < last_step && recorded && state.step % trainer.steps_per_epoch() != 0) history_.pop_back();
+  Progress progress(state.step, last_step, trainer.steps_per_epoch(), options.batch_size);
+  StopOnSignals();
+  const bool finished =
+      trainer.Run({.on_step =
+                       [&](const StepReport& report) {
+                         progress.Step(report);
+                         return !stop_requested;
+                       },
+                   .on_epoch =
+                       [&](const EpochReport& report) {
+                         progress.Clear();
+                         Record(report);
+                         progress.Epoch(history_.back(), options.epochs);
+                         return !stop_requested || report.step == last_step;
+                       },
+                   .on_save = [&](const TrainState& saved) { SaveCheckpoint(checkpoint_path_, info_, saved); }},
+                  command_.max_steps);
+  progress.Clear();
+  if (!finished) {
+    std::cout << "stopped after step " << state.step << " of " << trainer.total_steps() << ", saved in "
+              << checkpoint_path_ << "; to go on: " << ResumeCommand(command_) << std::endl;
+    return kExitInterrupted;
+  }
+  PrintResult();
+  return EXIT_SUCCESS;
+}
+
+void Run::Describe(const TrainState& state) const {
+  std::cout << info_.recipe.model << " (" << CountElements(GetCollection(state.variables, kParams))
+            << " parameters) on " << info_.recipe.dataset << " (" << splits_.train->size() << " training, "
+            << splits_.test->size() << " test images " << info_.image_shape << "), " << CurrentTarget() << ", "
+            << command_.machine.ThreadCount() << " threads, output in " << folder_.string();
+  if (state.step > 0) std::cout << ", resumed after step " << state.step;
+  std::cout << std::endl;
+}
+
+void Run::Record(const EpochReport& report) {
+  history_.push_back(MakeHistoryRow(report));
+  trained_images_ += static_cast<double>(report.trained_images);
+  train_seconds_ += report.train_seconds;
+  WriteHistory(history_path_, history_);
+  WriteFileAtomically((folder_ / "history.svg").string(),
+                      HistorySvg(info_.recipe.model + " on " + info_.recipe.dataset, history_));
+}
+
+void Run::PrintResult() const {
+  const HistoryRow& last = history_.back();
+  double seconds = 0;
+  for (const HistoryRow& row : history_) seconds += row.seconds;
+  std::cout << "test accuracy " << std::fixed << std::setprecision(4) << last.test_accuracy << ", test loss "
+            << last.test_loss << ", " << std::setprecision(0) << seconds << " s; " << checkpoint_path_ << std::endl;
+  if (!command_.json) return;
+  const nlohmann::ordered_json result{
+      {"test_accuracy", last.test_accuracy},
+      {"test_loss", last.test_loss},
+      {"images_per_second", train_seconds_ > 0 ? trained_images_ / train_seconds_ : last.images_per_second},
+      {"epochs", static_cast<int64_t>(last.epoch)},
+      {"seconds", seconds},
+      {"peak_rss_bytes", PeakRssBytes()},
+      {"target", CurrentTarget()},
+      {"threads", command_.machine.ThreadCount()}};
+  std::cout << result.dump() << std::endl;
+}
+
+}  // namespace
+
+void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, int& exit_code) {
+  CLI::App* command = app.add_subcommand("train", "trains a model and saves it");
+  const auto options = std::make_shared<TrainCommand>();
+  options->arguments = arguments;
+  Recipe defaults;
+  VisitFields(defaults, [&](const std::string& name, auto& value, const std::string& help) {
+    const auto set = [options, name](const std::string& text) {
+      options->fields[name] = text;
+      options->given.insert(name);
+    };
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, bool>) {
+      command->add_flag_function(
+          "--" + name + ",!--no-" + name, [set](int64_t count) { set(count > 0 ? "true" : "false"); },
+          help + (value ? " (on by default)" : ""));
+    } else {
+      command->add_option_function<std::string>("--" + name, set, help)->default_str(options->fields[name]);
+    }
+  });
+  command->add_option("--max-steps", options->max_steps, "ends the run after so many steps; the schedule stays")
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  command->add_option("--data-dir", options->data_dir, "the folder of the data set's files")->type_name("DIR");
+  command->add_option("--output", options->output, "the run's folder; default runs/MODEL-DATASET")->type_name("DIR");
+  command->add_option("--finetune", options->finetune, "starts from this checkpoint's arrays; the head may differ")
+      ->type_name("FILE");
+  command->add_flag("--resume", options->resume, "goes on from the checkpoint in the output folder, if there is one");
+  command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
+  options->machine.AddTo(*command);
+  command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Run(*options).Execute(); }); });
+}
+
+}  // namespace hwynn::apps

@@ -1,0 +1,47 @@
+# cmake --install: the libraries, their headers at include/hwynn/<folder>/, hwynnConfig.cmake and hwynn.pc.
+include(CMakePackageConfigHelpers)
+
+# What most programs link: everything but training, which needs zlib.
+add_library(hwynn_hwynn INTERFACE)
+add_library(hwynn::hwynn ALIAS hwynn_hwynn)
+set_target_properties(hwynn_hwynn PROPERTIES EXPORT_NAME hwynn)
+target_link_libraries(hwynn_hwynn INTERFACE hwynn_models hwynn_layers hwynn_kernels hwynn_core)
+
+if(HWYNN_INSTALL AND HWYNN_FETCHED)
+  message(STATUS "No install rules: they need the system's packages, and these were fetched: ${HWYNN_FETCHED}")
+  set(HWYNN_INSTALL OFF)
+endif()
+if(NOT HWYNN_INSTALL)
+  return()
+endif()
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hwynn)
+install(TARGETS hwynn_core hwynn_kernels hwynn_layers hwynn_models hwynn_hwynn EXPORT hwynnTargets)
+install(TARGETS hwynn_training EXPORT hwynnTrainingTargets)
+install(EXPORT hwynnTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
+install(EXPORT hwynnTrainingTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
+foreach(folder core kernels layers models training)
+  file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
+  list(FILTER headers EXCLUDE REGEX "(-inl|/thread_scratch)\\.h$")  # not for users
+  if(folder STREQUAL "kernels")  # nor are headers that several kernels share inside
+    foreach(header ${headers})
+      get_filename_component(name ${header} NAME)
+      if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/reference/${name} AND NOT name MATCHES "^(padding|target)\\.h$")
+        list(REMOVE_ITEM headers ${header})
+      endif()
+    endforeach()
+  endif()
+  install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hwynn/${folder})
+endforeach()
+if(TARGET hwynn)
+  install(TARGETS hwynn)  # the program
+endif()
+
+configure_package_config_file(cmake/hwynnConfig.cmake.in hwynnConfig.cmake INSTALL_DESTINATION ${config_dir})
+write_basic_package_version_file(hwynnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" pc_to_prefix ${pc_to_prefix})  # so that the tree may be moved
+configure_file(cmake/hwynn.pc.in hwynn.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/hwynnConfig.cmake ${PROJECT_BINARY_DIR}/hwynnConfigVersion.cmake
+        DESTINATION ${config_dir})
+install(FILES ${PROJECT_BINARY_DIR}/hwynn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,166 @@
+#include "hwynn/training/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/linear_model.h"
+#include "hwynn/training/file_io.h"
+
+namespace hwynn {
+namespace {
+
+using testing::LinearModel;
+
+const Shape kImage{2, 3, 1};
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              (std::string("hwynn_checkpoint_") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+    path_ = (folder_ / "checkpoint.safetensors").string();
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  TrainState MakeState(int64_t classes, int64_t seed, OptimizerOptions optimizer = {}) {
+    return CreateTrainState(LinearModel(classes), optimizer, KeyFromSeed(seed), kImage);
+  }
+
+  /// The text of the exception that `work` throws.
+  static std::string ErrorOf(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "no std::runtime_error";
+  }
+
+  std::filesystem::path folder_;
+  std::string path_;
+  CheckpointInfo info_{.recipe = {},
+                       .image_shape = kImage,
+                       .class_names = {"shirt", "\"quoted\", é", "a/b"},
+                       .standardization = {.mean = {0.1f}, .stddev = {0.3f}}};
+};
+
+void ExpectEqual(const Collection& a, const Collection& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [path, tensor] : a) {
+    ASSERT_TRUE(b.contains(path)) << path;
+    ASSERT_EQ(tensor.shape(), b.at(path).shape()) << path;
+    EXPECT_EQ(std::memcmp(tensor.data(), b.at(path).data(), tensor.span().size_bytes()), 0) << path;
+  }
+}
+
+TEST_F(CheckpointTest, EverythingComesBackAndBytesAreReproducible) {
+  TrainState state = MakeState(3, 1);
+  for (auto& [path, tensor] : state.opt_state) testing::FillNormal(tensor, 7);
+  state.step = 12345678901;
+  state.epoch_sums = {.loss = 0.1 + 0.2, .correct = 17, .examples = 99};
+  info_.recipe.model = "mlp";
+  info_.recipe.training.schedule.decay_epochs = {3, 5};
+  info_.recipe.training.schedule.learning_rate = 1.0 / 3;
+  info_.recipe.training.optimizer.weight_decay = 1e-4f;
+  SaveCheckpoint(path_, info_, state);
+
+  const Checkpoint checkpoint(path_);
+  EXPECT_EQ(checkpoint.step(), state.step);
+  EXPECT_EQ(checkpoint.info().image_shape, kImage);
+  EXPECT_EQ(checkpoint.info().class_names, info_.class_names);
+  EXPECT_EQ(checkpoint.info().standardization, info_.standardization);
+  EXPECT_EQ(ToFields(checkpoint.info().recipe), ToFields(info_.recipe));
+  EXPECT_EQ(checkpoint.info().recipe.training.schedule.learning_rate, 1.0 / 3);
+
+  TrainState restored = MakeState(3, 2);
+  checkpoint.Restore(restored);
+  EXPECT_EQ(restored.step, state.step);
+  EXPECT_EQ(restored.epoch_sums, state.epoch_sums);
+  ExpectEqual(restored.opt_state, state.opt_state);
+  for (const auto name : {kParams, kBatchStats}) {
+    ExpectEqual(GetCollection(restored.variables, name), GetCollection(state.variables, name));
+  }
+
+  const std::string again = (folder_ / "again.safetensors").string();
+  SaveCheckpoint(again, checkpoint.info(), restored);
+  EXPECT_EQ(ReadFile(path_), ReadFile(again));
+}
+
+TEST_F(CheckpointTest, VariablesAloneIgnoreTheOptimizer) {
+  const TrainState state = MakeState(3, 1, {.kind = OptimizerKind::kAdam});
+  SaveCheckpoint(path_, info_, state);
+  Variables variables = MakeState(3, 2).variables;
+  Checkpoint(path_).RestoreVariables(variables);
+  ExpectEqual(variables.at("params"), state.variables.at("params"));
+}
+
+TEST_F(CheckpointTest, AnArrayThatDoesNotFitIsNamedAndNothingChanges) {
+  SaveCheckpoint(path_, info_, MakeState(3, 1));
+  const Checkpoint checkpoint(path_);
+  const auto expect = [&](TrainState& state, const std::string& array) {
+    const Variables before = Clone(state.variables);
+    const std::string error = ErrorOf([&] { checkpoint.Restore(state); });
+    EXPECT_NE(error.find(path_), std::string::npos) << error;
+    EXPECT_NE(error.find(array), std::string::npos) << error;
+    EXPECT_EQ(state.step, 0);
+    for (const auto& [name, collection] : before) ExpectEqual(collection, state.variables.at(name));
+  };
+  TrainState other_shape = MakeState(4, 2);
+  expect(other_shape, "params.head.bias");
+  TrainState other_optimizer = MakeState(3, 2, {.kind = OptimizerKind::kAdam});
+  expect(other_optimizer, "opt_state.mu.");
+  TrainState missing = MakeState(3, 2);
+  missing.variables.at("params").emplace("more/kernel", Tensor({2}, 0.0f));
+  expect(missing, "params.more.kernel");
+  TrainState extra = MakeState(3, 2);
+  extra.variables.at("params").erase("body/shift");
+  expect(extra, "params.body.shift");
+}
+
+TEST_F(CheckpointTest, FineTuningKeepsAFreshHead) {
+  const TrainState trained = MakeState(3, 1);
+  SaveCheckpoint(path_, info_, trained);
+  TrainState state = MakeState(7, 2);
+  const Tensor head = state.variables.at("params").at("head/kernel").Clone();
+  EXPECT_EQ(Checkpoint(path_).RestoreBody(state.variables),
+            (std::vector<std::string>{"params.head.bias", "params.head.kernel"}));
+  EXPECT_EQ(std::memcmp(state.variables.at("params").at("head/kernel").data(), head.data(), head.span().size_bytes()),
+            0);
+  EXPECT_EQ(state.variables.at("params").at("body/shift")[1], trained.variables.at("params").at("body/shift")[1]);
+
+  // Another image size changes the body too: that is another model, not another head.
+  TrainState other = CreateTrainState(LinearModel(7), {}, KeyFromSeed(2), {4, 4, 1});
+  EXPECT_NE(ErrorOf([&] { Checkpoint(path_).RestoreBody(other.variables); }).find("has shape"), std::string::npos);
+}
+
+TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
+  const TrainState state = MakeState(3, 1);
+  SaveCheckpoint(path_, info_, state);
+  const SafetensorsFile file(path_);
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"format", "another 2"}, {"step", "-1"},         {"step", "x"},           {"image_shape", "[1,2]"},
+      {"class_names", "[]"},   {"class_names", "[1]"}, {"stddev", "[0]"},       {"mean", "[[[[[[["},
+      {"option.epochs", "2x"}, {"option.flip", "yes"}, {"option.unknown", "1"}, {"option.optimizer", "sgdd"}};
+  const std::string changed = (folder_ / "changed.safetensors").string();
+  for (const auto& [key, value] : changes) {
+    SafetensorsMetadata metadata = file.metadata();
+    metadata[key] = value;
+    WriteSafetensors(changed, file.entries(), metadata);
+    EXPECT_NE(ErrorOf([&] { Checkpoint{changed}; }).find(changed), std::string::npos) << key << " = " << value;
+  }
+  for (const auto& [key, value] : file.metadata()) {
+    SafetensorsMetadata metadata = file.metadata();
+    metadata.erase(key);
+    WriteSafetensors(changed, file.entries(), metadata);
+    EXPECT_NE(ErrorOf([&] { Checkpoint{changed}; }).find(changed), std::string::npos) << key;
+  }
+}
+
+}  // namespace
+}  // namespace hwynn

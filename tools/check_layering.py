@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Holds the includes against ARCHITECTURE.md: direction, TBB in one file, vector code in kernels/ alone, and a
+reference, tests and a benchmark beside every kernel family."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHAIN = ["core", "kernels", "layers", "models", "training"]
+# What the files of a folder may include of hwynn/…
+MAY_INCLUDE = {
+    "core": ["core"],
+    "kernels": ["core", "kernels"],
+    "kernels/reference": ["core", "kernels", "kernels/reference"],
+    "layers": ["core", "kernels", "layers"],
+    "models": ["core", "layers", "models"],
+    "training": CHAIN,
+    "apps": CHAIN + ["apps"],
+    "examples": CHAIN,
+    "tests": CHAIN + ["kernels/reference", "apps", "tests"],
+    "bench": CHAIN + ["kernels/reference", "bench"],
+}
+TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
+# Headers of kernels/ that declare no kernels of their own: shared rules, and what kernels share inside.
+NO_KERNELS = """padding target channel_sums channel_sums_task conv2d_algorithms conv2d_window depthwise flat gemm_tile
+    pool_geometry""".split()
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
+
+
+def folder_of(name):
+    return "kernels/reference" if name.startswith("kernels/reference/") else name.split("/")[0]
+
+
+def errors_of(name, text):
+    folder = folder_of(name)
+    for include in INCLUDE.findall(text):
+        if include.startswith("hwynn/") and folder_of(include[6:]) not in MAY_INCLUDE[folder]:
+            yield f"{name}: {folder}/ may not include {include}"
+        if include.startswith(("tbb/", "oneapi/")) and name not in TBB_FILES and folder != "tests":
+            yield f"{name}: TBB belongs in core/parallel.cc"
+        if include.startswith("hwy/") and folder not in ("kernels", "tests", "bench"):
+            yield f"{name}: Highway belongs in kernels/"
+    if folder == "kernels" and not name.endswith("-inl.h"):
+        # In a .cc the part before HWY_ONCE is compiled for every target; what follows, and headers, once.
+        once = text.partition("#if HWY_ONCE")[2] or text
+        if re.search(r"\bhn::", once):
+            yield f"{name}: vector code outside -inl.h and the dispatch block"
+
+
+def main():
+    files = sorted(p for folder in MAY_INCLUDE for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc"))
+    named = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in files}
+    errors = [error for name, text in named.items() for error in errors_of(name, text)]
+    for family in sorted(p.stem for p in (ROOT / "kernels").glob("*.h")):
+        if not family.endswith("-inl") and family not in NO_KERNELS:
+            wanted = f"kernels/reference/{family}.h", f"tests/kernels/{family}*_test.cc", f"bench/{family}*_bench.cc"
+            errors += [f"kernels/{family}.h: {glob} is missing" for glob in wanted if not any(ROOT.glob(glob))]
+    sys.exit("\n".join(errors) if errors else 0)
+
+
+main()

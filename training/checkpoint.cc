@@ -1,0 +1,186 @@
+#include "hwynn/training/checkpoint.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "hwynn/core/check.h"
+
+namespace hwynn {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kFormat = "hwynn checkpoint 1";
+constexpr std::string_view kOptState = "opt_state";
+constexpr std::string_view kOptionPrefix = "option.";
+
+/// params, ResNetBlock_0/Conv_0/kernel → params.ResNetBlock_0.Conv_0.kernel.
+std::string ArrayName(std::string_view collection, std::string_view path) {
+  std::string name = StrCat(collection, ".", path);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
+/// The arrays of collections by their names in the file.
+using Arrays = std::map<std::string, Tensor*>;
+
+void AddArrays(std::string_view name, Collection& collection, Arrays& arrays) {
+  for (auto& [path, tensor] : collection) arrays.emplace(ArrayName(name, path), &tensor);
+}
+
+Arrays VariableArrays(Variables& variables) {
+  Arrays arrays;
+  for (auto& [name, collection] : variables) AddArrays(name, collection, arrays);
+  return arrays;
+}
+
+bool IsOptState(std::string_view name) { return name.starts_with(ArrayName(kOptState, "")); }
+
+/// Every array of the model is in the file as F32, and, but for the optimizer's state, no other.
+void CheckNames(const SafetensorsFile& file, const Arrays& arrays, bool with_opt_state) {
+  for (const auto& [name, tensor] : arrays) {
+    const SafetensorsEntry& entry = file.Entry(name);
+    CheckData(entry.dtype == "F32", file.path(), ": array \"", name, "\" has dtype ", entry.dtype, ", not F32");
+  }
+  for (const auto& [name, entry] : file.entries()) {
+    CheckData(arrays.contains(name) || (!with_opt_state && IsOptState(name)), file.path(), ": array \"", name,
+              "\" isn't one of the model's");
+  }
+}
+
+void CheckShape(const SafetensorsFile& file, const std::string& name, const Tensor& tensor) {
+  const Shape& shape = file.Entry(name).shape;
+  CheckData(shape == tensor.shape(), file.path(), ": array \"", name, "\" has shape ", shape, ", the model's is ",
+            tensor.shape());
+}
+
+void Copy(const SafetensorsFile& file, const Arrays& arrays) {
+  for (const auto& [name, tensor] : arrays) {
+    const std::span<const std::byte> bytes = file.Entry(name).bytes;
+    if (!bytes.empty()) std::memcpy(tensor->data(), bytes.data(), bytes.size());
+  }
+}
+
+const std::string& MetadataText(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  CheckData(found != file.metadata().end(), file.path(), ": the metadata has no \"", key, "\"");
+  return found->second;
+}
+
+/// A value that is stored as JSON.
+template <class T>
+T Metadata(const SafetensorsFile& file, const std::string& key) {
+  try {
+    return Json::parse(MetadataText(file, key)).get<T>();
+  } catch (const Json::exception&) {
+    throw std::runtime_error(StrCat(file.path(), ": the metadata's \"", key, "\" can't be read"));
+  }
+}
+
+Recipe ReadRecipe(const SafetensorsFile& file) {
+  std::map<std::string, std::string> fields;
+  for (const auto& [key, value] : file.metadata()) {
+    if (key.starts_with(kOptionPrefix)) fields.emplace(key.substr(kOptionPrefix.size()), value);
+  }
+  try {
+    return RecipeFromFields(fields);
+  } catch (const std::invalid_argument& error) {
+    throw std::runtime_error(StrCat(file.path(), ": ", error.what()));
+  }
+}
+
+}  // namespace
+
+void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const TrainState& state) {
+  SafetensorsEntries entries;
+  const auto add = [&](std::string_view name, const Collection& collection) {
+    for (const auto& [array, tensor] : collection) {
+      const bool added =
+          entries.try_emplace(ArrayName(name, array), "F32", tensor.shape(), std::as_bytes(tensor.span())).second;
+      Check(added, "SaveCheckpoint: two arrays would be called \"", ArrayName(name, array), "\"");
+    }
+  };
+  for (const auto& [name, collection] : state.variables) add(name, collection);
+  add(kOptState, state.opt_state);
+
+  const auto extents = info.image_shape.extents();
+  SafetensorsMetadata metadata{
+      {"format", std::string(kFormat)},
+      {"step", Json(state.step).dump()},
+      {"epoch_loss_sum", Json(state.epoch_sums.loss).dump()},
+      {"epoch_correct", Json(state.epoch_sums.correct).dump()},
+      {"epoch_examples", Json(state.epoch_sums.examples).dump()},
+      {"image_shape", Json(std::vector<int64_t>(extents.begin(), extents.end())).dump()},
+      {"class_names", Json(info.class_names).dump()},
+      {"mean", Json(info.standardization.mean).dump()},
+      {"stddev", Json(info.standardization.stddev).dump()},
+  };
+  for (const auto& [name, value] : ToFields(info.recipe)) metadata.emplace(StrCat(kOptionPrefix, name), value);
+  WriteSafetensors(path, entries, metadata);
+}
+
+Checkpoint::Checkpoint(const std::string& path) : file_(path) {
+  CheckData(file_.metadata().contains("format"), path, ": a safetensors file, but not a checkpoint of hwynn");
+  const std::string& format = MetadataText(file_, "format");
+  CheckData(format == kFormat, path, ": format \"", format, "\" isn't \"", kFormat, "\", the one known here");
+  step_ = Metadata<int64_t>(file_, "step");
+  epoch_sums_ = {.loss = Metadata<double>(file_, "epoch_loss_sum"),
+                 .correct = Metadata<int64_t>(file_, "epoch_correct"),
+                 .examples = Metadata<int64_t>(file_, "epoch_examples")};
+  CheckData(step_ >= 0, path, ": step ", step_, " is negative");
+  try {
+    info_.image_shape = Shape(Metadata<std::vector<int64_t>>(file_, "image_shape"));
+    Check(info_.image_shape.rank() == 3 && info_.image_shape.num_elements() > 0, "image shape ", info_.image_shape,
+          " isn't [H,W,C]");
+    info_.class_names = Metadata<std::vector<std::string>>(file_, "class_names");
+    Check(!info_.class_names.empty(), "there are no class names");
+    info_.standardization = {Metadata<std::vector<float>>(file_, "mean"),
+                             Metadata<std::vector<float>>(file_, "stddev")};
+    CheckStandardization(info_.standardization, info_.image_shape.back());
+  } catch (const std::invalid_argument& error) {
+    throw std::runtime_error(StrCat(path, ": ", error.what()));
+  }
+  info_.recipe = ReadRecipe(file_);
+}
+
+void Checkpoint::Restore(TrainState& state) const {
+  Arrays arrays = VariableArrays(state.variables);
+  AddArrays(kOptState, state.opt_state, arrays);
+  CheckNames(file_, arrays, /*with_opt_state=*/true);
+  for (const auto& [name, tensor] : arrays) CheckShape(file_, name, *tensor);
+  Copy(file_, arrays);
+  state.step = step_;
+  state.epoch_sums = epoch_sums_;
+}
+
+void Checkpoint::RestoreVariables(Variables& variables) const {
+  const Arrays arrays = VariableArrays(variables);
+  CheckNames(file_, arrays, /*with_opt_state=*/false);
+  for (const auto& [name, tensor] : arrays) CheckShape(file_, name, *tensor);
+  Copy(file_, arrays);
+}
+
+std::vector<std::string> Checkpoint::RestoreBody(Variables& variables) const {
+  Arrays arrays = VariableArrays(variables);
+  CheckNames(file_, arrays, /*with_opt_state=*/false);
+  std::vector<std::string> fresh;
+  const auto module_of = [](const std::string& name) { return name.substr(0, name.rfind('.')); };
+  for (const auto& [name, tensor] : arrays) {
+    if (file_.Entry(name).shape == tensor->shape()) continue;
+    if (!fresh.empty() && module_of(name) != module_of(fresh[0])) CheckShape(file_, name, *tensor);
+    fresh.push_back(name);
+  }
+  for (const std::string& name : fresh) arrays.erase(name);
+  Copy(file_, arrays);
+  return fresh;
+}
+
+}  // namespace hwynn

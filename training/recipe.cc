@@ -1,0 +1,119 @@
+#include "hwynn/training/recipe.h"
+
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "hwynn/core/check.h"
+
+namespace hwynn {
+namespace {
+
+std::string ToText(const std::string& value) { return value; }
+std::string ToText(bool value) { return value ? "true" : "false"; }
+
+template <class T>
+requires(std::is_arithmetic_v<T>) std::string ToText(T value) {
+  std::array<char, 64> text;
+  // The shortest text that reads back to the same bits, in any locale.
+  const auto result = std::to_chars(text.data(), text.data() + text.size(), value);
+  return std::string(text.data(), result.ptr);
+}
+
+template <class T>
+requires(std::is_enum_v<T>) std::string ToText(T value) {
+  for (const auto& [name, known] : EnumNames<T>()) {
+    if (known == value) return name;
+  }
+  return {};
+}
+
+std::string ToText(const std::vector<int64_t>& values) {
+  std::string text;
+  for (const int64_t value : values) text.append(text.empty() ? "" : ",").append(ToText(value));
+  return text;
+}
+
+/// False when `text` is no value of the type.
+bool FromText(std::string_view text, std::string& value) {
+  value = text;
+  return true;
+}
+
+bool FromText(std::string_view text, bool& value) {
+  value = text == "true";
+  return value || text == "false";
+}
+
+template <class T>
+requires(std::is_arithmetic_v<T>) bool FromText(std::string_view text, T& value) {
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+template <class T>
+requires(std::is_enum_v<T>) bool FromText(std::string_view text, T& value) {
+  const auto found = EnumNames<T>().find(std::string(text));
+  if (found == EnumNames<T>().end()) return false;
+  value = found->second;
+  return true;
+}
+
+bool FromText(std::string_view text, std::vector<int64_t>& values) {
+  values.clear();
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    if (!FromText(text.substr(0, comma), values.emplace_back())) return false;
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return true;
+}
+
+}  // namespace
+
+template <>
+const std::map<std::string, OptimizerKind>& EnumNames<OptimizerKind>() {
+  static const std::map<std::string, OptimizerKind> names{
+      {"sgd", OptimizerKind::kSgd}, {"adam", OptimizerKind::kAdam}, {"adamw", OptimizerKind::kAdamW}};
+  return names;
+}
+
+template <>
+const std::map<std::string, ScheduleKind>& EnumNames<ScheduleKind>() {
+  static const std::map<std::string, ScheduleKind> names{
+      {"constant", ScheduleKind::kConstant}, {"cosine", ScheduleKind::kCosine}, {"step", ScheduleKind::kStep}};
+  return names;
+}
+
+template <>
+const std::map<std::string, ErasingFill>& EnumNames<ErasingFill>() {
+  static const std::map<std::string, ErasingFill> names{{"noise", ErasingFill::kNoise}, {"mean", ErasingFill::kMean}};
+  return names;
+}
+
+std::map<std::string, std::string> ToFields(const Recipe& recipe) {
+  std::map<std::string, std::string> fields;
+  VisitFields(recipe, [&](const char* name, const auto& value, const char*) { fields.emplace(name, ToText(value)); });
+  return fields;
+}
+
+Recipe RecipeFromFields(const std::map<std::string, std::string>& fields) {
+  Recipe recipe;
+  size_t known = 0;
+  VisitFields(recipe, [&](const char* name, auto& value, const char*) {
+    const auto field = fields.find(name);
+    Check(field != fields.end(), "option \"", name, "\" is missing");
+    Check(FromText(field->second, value), "option \"", name, "\" can't be \"", field->second, "\"");
+    ++known;
+  });
+  if (known != fields.size()) {
+    const auto all = ToFields(recipe);
+    for (const auto& [name, value] : fields) Check(all.contains(name), "option \"", name, "\" is unknown");
+  }
+  return recipe;
+}
+
+}  // namespace hwynn

@@ -1,0 +1,95 @@
+#ifndef HWYNN_TRAINING_RECIPE_H_
+#define HWYNN_TRAINING_RECIPE_H_
+
+// The options that decide the numbers of a training run, and one table of them: the program makes its command-line
+// options from it, checkpoints store it, and resuming compares it.
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "hwynn/training/augmentation.h"
+#include "hwynn/training/optimizer.h"
+#include "hwynn/training/schedule.h"
+
+namespace hwynn {
+
+/// How to train a model, whichever it is, on a data set, whichever it is.
+struct TrainOptions {
+  int64_t epochs = 1;
+  int64_t batch_size = 128;
+  int64_t seed = 0;  // initial values, shuffling, augmentation, dropout
+  float label_smoothing = 0.0f;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  AugmentationOptions augmentation;
+};
+
+/// A model and a data set by name, and how to train. The defaults are the recipe of `./dev train`: ResNet-20 on
+/// Fashion-MNIST within five minutes on two cores.
+struct Recipe {
+  std::string model = "resnet20";
+  double width = 1.0;  // multiplies the filters of the CIFAR ResNets
+  std::string dataset = "fashion-mnist";
+  TrainOptions training{.epochs = 5,
+                        .batch_size = 128,
+                        .optimizer = {.momentum = 0.9f, .nesterov = true, .weight_decay = 5e-4f},
+                        .schedule = {.learning_rate = 0.2, .warmup_epochs = 0.75},
+                        .augmentation = {.horizontal_flip = true}};
+};
+
+/// Calls visit(name, value, help) for every option of a Recipe or const Recipe. Values are strings, integers,
+/// floating-point numbers, bools, vectors of integers, and enums that have EnumNames.
+template <class R, class Visitor>
+void VisitFields(R& recipe, Visitor&& visit) {
+  auto& training = recipe.training;
+  auto& optimizer = training.optimizer;
+  auto& schedule = training.schedule;
+  auto& augmentation = training.augmentation;
+  visit("model", recipe.model, "resnet20, 32, 44, 56, 110 (small images), resnet18, 34, 50, 101, 152, or mlp");
+  visit("width", recipe.width, "multiplies the filters of resnet20 … resnet110");
+  visit("dataset", recipe.dataset, "fashion-mnist, mnist, cifar10, cifar100 or synthetic");
+  visit("epochs", training.epochs, "passes over the training images");
+  visit("batch-size", training.batch_size, "images a step");
+  visit("seed", training.seed, "of initial values, shuffling, augmentation and dropout");
+  visit("label-smoothing", training.label_smoothing, "share of the target spread over all classes");
+  visit("optimizer", optimizer.kind, "sgd, adam or adamw");
+  visit("momentum", optimizer.momentum, "of sgd");
+  visit("nesterov", optimizer.nesterov, "Nesterov's momentum for sgd");
+  visit("beta1", optimizer.b1, "decay of adam's and adamw's mean");
+  visit("beta2", optimizer.b2, "decay of adam's and adamw's mean square");
+  visit("epsilon", optimizer.epsilon, "of adam and adamw");
+  visit("weight-decay", optimizer.weight_decay, "L2 for sgd and adam, decoupled for adamw");
+  visit("decay-all", optimizer.decay_all, "weight decay on biases and BatchNorm's scale and bias too");
+  visit("clip-norm", optimizer.clip_norm, "clips the gradients' global norm; 0: not");
+  visit("schedule", schedule.kind, "of the learning rate: constant, cosine or step");
+  visit("learning-rate", schedule.learning_rate, "the highest of the schedule");
+  visit("warmup-epochs", schedule.warmup_epochs, "epochs, or a fraction, of linear warm-up");
+  visit("decay-epochs", schedule.decay_epochs, "where a step schedule decays, as 80,120");
+  visit("decay-factor", schedule.decay_factor, "by what a step schedule multiplies the learning rate");
+  visit("pad-crop", augmentation.pad_crop, "pads images by so many pixels and crops at a random place");
+  visit("flip", augmentation.horizontal_flip, "mirrors every second image");
+  visit("random-erasing", augmentation.random_erasing, "probability of erasing a rectangle");
+  visit("erasing-fill", augmentation.erasing_fill, "what is put there: noise or mean");
+}
+
+/// The values of an enum by name.
+template <class Enum>
+const std::map<std::string, Enum>& EnumNames();
+template <>
+const std::map<std::string, OptimizerKind>& EnumNames<OptimizerKind>();
+template <>
+const std::map<std::string, ScheduleKind>& EnumNames<ScheduleKind>();
+template <>
+const std::map<std::string, ErasingFill>& EnumNames<ErasingFill>();
+
+/// All options by name, as text that reads back to the same value.
+std::map<std::string, std::string> ToFields(const Recipe& recipe);
+
+/// The inverse of ToFields. Throws std::invalid_argument that names the option when one is missing, unknown or isn't
+/// a value of its type.
+Recipe RecipeFromFields(const std::map<std::string, std::string>& fields);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_TRAINING_RECIPE_H_

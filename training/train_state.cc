@@ -1,0 +1,68 @@
+#include "hwynn/training/train_state.h"
+
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "hwynn/core/check.h"
+
+namespace hwynn {
+namespace {
+
+/// The caller's tensor as an activation that owns nothing: batches aren't copied.
+Activation Borrow(const Tensor& tensor) { return Activation(std::shared_ptr<void>(), &tensor); }
+
+void CheckBatch(const Tensor& images, std::span<const int32_t> labels) {
+  Check(images.shape().rank() >= 1 && images.shape()[0] == static_cast<int64_t>(labels.size()) && !labels.empty(),
+        "Stepper: images ", images.shape(), " and ", labels.size(), " labels are no batch");
+}
+
+}  // namespace
+
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape) {
+  Check(image_shape.rank() == 3, "CreateTrainState: image shape ", image_shape, " must be [H,W,C]");
+  TrainState state;
+  state.variables = Init(model, key, {1, image_shape[0], image_shape[1], image_shape[2]});
+  state.opt_state = Optimizer(optimizer).Init(GetCollection(state.variables, kParams));
+  return state;
+}
+
+Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float label_smoothing)
+    : model_(model), optimizer_(optimizer), label_smoothing_(label_smoothing) {
+  Check(label_smoothing >= 0 && label_smoothing < 1, "Stepper: label smoothing (", label_smoothing,
+        ") must be at least 0 and below 1");
+}
+
+LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
+                          TrainState& state) {
+  CheckBatch(images, labels);
+  Collection& params = GetCollection(state.variables, kParams);
+  if (gradients_.empty()) gradients_ = ZerosLike(params);
+  tape_.Clear();  // of a step that an exception ended
+  const CallContext context{.workspace = &workspace_,
+                            .variables = &state.variables,
+                            .updates = &state.variables,
+                            .gradients = &gradients_,
+                            .tape = &tape_,
+                            .mode = Mode::kTrain,
+                            .dropout_key = dropout_key};
+  const Scope scope(context);
+  const Activation logits = model_.Forward(scope, Borrow(images));
+  Tensor grad_logits = workspace_.NewTensor(logits->shape());
+  const LossResult result = SoftmaxCrossEntropy(*logits, labels, label_smoothing_, grad_logits);
+  CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
+            "; a lower learning rate or a longer warm-up may help");
+  model_.Backward(scope, std::move(grad_logits));
+  optimizer_.Update(learning_rate, state.step + 1, gradients_, params, state.opt_state);
+  ++state.step;
+  return result;
+}
+
+LossResult Stepper::Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables) {
+  CheckBatch(images, labels);
+  const CallContext context{.workspace = &workspace_, .variables = &variables, .dropout_key = {}};
+  const Activation logits = model_.Forward(Scope(context), Borrow(images));
+  return SoftmaxCrossEntropy(*logits, labels, 0.0f, {});
+}
+
+}  // namespace hwynn

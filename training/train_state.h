@@ -1,0 +1,55 @@
+#ifndef HWYNN_TRAINING_TRAIN_STATE_H_
+#define HWYNN_TRAINING_TRAIN_STATE_H_
+
+// All that a training run has learnt so far, and the one step that changes it.
+
+#include <cstdint>
+#include <span>
+
+#include "hwynn/kernels/loss.h"
+#include "hwynn/layers/module.h"
+#include "hwynn/training/metrics.h"
+#include "hwynn/training/optimizer.h"
+
+namespace hwynn {
+
+/// Flax's TrainState with batch_stats.
+struct TrainState {
+  Variables variables;    // params, batch_stats
+  Collection opt_state;   // Optimizer::Init
+  int64_t step = 0;       // optimizer steps made
+  MetricSums epoch_sums;  // training metrics of the epoch in progress, or of the one just finished
+};
+
+/// The state before the first step. `image_shape` is [H,W,C].
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape);
+
+/// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but
+/// memory that steps share; a host program that has its own loop over its own batches needs nothing else.
+/// Threads: one call at a time.
+class Stepper {
+ public:
+  /// `model` is borrowed. Evaluate needs nothing else.
+  explicit Stepper(const Module& model, const OptimizerOptions& optimizer = {}, float label_smoothing = 0.0f);
+
+  /// Forward, loss, Backward, optimizer: changes params, batch_stats, opt_state and step. The result is the loss
+  /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
+  /// Throws std::runtime_error that names the step, before params change, when the loss is NaN or infinite.
+  LossResult Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
+                   TrainState& state);
+
+  /// Loss (without label smoothing) and hits, from the running statistics. Changes nothing.
+  LossResult Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables);
+
+ private:
+  const Module& model_;
+  Optimizer optimizer_;
+  float label_smoothing_;
+  Workspace workspace_;
+  Tape tape_;
+  Collection gradients_;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_TRAINING_TRAIN_STATE_H_
