@@ -221,6 +221,7 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
   CLI::App* command = app.add_subcommand("train", "trains a model and saves it");
   const auto options = std::make_shared<TrainCommand>();
   options->arguments = arguments;
+  command->option_defaults()->take_last();  // what is typed after a script's own options counts
   Recipe defaults;
   VisitFields(defaults, [&](const std::string& name, auto& value, const std::string& help) {
     const auto set = [options, name](const std::string& text) {
