@@ -35,6 +35,13 @@ double Median(std::vector<double>& values) {
 
 }  // namespace
 
+double MedianSeconds(FunctionRef<void()> work) {
+  work();
+  std::vector<double> seconds;
+  for (int i = 0; i < 5; ++i) seconds.push_back(Seconds(work));
+  return Median(seconds);
+}
+
 std::vector<int64_t> ParseExtents(const std::string& shape, size_t count) {
   std::vector<int64_t> extents;
   for (std::string_view rest = shape; !rest.empty();) {

@@ -39,6 +39,9 @@ std::string CaseName(const std::string& front, const std::string& shape, int64_t
 /// Fills with pseudo-random values in [−1, 1), those of `seed`.
 void Fill(TensorView values, uint32_t seed);
 
+/// The median of five runs after one more, in seconds.
+double MedianSeconds(FunctionRef<void()> work);
+
 /// Seconds of the kernel and of its limit, medians over the iterations of one run.
 struct Timing {
   double kernel;
