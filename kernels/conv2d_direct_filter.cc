@@ -106,7 +106,7 @@ void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0,
     const int64_t vectors = op.tiles.PanelVectors(columns);
     const int64_t width = vectors * op.tiles.lanes;
     const int64_t channel = group * g.group_oc() + column;
-    const bool in_place = width == g.OC;  // then dy is such a panel already
+    const bool in_place = columns == g.OC && columns == width;  // dy is such a panel already
     if (!in_place) PackGradOutput(op, block, channel, columns, width, grad_panel);
 
     for (const TapGroup& tap_group : tap_groups) {
