@@ -4,7 +4,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/target.h"
-#include "hwynn/models/models.h"
+#include "hwynn/models/make_model.h"
 
 namespace hwynn::apps {
 
@@ -22,8 +22,7 @@ void MachineOptions::Run(const std::function<void()>& work) const {
   RunWithThreads(ThreadCount(), work);
 }
 
-std::unique_ptr<Module> MakeRecipeModel(const Recipe& recipe, const Shape& image_shape, int64_t num_classes) {
-  (void)image_shape;
+std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes) {
   return MakeModel(recipe.model, {.num_classes = num_classes, .width = recipe.width});
 }
 
@@ -38,7 +37,7 @@ TrainedModel LoadTrainedModel(const std::string& path) {
   const Checkpoint checkpoint(path);
   TrainedModel trained{.info = checkpoint.info(), .model = nullptr, .variables = {}};
   const Shape& image = trained.info.image_shape;
-  trained.model = MakeRecipeModel(trained.info.recipe, image, static_cast<int64_t>(trained.info.class_names.size()));
+  trained.model = MakeRecipeModel(trained.info.recipe, static_cast<int64_t>(trained.info.class_names.size()));
   trained.variables = Init(*trained.model, KeyFromSeed(0), {1, image[0], image[1], image[2]});
   checkpoint.RestoreVariables(trained.variables);
   return trained;

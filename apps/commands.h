@@ -33,8 +33,7 @@ void AddEvaluateCommand(CLI::App& app);
 void AddPredictCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 
-/// The model of a recipe for images of a shape.
-std::unique_ptr<Module> MakeRecipeModel(const Recipe& recipe, const Shape& image_shape, int64_t num_classes);
+std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes);
 
 /// Data sets by name as a checkpoint and the command line name them.
 DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory);
@@ -42,7 +41,7 @@ DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& dire
 /// A model read from a checkpoint, ready for inference.
 struct TrainedModel {
   CheckpointInfo info;
-  std::unique_ptr<Module> model;
+  std::unique_ptr<const Module> model;
   Variables variables;
 };
 TrainedModel LoadTrainedModel(const std::string& checkpoint);

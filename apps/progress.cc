@@ -80,10 +80,10 @@ void Progress::Step(const StepReport& report) {
 void Progress::Epoch(const HistoryRow& row, int64_t epochs) {
   Clear();
   std::ostringstream text;
-  text << "epoch " << row.epoch << "/" << epochs << std::fixed << std::setprecision(4) << "  loss " << row.train_loss
-       << "  accuracy " << row.train_accuracy << "  test loss " << row.test_loss << "  test accuracy "
-       << row.test_accuracy << std::setprecision(0) << "  " << row.images_per_second << " images/s  "
-       << Duration(row.seconds);
+  text << "epoch " << std::setprecision(3) << row.epoch << "/" << epochs << std::fixed << std::setprecision(4)
+       << "  loss " << row.train_loss << "  accuracy " << row.train_accuracy << "  test loss " << row.test_loss
+       << "  test accuracy " << row.test_accuracy << std::setprecision(0) << "  " << row.images_per_second
+       << " images/s  " << Duration(row.seconds);
   std::cout << text.str() << std::endl;
 }
 

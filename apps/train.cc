@@ -128,7 +128,7 @@ int Run::Execute() {
     Check(previous->info().image_shape == info_.image_shape && previous->info().class_names == info_.class_names,
           checkpoint_path_, ": was trained on other images than these of ", info_.recipe.dataset);
   }
-  const auto model = MakeRecipeModel(info_.recipe, info_.image_shape, splits_.train->num_classes());
+  const auto model = MakeRecipeModel(info_.recipe, splits_.train->num_classes());
   Trainer trainer(*model, *splits_.train, splits_.test.get(), info_.standardization, options);
   TrainState& state = trainer.state();
   if (previous) {
@@ -221,6 +221,7 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
   CLI::App* command = app.add_subcommand("train", "trains a model and saves it");
   const auto options = std::make_shared<TrainCommand>();
   options->arguments = arguments;
+  command->option_defaults()->take_last();  // what is typed after a script's own options counts
   Recipe defaults;
   VisitFields(defaults, [&](const std::string& name, auto& value, const std::string& help) {
     const auto set = [options, name](const std::string& text) {

@@ -29,7 +29,7 @@ struct TrainOptions {
 /// Fashion-MNIST within five minutes on two cores.
 struct Recipe {
   std::string model = "resnet20";
-  double width = 1.0;  // multiplies the filters of the CIFAR ResNets
+  double width = 1.0;  // multiplies the filters of a ResNet
   std::string dataset = "fashion-mnist";
   TrainOptions training{.epochs = 5,
                         .batch_size = 128,
@@ -47,7 +47,7 @@ void VisitFields(R& recipe, Visitor&& visit) {
   auto& schedule = training.schedule;
   auto& augmentation = training.augmentation;
   visit("model", recipe.model, "resnet20, 32, 44, 56, 110 (small images), resnet18, 34, 50, 101, 152, or mlp");
-  visit("width", recipe.width, "multiplies the filters of resnet20 … resnet110");
+  visit("width", recipe.width, "multiplies the filters of a ResNet");
   visit("dataset", recipe.dataset, "fashion-mnist, mnist, cifar10, cifar100 or synthetic");
   visit("epochs", training.epochs, "passes over the training images");
   visit("batch-size", training.batch_size, "images a step");

@@ -1,0 +1,263 @@
+// The program as a user meets it: files it writes, what it prints, how it fails.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hwynn {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ReadText(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void WriteText(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::string LastLine(const std::string& text) {
+  const size_t end = text.find_last_not_of('\n');
+  return text.substr(text.rfind('\n', end) + 1, end - text.rfind('\n', end));
+}
+
+/// A grey PNG with a gradient from left to right.
+std::string MakePng(uint32_t width, uint32_t height) {
+  const auto word = [](uint32_t value) {
+    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+                       static_cast<char>(value)};
+  };
+  const auto chunk = [&](const std::string& body) {
+    const auto crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
+    return word(static_cast<uint32_t>(body.size() - 4)) + body + word(static_cast<uint32_t>(crc));
+  };
+  std::string pixels;
+  for (uint32_t y = 0; y < height; ++y) {
+    pixels += '\0';
+    for (uint32_t x = 0; x < width; ++x) pixels += static_cast<char>(255 * x / width);
+  }
+  uLongf size = compressBound(pixels.size());
+  std::string packed(size, '\0');
+  compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(pixels.data()),
+           pixels.size());
+  packed.resize(size);
+  return "\x89PNG\r\n\x1a\n" + chunk("IHDR" + word(width) + word(height) + std::string("\x08\0\0\0\0", 5)) +
+         chunk("IDAT" + packed) + chunk("IEND");
+}
+
+struct Result {
+  int code = 0;  // 128 + signal when one ended it
+  std::string out, err;
+};
+
+class HwynnTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    program_ = fs::read_symlink("/proc/self/exe").parent_path() / "hwynn";
+    if (!fs::exists(program_)) GTEST_SKIP() << "the program isn't built";
+    folder_ = fs::path(::testing::TempDir()) /
+              (std::string("hwynn_program_") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override {
+    if (!folder_.empty()) fs::remove_all(folder_);
+  }
+
+  pid_t Start(const std::vector<std::string>& arguments) {
+    std::vector<std::string> words = arguments;
+    words.insert(words.begin(), program_.string());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const std::string out = (folder_ / "stdout").string(), err = (folder_ / "stderr").string();
+    const pid_t pid = fork();
+    if (pid == 0) {
+      dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
+      dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    return pid;
+  }
+
+  Result Wait(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadText(folder_ / "stdout"),
+            ReadText(folder_ / "stderr")};
+  }
+
+  Result Run(const std::vector<std::string>& arguments) { return Wait(Start(arguments)); }
+
+  /// Trains on synthetic images into folder_/name; `more` overrides.
+  std::vector<std::string> Train(const std::string& name, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"train",
+                                          "--dataset",
+                                          "synthetic",
+                                          "--model",
+                                          "mlp",
+                                          "--epochs",
+                                          "3",
+                                          "--warmup-epochs",
+                                          "0.5",
+                                          "--learning-rate",
+                                          "0.05",
+                                          "--output",
+                                          (folder_ / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  std::string CheckpointOf(const std::string& name) { return (folder_ / name / "checkpoint.safetensors").string(); }
+
+  /// Sends `signal` to a training run once its first checkpoint is there.
+  Result TrainAndSignal(const std::string& name, int signal) {
+    const pid_t pid = Start(Train(name));
+    siginfo_t ended{};
+    while (!fs::exists(CheckpointOf(name)) && ended.si_pid == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT);
+    }
+    kill(pid, signal);
+    return Wait(pid);
+  }
+
+  fs::path program_, folder_;
+};
+
+TEST_F(HwynnTest, TrainsEvaluatesPredictsInspects) {
+  const Result trained = Run(Train("run", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=5",
+                                           "--json", "--pad-crop=2", "--random-erasing=0.3"}));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const auto result = nlohmann::json::parse(LastLine(trained.out));
+  for (const char* key : {"test_accuracy", "test_loss", "images_per_second", "epochs", "seconds", "peak_rss_bytes",
+                          "target", "threads"}) {
+    EXPECT_TRUE(result.contains(key)) << key;
+  }
+  const Result evaluated = Run({"evaluate", "--checkpoint", CheckpointOf("run"), "--threads=1", "--json"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  const auto evaluation = nlohmann::json::parse(LastLine(evaluated.out));
+  EXPECT_EQ(evaluation["test_accuracy"], result["test_accuracy"]);
+  EXPECT_EQ(evaluation["test_loss"], result["test_loss"]);
+
+  const std::string svg = ReadText(folder_ / "run/history.svg");
+  EXPECT_EQ(svg.find("<svg"), 0u);
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+  EXPECT_EQ(ReadText(folder_ / "run/history.csv").find("epoch,step,"), 0u);
+
+  const std::string fits = (folder_ / "fits.png").string(), large = (folder_ / "large.png").string();
+  WriteText(fits, MakePng(28, 28));
+  WriteText(large, MakePng(45, 33));
+  const Result predicted = Run({"predict", "--checkpoint", CheckpointOf("run"), "--top", "10", fits, large});
+  ASSERT_EQ(predicted.code, 0) << predicted.err;
+  EXPECT_NE(predicted.out.find("large.png (45x33, resized to 28x28)"), std::string::npos) << predicted.out;
+  EXPECT_EQ(std::count(predicted.out.begin(), predicted.out.end(), '\n'), 22);
+  WriteText(fits, MakePng(28, 28).substr(0, 60));
+  EXPECT_EQ(Run({"predict", "--checkpoint", CheckpointOf("run"), fits}).code, 1);
+
+  const Result inspected = Run({"inspect", CheckpointOf("run")});
+  EXPECT_NE(inspected.out.find("kernel  F32 [3,3,1,4]"), std::string::npos) << inspected.out;
+  EXPECT_NE(inspected.out.find("batch_stats"), std::string::npos);
+
+  const Result tuned = Run(Train("tuned", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=1",
+                                           "--finetune", CheckpointOf("run")}));
+  EXPECT_EQ(tuned.code, 0) << tuned.err;
+}
+
+TEST_F(HwynnTest, ThreadsAndResumingDoNotChangeTheFile) {
+  const std::vector<std::string> options = {"--model=resnet20", "--width=0.25", "--batch-size=32", "--pad-crop=2"};
+  std::vector<std::string> files;
+  for (const std::string threads : {"1", "2", "3"}) {
+    auto more = options;
+    more.insert(more.end(), {"--max-steps=6", "--threads", threads});
+    const Result result = Run(Train("threads" + threads, more));
+    ASSERT_EQ(result.code, 0) << result.err;
+    files.push_back(ReadText(CheckpointOf("threads" + threads)));
+  }
+  EXPECT_TRUE(files[0] == files[1]);
+  EXPECT_TRUE(files[0] == files[2]);
+
+  // Without a checkpoint --resume starts afresh; with one it goes on; options not typed come from the checkpoint.
+  auto more = options;
+  more.insert(more.end(), {"--max-steps=4", "--resume"});
+  ASSERT_EQ(Run(Train("resumed", more)).code, 0);
+  EXPECT_FALSE(files[0] == ReadText(CheckpointOf("resumed")));
+  const Result resumed =
+      Run({"train", "--output", (folder_ / "resumed").string(), "--resume", "--max-steps=6", "--threads=1"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_TRUE(files[0] == ReadText(CheckpointOf("resumed")));
+}
+
+TEST_F(HwynnTest, KilledInterruptedOrNotTheRunEndsTheSame) {
+  const Result whole = Run(Train("whole", {"--json"}));
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  const std::string file = ReadText(CheckpointOf("whole"));
+
+  const Result killed = TrainAndSignal("killed", SIGKILL);
+  EXPECT_EQ(killed.code, 128 + SIGKILL);
+  const Result interrupted = TrainAndSignal("interrupted", SIGINT);
+  EXPECT_EQ(interrupted.code, 130) << interrupted.out << interrupted.err;
+  EXPECT_NE(interrupted.out.find("--resume"), std::string::npos) << interrupted.out;
+  for (const std::string name : {"killed", "interrupted", "whole"}) {
+    const Result resumed = Run(Train(name, {"--resume", "--json"}));
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_TRUE(ReadText(CheckpointOf(name)) == file) << name;
+    const auto expected = nlohmann::json::parse(LastLine(whole.out)),
+               result = nlohmann::json::parse(LastLine(resumed.out));
+    EXPECT_EQ(result["test_loss"], expected["test_loss"]) << name;
+    const std::string history = ReadText(folder_ / name / "history.csv");
+    EXPECT_EQ(std::count(history.begin(), history.end(), '\n'), 4) << history;
+  }
+}
+
+TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
+  const std::string checkpoint = CheckpointOf("run"), file = ReadText(checkpoint);
+  const std::string broken = (folder_ / "broken.safetensors").string();
+  WriteText(broken, file.substr(0, file.size() - 1));
+  WriteText(folder_ / "blocked", "a file, no folder");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"train", "--no-such-option"}, "no-such-option"},
+      {{}, "subcommand"},
+      {Train("run", {"--epochs=0"}), "epochs"},
+      {Train("run", {"--epochs=ten"}), "epochs"},
+      {Train("run", {"--batch-size=20000"}), "batch size"},
+      {Train("run", {"--model=resnet21"}), "resnet21"},
+      {Train("run", {"--dataset=imagenet"}), "imagenet"},
+      {Train("run", {"--dataset=cifar10", "--data-dir=/no/such/folder"}), "/no/such/folder"},
+      {Train("run", {"--target=Z80"}), "Z80"},
+      {Train("run", {"--threads=0"}), "threads"},
+      {Train("run", {"--learning-rate=1e30", "--warmup-epochs=0"}), "step"},
+      {Train("run", {"--resume", "--epochs=4"}), "epochs 3, not 4"},
+      {Train("run", {"--finetune", broken}), broken},
+      {Train("blocked"), "blocked"},
+      {{"evaluate", "--checkpoint", broken}, broken},
+      {{"evaluate", "--checkpoint", (folder_ / "missing").string()}, "missing"},
+      {{"predict", "--checkpoint", checkpoint, broken}, broken},
+      {{"inspect", broken}, broken},
+  };
+  for (const auto& [arguments, expected] : cases) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 1) << expected << result.out;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
+  }
+  EXPECT_TRUE(ReadText(checkpoint) == file);
+}
+
+}  // namespace
+}  // namespace hwynn
