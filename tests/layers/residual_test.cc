@@ -10,6 +10,7 @@ namespace {
 
 using testing::CheckGradients;
 using testing::Describe;
+using testing::kWithRelu;
 using testing::MaxDifference;
 using testing::ModuleBed;
 using testing::Normals;
@@ -39,12 +40,11 @@ TEST(ResidualTest, StartsAsTheIdentity) {
 }
 
 TEST(ResidualTest, Gradients) {
-  constexpr double kKinks = 2e-2;  // differences across a ReLU's corner
-  CheckGradients(ResNetBlock({.filters = 4}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
-  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
-  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {4, 8, 8, 4}, Mode::kEval, kKinks);
-  CheckGradients(BottleneckResNetBlock({.filters = 4, .stride = 2}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
-  CheckGradients(BottleneckResNetBlock({.filters = 2}), {4, 8, 8, 8}, Mode::kTrain, kKinks);
+  CheckGradients(ResNetBlock({.filters = 4}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
+  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
+  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {16, 8, 8, 4}, Mode::kEval, kWithRelu);
+  CheckGradients(BottleneckResNetBlock({.filters = 4, .stride = 2}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
+  CheckGradients(BottleneckResNetBlock({.filters = 2}), {16, 8, 8, 8}, Mode::kTrain, kWithRelu);
 }
 
 // On even extents SAME's windows start one pixel later than PyTorch's.

@@ -12,6 +12,7 @@ namespace {
 using testing::CheckGradients;
 using testing::Describe;
 using testing::ExpectError;
+using testing::kWithRelu;
 using testing::ModuleBed;
 using testing::Normals;
 
@@ -44,11 +45,11 @@ TEST(MlpTest, WithoutBatchNormHasNoStatistics) {
   const Variables variables = Init(mlp, KeyFromSeed(0), {2, 3, 4});
   EXPECT_FALSE(variables.contains(kBatchStats));
   EXPECT_EQ(GetCollection(variables, kParams).size(), 6U);
-  CheckGradients(mlp, {64, 3, 4}, Mode::kTrain, 2e-2);
+  CheckGradients(mlp, {64, 3, 4}, Mode::kTrain, kWithRelu);
 }
 
 TEST(MlpTest, Gradients) {
-  CheckGradients(Mlp({.features = {6, 5, 3}, .input_gradient = true}), {64, 3, 4}, Mode::kTrain, 2e-2);
+  CheckGradients(Mlp({.features = {6, 5, 3}, .input_gradient = true}), {64, 3, 4}, Mode::kTrain, kWithRelu);
   CheckGradients(Mlp({.features = {3}}), {8, 4});
 }
 

@@ -58,14 +58,15 @@ Tensor ModuleBed::Backward(Mode mode, const Tensor& grad_output) {
   return grad_input;
 }
 
-void CheckGradients(const Module& module, const Shape& input_shape, Mode mode, double tolerance) {
+void CheckGradients(const Module& module, const Shape& input_shape, Mode mode, const DifferenceOptions& options) {
   ModuleBed bed(module, input_shape);
   const Activation output = bed.Forward(mode);
   const Tensor grad_output = Normals(output->shape(), 99);
   const Tensor grad_input = bed.Backward(mode, grad_output);
 
   // What rounding leaves of a difference: the outputs' last bits, added up at random.
-  const double noise = 1e-6 * Norm(*output) * Norm(grad_output) / std::sqrt(static_cast<double>(output->size()));
+  const double noise =
+      1e-6 / options.step * Norm(*output) * Norm(grad_output) / std::sqrt(static_cast<double>(output->size()));
   uint32_t seed = 1000;
   const auto check = [&](const std::string& name, TensorView values, ConstTensorView gradient) {
     ASSERT_EQ(gradient.shape(), values.shape()) << name;
@@ -79,9 +80,8 @@ void CheckGradients(const Module& module, const Shape& input_shape, Mode mode, d
         return Dot(*bed.Forward(mode), grad_output);
       };
       const auto slope = [&](double h) { return (loss_at(h) - loss_at(-h)) / (2 * h); };
-      constexpr double kStep = 1.0 / 128;
-      const double expected = (4 * slope(kStep / 2) - slope(kStep)) / 3;
-      EXPECT_NEAR(Dot(gradient, step), expected, tolerance * Norm(gradient) + 4 * noise / kStep) << name;
+      const double expected = (4 * slope(options.step / 2) - slope(options.step)) / 3;
+      EXPECT_NEAR(Dot(gradient, step), expected, options.tolerance * Norm(gradient) + noise) << name;
       std::copy(original.begin(), original.end(), values.data());
     }
   };
