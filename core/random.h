@@ -4,6 +4,9 @@
 // JAX's random numbers, bit for bit: threefry2x32 keys, bits and distributions (jax.random, JAX 0.10,
 // partitionable mode; the legacy mode of JAX < 0.5 is an option). Source: Salmon et al., "Parallel random
 // numbers: as easy as 1, 2, 3" (SC11), and JAX's jax/_src/random.
+//
+// Large arrays are filled on several threads, with the same bits for any number of them. Arguments out of range
+// (minval > maxval, p outside [0, 1], a negative count) throw std::invalid_argument.
 
 #include <cstdint>
 #include <span>

@@ -31,8 +31,8 @@ struct ChannelRows {
 /// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
 
-/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by its own first row, which
-/// keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges the blocks.
+/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by the mean of its first
+/// few, which keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges blocks.
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 
 /// SumMoments over the rows with mask[row] ≠ 0, all in f64.

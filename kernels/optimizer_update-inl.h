@@ -28,7 +28,8 @@ HWY_INLINE void ForElements(D d, int64_t begin, int64_t end, const Body& body) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = begin;
   for (; i + lanes <= end; i += lanes) body.Run(Whole<D>(), d, i);
-  if (i < end) body.Run(Tail<D>(d, end - i), d, i);
+  const TailTag<D> dt;
+  for (; i < end; i += static_cast<int64_t>(hn::Lanes(dt))) body.Run(Tail<TailTag<D>>(dt, end - i), dt, i);
 }
 
 template <bool kMomentum, bool kNesterov>

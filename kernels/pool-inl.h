@@ -35,7 +35,10 @@ HWY_INLINE void ForChannels(D d, int64_t channels, const Body& body) {
     body.template Run<kPoolVectors>(Whole<D>(), d, c);
   }
   for (; c + lanes <= channels; c += lanes) body.template Run<1>(Whole<D>(), d, c);
-  if (c < channels) body.template Run<1>(Tail<D>(d, channels - c), d, c);
+  const TailTag<D> dt;
+  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(dt))) {
+    body.template Run<1>(Tail<TailTag<D>>(dt, channels - c), dt, c);
+  }
 }
 
 // The taps of one window: `rows` × `columns` pixels inside the image, none when either is ≤ 0, the first at offset 0.

@@ -11,7 +11,6 @@
 #include <hwy/highway.h>
 
 #include <cstdint>
-#include <cstring>
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
@@ -19,29 +18,33 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// AVX2 and AVX-512 have instructions for it. Elsewhere Highway's masked operations touch the whole vector's memory:
-// beyond the array, or floats that another thread is writing.
+// AVX2 and AVX-512 have instructions for it. Elsewhere Highway's masked operations touch the whole vector's memory,
+// beyond the array or floats that another thread is writing; there a tail is a few vectors of one lane.
 #undef HWYNN_MASKED_MEMORY
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
 #define HWYNN_MASKED_MEMORY 1
+template <class D>
+using TailTag = D;
 #else
 #define HWYNN_MASKED_MEMORY 0
+template <class D>
+using TailTag = hn::CappedTag<float, 1>;
 #endif
 
-/// The first n lanes, as Tail's functions need them; n in 1 … Lanes(d).
+/// Access to the first n ≥ 1 lanes of TailTag's vectors, all of them when n is larger. All that is left over:
+///   const TailTag<D> d;
+///   for (; i < end; i += Lanes(d)) … Tail(d, end − i).Load(d, from + i) …
 template <class D>
 class Tail {
  public:
-  HWY_INLINE Tail(D d, int64_t n) : mask_(hn::FirstN(d, static_cast<size_t>(n))), n_(static_cast<size_t>(n)) {}
+  HWY_INLINE Tail(D d, int64_t n) : mask_(hn::FirstN(d, static_cast<size_t>(n))) {}
 
   /// Lanes n and up are 0.
   HWY_INLINE hn::Vec<D> Load(D d, const float* from) const {
 #if HWYNN_MASKED_MEMORY
     return hn::MaskedLoad(mask_, d, from);
 #else
-    HWY_ALIGN float lanes[hn::MaxLanes(D())] = {};
-    std::memcpy(lanes, from, n_ * sizeof(float));
-    return hn::Load(d, lanes);
+    return hn::LoadU(d, from);
 #endif
   }
 
@@ -49,15 +52,12 @@ class Tail {
 #if HWYNN_MASKED_MEMORY
     hn::BlendedStore(v, mask_, d, to);
 #else
-    HWY_ALIGN float lanes[hn::MaxLanes(D())];
-    hn::Store(v, d, lanes);
-    std::memcpy(to, lanes, n_ * sizeof(float));
+    hn::StoreU(v, d, to);
 #endif
   }
 
  private:
   [[maybe_unused]] hn::Mask<D> mask_;
-  [[maybe_unused]] size_t n_;
 };
 
 /// The same interface for a whole vector, so that one body serves both.

@@ -21,7 +21,7 @@ struct BatchNormOptions {
   Variance variance = Variance::kStable;
   // Unset: batch statistics in training mode, running ones in evaluation. true: running statistics in training too,
   // which stay as they are ("frozen", for fine-tuning); scale and bias still learn. false: the batch's always.
-  std::optional<bool> use_running_average;
+  std::optional<bool> use_running_average = std::nullopt;
   bool relu = false;  // ends in max(0, ·), in the same pass over memory
 };
 

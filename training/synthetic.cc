@@ -19,7 +19,7 @@ constexpr std::array<double, 2> kWavelengths{7.0, 3.8};
 constexpr double kWavelengthJitter = 0.1;
 // Angles jitter by this part of the distance between two classes.
 constexpr double kAngleJitter = 0.2;
-constexpr float kNoise = 0.1f;
+constexpr float kNoise = 0.15f;
 
 // Everything that is random about one image but its noise, from uniform numbers in [0, 1).
 struct Grating {

@@ -10,7 +10,7 @@ namespace hwynn {
 /// Noisy gratings. The class says how steep the stripes are and how wide: class k has angle ⌊k/2⌋ of
 /// ⌈num_classes/2⌉ between flat and upright, and narrow stripes when k is odd. Phase, contrast, place and size of the
 /// patch, colour and slant to the left or right are random, so that no pixel alone says anything about the class and a
-/// linear model stays near chance, while a small convolutional network learns it in an epoch or two. The rule
+/// linear model hardly beats chance, while a small convolutional network learns it in an epoch. The rule
 /// survives horizontal flips and small shifts. 8 bits a channel.
 ///
 /// Determinism: image i of a split depends on (seed, split, i) and image_shape and num_classes alone; train and test

@@ -1,0 +1,136 @@
+// Convolution, three passes: Conv2dForward/<algorithm>/<target>/56x56x64_3x3x64_s1/batch:16/threads:2, likewise
+// Conv2dBackwardInput and Conv2dBackwardFilter. `auto` is what the dispatcher takes.
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <random>
+
+#include "hwynn/bench/support/bench_main.h"
+#include "hwynn/bench/support/conv2d_shapes.h"
+#include "hwynn/bench/support/peak.h"
+#include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/kernels/target.h"
+
+namespace hwynn::bench {
+namespace {
+
+struct ConvCase {
+  Conv2dPass pass;
+  std::string algorithm;  // "auto": the dispatcher's choice
+  std::string target;
+  ConvShape shape;
+  int64_t batch;
+  int threads;
+};
+
+// Operands and result of one case. Small integers: every sum is exact, so samples must equal the reference.
+struct Arrays {
+  Arrays(const Workspace& workspace, const Conv2dGeometry& g)
+      : input(workspace.NewTensor(g.input_shape())),
+        filter(workspace.NewTensor(g.filter_shape())),
+        output(workspace.NewTensor(g.output_shape())) {
+    std::minstd_rand engine(1);
+    for (Tensor* tensor : {&input, &filter, &output}) {
+      for (float& value : tensor->span()) value = static_cast<float>(static_cast<int>(engine() % 5) - 2);
+    }
+  }
+  Tensor input, filter, output;
+};
+
+void RunPass(const ConvCase& c, Arrays& arrays, TensorView result, const Workspace& workspace) {
+  const Conv2dOptions options{.algorithm = c.algorithm == "auto" ? "" : c.algorithm};
+  const Conv2dParams params = ParamsOf(c.shape);
+  switch (c.pass) {
+    case Conv2dPass::kForward:
+      return Conv2dForward(params, arrays.input, arrays.filter, result, workspace, options);
+    case Conv2dPass::kBackwardInput:
+      return Conv2dBackwardInput(params, arrays.output, arrays.filter, result, workspace, options);
+    case Conv2dPass::kBackwardFilter:
+      return Conv2dBackwardFilter(params, arrays.input, arrays.output, result, workspace, options);
+  }
+}
+
+double ReferenceAt(const ConvCase& c, const Conv2dGeometry& g, const Arrays& a, int64_t i) {
+  switch (c.pass) {
+    case Conv2dPass::kForward:
+      return reference::Conv2dForwardAt(g, a.input, a.filter, i / (g.OH * g.OW * g.OC), i / (g.OW * g.OC) % g.OH,
+                                        i / g.OC % g.OW, i % g.OC);
+    case Conv2dPass::kBackwardInput:
+      return reference::Conv2dBackwardInputAt(g, a.output, a.filter, i / (g.IH * g.IW * g.IC), i / (g.IW * g.IC) % g.IH,
+                                              i / g.IC % g.IW, i % g.IC);
+    default:
+      return reference::Conv2dBackwardFilterAt(g, a.input, a.output, i / (g.KW * g.group_ic() * g.OC),
+                                               i / (g.group_ic() * g.OC) % g.KW, i / g.OC % g.group_ic(), i % g.OC);
+  }
+}
+
+// Winograd rounds; direct algorithms are exact on these integers.
+bool SamplesAgree(const ConvCase& c, const Conv2dGeometry& g, const Arrays& arrays, const Tensor& result) {
+  std::minstd_rand engine(2);
+  for (int sample = 0; sample < 64; ++sample) {
+    const auto i = static_cast<int64_t>(engine()) % result.size();
+    const double expected = ReferenceAt(c, g, arrays, i);
+    const double tolerance = 1e-4 * std::sqrt(g.flops() / 2 / static_cast<double>(result.size()));
+    if (!(std::abs(result[i] - expected) <= tolerance)) return false;
+  }
+  return true;
+}
+
+void RunCase(benchmark::State& state, const ConvCase& c) {
+  SetTarget(c.target);
+  const Workspace workspace;
+  const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
+  Arrays arrays(workspace, g);
+  Tensor result = workspace.NewTensor(c.pass == Conv2dPass::kForward         ? g.output_shape()
+                                      : c.pass == Conv2dPass::kBackwardInput ? g.input_shape()
+                                                                             : g.filter_shape());
+  RunWithThreads(c.threads, [&] { RunPass(c, arrays, result, workspace); });
+  if (!SamplesAgree(c, g, arrays, result)) {
+    state.SkipWithError("the result differs from the reference");
+    return;
+  }
+  double peak_flops = 0;
+  const Timing timing = TimeBesideLimit(
+      state, c.threads, [&] { RunPass(c, arrays, result, workspace); }, [&] { peak_flops = PeakPass(c.threads); });
+  state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
+  state.counters["of_peak"] = g.flops() / timing.kernel / (peak_flops / timing.limit);
+}
+
+void Register(const ConvShape& shape, int64_t batch, int threads) {
+  constexpr std::pair<Conv2dPass, const char*> kPasses[] = {{Conv2dPass::kForward, "Conv2dForward"},
+                                                            {Conv2dPass::kBackwardInput, "Conv2dBackwardInput"},
+                                                            {Conv2dPass::kBackwardFilter, "Conv2dBackwardFilter"}};
+  const Conv2dGeometry g = GeometryOf(shape, batch);
+  for (const auto& [pass, name] : kPasses) {
+    std::vector<std::string> algorithms;
+    for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+      if (Conv2dSupports(pass, algorithm, g)) algorithms.emplace_back(algorithm);
+    }
+    algorithms.emplace_back("auto");
+    for (const std::string& algorithm : algorithms) {
+      for (const std::string& target : SupportedTargets()) {
+        const ConvCase c{pass, algorithm, target, shape, batch, threads};
+        benchmark::RegisterBenchmark(
+            CaseName(StrCat(name, "/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
+            [c](benchmark::State& state) { RunCase(state, c); });
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hwynn::bench
+
+int main(int argc, char** argv) {
+  using namespace hwynn::bench;
+  return BenchMain(argc, argv, [](const UserCase* user) {
+    if (user != nullptr) {
+      Register(ParseConvName(user->shape), user->batch, user->threads);
+      return;
+    }
+    for (const ConvShape& shape : ConvShapes()) {
+      for (const int threads : {1, 2}) Register(shape, shape.batch, threads);
+    }
+  });
+}

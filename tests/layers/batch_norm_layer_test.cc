@@ -1,0 +1,167 @@
+// The layer around the kernels of batch_norm_test: modes, running statistics, fusion, gradients.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "hwynn/layers/batch_norm.h"
+#include "hwynn/layers/sequential.h"
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
+
+namespace hwynn {
+namespace {
+
+using testing::CheckGradients;
+using testing::Describe;
+using testing::ExpectError;
+using testing::MaxDifference;
+using testing::ModuleBed;
+using testing::Normals;
+
+Tensor& Stat(ModuleBed& bed, std::string_view name) {
+  return GetCollection(bed.variables, kBatchStats).find(name)->second;
+}
+
+TEST(BatchNormLayerTest, StartsAsTheIdentityInEvaluation) {
+  const BatchNorm norm;
+  const Variables variables = Init(norm, KeyFromSeed(0), {2, 3, 3, 5});
+  EXPECT_EQ(Describe(GetCollection(variables, kParams)), (std::vector<std::string>{"bias[5]", "scale[5]"}));
+  EXPECT_EQ(Describe(GetCollection(variables, kBatchStats)), (std::vector<std::string>{"mean[5]", "var[5]"}));
+  const Tensor input = Normals({2, 3, 3, 5}, 1);
+  const Activation output = Predict(norm, variables, input, Workspace());
+  for (int64_t i = 0; i < input.size(); ++i) {
+    EXPECT_NEAR((*output)[i], input[i] / std::sqrt(1.0 + 1e-5), 1e-6 * std::abs(input[i]));
+  }
+}
+
+// Channel 0 holds 1, 3, 5, 7: mean 4, biased variance 5. Channel 1 holds the constant 2. Momentum is the part kept.
+TEST(BatchNormLayerTest, UpdatesRunningStatisticsByHand) {
+  const BatchNorm norm({.momentum = 0.75});
+  ModuleBed bed(norm, {4, 2});
+  for (int64_t n = 0; n < 4; ++n) {
+    bed.input[2 * n] = static_cast<float>(2 * n + 1);
+    bed.input[2 * n + 1] = 2.0f;
+  }
+  Tensor& mean = Stat(bed, "mean");
+  Tensor& var = Stat(bed, "var");
+  mean[0] = 0.0f;
+  mean[1] = 8.0f;
+  var[0] = 1.0f;
+  var[1] = 4.0f;
+  bed.Forward(Mode::kTrain);
+  EXPECT_EQ(mean[0], 1.0f);  // 0.75·0 + 0.25·4
+  EXPECT_EQ(mean[1], 6.5f);  // 0.75·8 + 0.25·2
+  EXPECT_EQ(var[0], 2.0f);   // 0.75·1 + 0.25·5
+  EXPECT_EQ(var[1], 3.0f);   // 0.75·4 + 0.25·0
+}
+
+TEST(BatchNormLayerTest, TrainingUsesTheBatchAndEvaluationTheRunningStatistics) {
+  const BatchNorm norm({.use_scale = false, .use_bias = false});
+  ModuleBed bed(norm, {64, 3});
+  EXPECT_TRUE(GetCollection(bed.variables, kParams).empty());
+  const Activation trained = bed.Forward(Mode::kTrain);
+  for (int64_t c = 0; c < 3; ++c) {
+    double sum = 0;
+    double squares = 0;
+    for (int64_t n = 0; n < 64; ++n) {
+      sum += double{(*trained)[3 * n + c]};
+      squares += double{(*trained)[3 * n + c]} * double{(*trained)[3 * n + c]};
+    }
+    EXPECT_NEAR(sum / 64, 0.0, 1e-6);
+    EXPECT_NEAR(squares / 64, 1.0, 1e-4);
+  }
+  const Tensor mean = Stat(bed, "mean").Clone();
+  const Tensor var = Stat(bed, "var").Clone();
+  const Activation evaluated = bed.Forward(Mode::kEval);
+  for (int64_t i = 0; i < bed.input.size(); ++i) {
+    const double expected = (double{bed.input[i]} - double{mean[i % 3]}) / std::sqrt(double{var[i % 3]} + 1e-5);
+    EXPECT_NEAR((*evaluated)[i], expected, 1e-5);
+  }
+  EXPECT_EQ(MaxDifference(mean, Stat(bed, "mean")), 0.0);
+  EXPECT_EQ(MaxDifference(var, Stat(bed, "var")), 0.0);
+}
+
+TEST(BatchNormLayerTest, FrozenTrainsScaleAndBiasAlone) {
+  const BatchNorm norm({.use_running_average = true});
+  ModuleBed bed(norm, {8, 3});
+  const Activation evaluated = bed.Forward(Mode::kEval);
+  CallContext context = bed.Context(Mode::kTrain);
+  context.updates = nullptr;  // and needs no permission
+  const Activation trained = norm.Forward(Scope(context), BorrowActivation(bed.input));
+  EXPECT_EQ(MaxDifference(*evaluated, *trained), 0.0);
+  CheckGradients(norm, {8, 3});
+}
+
+TEST(BatchNormLayerTest, BackwardLeavesBatchStatsAlone) {
+  const BatchNorm norm;
+  ModuleBed bed(norm, {8, 3});
+  bed.Forward(Mode::kTrain);
+  const Variables before = Clone(bed.variables);
+  const CallContext context = bed.Context(Mode::kTrain);
+  norm.Backward(Scope(context), Normals({8, 3}, 2));
+  for (const auto& [name, collection] : before) {
+    for (const auto& [path, tensor] : collection) {
+      EXPECT_EQ(MaxDifference(tensor, GetCollection(bed.variables, name).find(path)->second), 0.0) << path;
+    }
+  }
+  EXPECT_EQ(Describe(bed.gradients), (std::vector<std::string>{"bias[3]", "scale[3]"}));
+}
+
+TEST(BatchNormLayerTest, Gradients) {
+  for (const Variance variance : {Variance::kStable, Variance::kFast, Variance::kTwoPass}) {
+    CheckGradients(BatchNorm({.variance = variance}), {3, 4, 4, 5});
+  }
+  CheckGradients(BatchNorm({.use_scale = false}), {16, 5});
+  CheckGradients(BatchNorm({.use_bias = false}), {16, 5});
+  CheckGradients(BatchNorm(), {16, 5}, Mode::kEval);
+  CheckGradients(BatchNorm({.relu = true}), {8, 8, 8, 5}, Mode::kTrain, 2e-2);
+}
+
+// The fused forms agree with the plain layer followed by the addition and ReLU.
+TEST(BatchNormLayerTest, FusedFormsAgreeWithTheirParts) {
+  const Shape shape{3, 4, 4, 17};
+  const Tensor residual_values = Normals(shape, 5);
+  const Activation residual = BorrowActivation(residual_values);
+  const Tensor grad_output = Normals(shape, 6);
+  for (const bool relu : {false, true}) {
+    const BatchNorm plain;
+    const BatchNorm fused({.relu = relu});
+    ModuleBed bed(plain, shape);
+    ModuleBed fused_bed(fused, shape);
+    const Activation normalized = bed.Forward(Mode::kTrain);
+    const CallContext context = fused_bed.Context(Mode::kTrain);
+    const Activation output = fused.ForwardAdd(Scope(context), BorrowActivation(fused_bed.input), residual);
+    Tensor grad = grad_output.Clone();
+    for (int64_t i = 0; i < output->size(); ++i) {
+      const float sum = (*normalized)[i] + (*residual)[i];
+      const float expected = relu && sum < 0 ? 0.0f : sum;
+      EXPECT_NEAR((*output)[i], expected, 2e-6f);
+      if (relu && (*output)[i] <= 0) grad[i] = 0.0f;
+    }
+    const auto [grad_input, grad_residual] = fused.BackwardAdd(Scope(context), grad_output.Clone());
+    EXPECT_TRUE(fused_bed.tape.empty());
+    EXPECT_EQ(MaxDifference(grad_residual, grad), 0.0);
+    EXPECT_LT(MaxDifference(grad_input, bed.Backward(Mode::kTrain, grad)), 1e-5);
+    for (const auto& [path, gradient] : bed.gradients) {
+      EXPECT_LT(MaxDifference(gradient, fused_bed.gradients.find(path)->second), 1e-4) << path;
+    }
+  }
+}
+
+TEST(BatchNormLayerTest, NamesBadOptionsAndShapes) {
+  ExpectError<std::invalid_argument>([] { BatchNorm({.momentum = 1.5}); }, {"momentum (1.5)"});
+  ExpectError<std::invalid_argument>([] { BatchNorm({.epsilon = -1.0f}); }, {"epsilon (-1)"});
+  const BatchNorm norm;
+  ExpectError<std::invalid_argument>([&] { Init(norm, KeyFromSeed(0), {5}); }, {"BatchNorm", "[5]"});
+  const ModuleBed bed(norm, {8, 3});
+  ExpectError<std::invalid_argument>(
+      [&] {
+        Predict(norm, bed.variables, Normals({8, 4}, 1), bed.workspace);
+      },
+      {"BatchNorm", "[8,4]"});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,72 @@
+#include "hwynn/layers/conv.h"
+
+#include <gtest/gtest.h>
+
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
+
+namespace hwynn {
+namespace {
+
+using testing::CheckGradients;
+using testing::Describe;
+using testing::ExpectError;
+using testing::FillIntegers;
+using testing::ModuleBed;
+using testing::Normals;
+
+// On an even extent at stride 2, SAME pads at the end alone: the first window starts at pixel 0.
+TEST(ConvTest, PadsAsFlaxDoes) {
+  const Conv conv({.features = 1, .stride = {2, 2}});
+  ModuleBed bed(conv, {1, 4, 4, 1});
+  Collection& params = GetCollection(bed.variables, kParams);
+  EXPECT_EQ(Describe(params), (std::vector<std::string>{"bias[1]", "kernel[3,3,1,1]"}));
+  Tensor& kernel = params.find("kernel")->second;
+  FillIntegers(bed.input, 1);
+  FillIntegers(kernel, 2);
+  params.find("bias")->second[0] = 5.0f;
+  const Activation output = bed.Forward(Mode::kEval);
+  ASSERT_EQ(output->shape(), Shape({1, 2, 2, 1}));
+  for (int64_t y = 0; y < 2; ++y) {
+    for (int64_t x = 0; x < 2; ++x) {
+      float expected = 5.0f;
+      for (int64_t i = 0; i < 3 && 2 * y + i < 4; ++i) {
+        for (int64_t j = 0; j < 3 && 2 * x + j < 4; ++j) {
+          expected += bed.input[(2 * y + i) * 4 + 2 * x + j] * kernel[i * 3 + j];
+        }
+      }
+      EXPECT_EQ((*output)[y * 2 + x], expected) << y << "," << x;
+    }
+  }
+}
+
+TEST(ConvTest, Gradients) {
+  CheckGradients(Conv({.features = 5}), {2, 6, 5, 3});
+  CheckGradients(Conv({.features = 4, .kernel_size = {1, 1}, .stride = {2, 2}, .use_bias = false}), {2, 6, 5, 3});
+  CheckGradients(Conv({.features = 6, .padding = Padding::Symmetric(2), .dilation = {2, 1}, .groups = 2}),
+                 {2, 6, 5, 4});
+  CheckGradients(Conv({.features = 6, .padding = Padding::Valid(), .groups = 6}), {2, 5, 5, 6});
+}
+
+TEST(ConvTest, FirstLayerNeedsNoInputGradient) {
+  const Conv conv({.features = 5, .input_gradient = false});
+  ModuleBed bed(conv, {2, 6, 5, 3});
+  EXPECT_TRUE(bed.Backward(Mode::kTrain, Normals({2, 6, 5, 5}, 3)).empty());
+  CheckGradients(conv, {2, 6, 5, 3});
+}
+
+TEST(ConvTest, NamesWrongShapes) {
+  const Conv conv({.features = 6, .groups = 3});
+  ExpectError<std::invalid_argument>([&] { Init(conv, KeyFromSeed(0), {1, 8, 8, 4}); }, {"Conv", "[1,8,8,4]"});
+  ExpectError<std::invalid_argument>([&] { Init(conv, KeyFromSeed(0), {1, 8, 3}); }, {"Conv", "[1,8,3]"});
+  const ModuleBed bed(conv, {1, 8, 8, 3});
+  ExpectError<std::invalid_argument>(
+      [&] {
+        Predict(conv, bed.variables, Normals({1, 8, 8, 6}, 1), bed.workspace);
+      },
+      {"Conv", "[1,8,8,6]", "[3,3,1,6]"});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,62 @@
+#include "hwynn/layers/residual.h"
+
+#include <gtest/gtest.h>
+
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
+
+namespace hwynn {
+namespace {
+
+using testing::CheckGradients;
+using testing::Describe;
+using testing::MaxDifference;
+using testing::ModuleBed;
+using testing::Normals;
+
+using Lines = std::vector<std::string>;
+
+TEST(ResidualTest, TreesAreFlax) {
+  Variables variables = Init(ResNetBlock({.filters = 8, .stride = 2}), KeyFromSeed(0), {1, 8, 8, 4});
+  EXPECT_EQ(Describe(GetCollection(variables, kParams)),
+            (Lines{"BatchNorm_0/bias[8]", "BatchNorm_0/scale[8]", "BatchNorm_1/bias[8]", "BatchNorm_1/scale[8]",
+                   "Conv_0/kernel[3,3,4,8]", "Conv_1/kernel[3,3,8,8]", "conv_proj/kernel[1,1,4,8]", "norm_proj/bias[8]",
+                   "norm_proj/scale[8]"}));
+  variables = Init(BottleneckResNetBlock({.filters = 4}), KeyFromSeed(0), {1, 8, 8, 16});
+  EXPECT_EQ(Describe(GetCollection(variables, kParams)),
+            (Lines{"BatchNorm_0/bias[4]", "BatchNorm_0/scale[4]", "BatchNorm_1/bias[4]", "BatchNorm_1/scale[4]",
+                   "BatchNorm_2/bias[16]", "BatchNorm_2/scale[16]", "Conv_0/kernel[1,1,16,4]", "Conv_1/kernel[3,3,4,4]",
+                   "Conv_2/kernel[1,1,4,16]"}));
+}
+
+// The last scale starts at 0: a new block without a projection is relu(input).
+TEST(ResidualTest, StartsAsTheIdentity) {
+  const ResNetBlock block({.filters = 4});
+  const Variables variables = Init(block, KeyFromSeed(0), {2, 6, 6, 4});
+  const Tensor input = Normals({2, 6, 6, 4}, 1);
+  const Activation output = Predict(block, variables, input, Workspace());
+  for (int64_t i = 0; i < input.size(); ++i) EXPECT_EQ((*output)[i], input[i] > 0 ? input[i] : 0.0f);
+}
+
+TEST(ResidualTest, Gradients) {
+  constexpr double kKinks = 2e-2;  // differences across a ReLU's corner
+  CheckGradients(ResNetBlock({.filters = 4}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
+  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
+  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {4, 8, 8, 4}, Mode::kEval, kKinks);
+  CheckGradients(BottleneckResNetBlock({.filters = 4, .stride = 2}), {4, 8, 8, 4}, Mode::kTrain, kKinks);
+  CheckGradients(BottleneckResNetBlock({.filters = 2}), {4, 8, 8, 8}, Mode::kTrain, kKinks);
+}
+
+// On even extents SAME's windows start one pixel later than PyTorch's.
+TEST(ResidualTest, PaddingRulesDifferAtStride2) {
+  const ResNetBlock flax({.filters = 4, .stride = 2});
+  const ResNetBlock torch({.filters = 4, .stride = 2, .padding = PaddingRule::kPyTorch});
+  const ModuleBed bed(flax, {2, 8, 8, 4});
+  const Activation a = Predict(flax, bed.variables, bed.input, bed.workspace);
+  const Activation b = Predict(torch, bed.variables, bed.input, bed.workspace);
+  EXPECT_EQ(a->shape(), b->shape());
+  EXPECT_GT(MaxDifference(*a, *b), 0.1);
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,81 @@
+#include "hwynn/layers/sequential.h"
+
+#include <gtest/gtest.h>
+
+#include "hwynn/layers/batch_norm.h"
+#include "hwynn/layers/conv.h"
+#include "hwynn/layers/dense.h"
+#include "hwynn/layers/flatten.h"
+#include "hwynn/layers/pool.h"
+#include "hwynn/layers/relu.h"
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
+
+namespace hwynn {
+namespace {
+
+using testing::CheckGradients;
+using testing::Describe;
+using testing::ExpectError;
+using testing::Integers;
+using testing::ModuleBed;
+
+using Lines = std::vector<std::string>;
+
+// Numbers count by type, and a name of one's own doesn't advance them.
+TEST(SequentialTest, NumbersChildrenByType) {
+  Sequential net;
+  net.Add(Dense({.features = 4})).Add(BatchNorm()).Add("hidden", Dense({.features = 3, .use_bias = false}));
+  net.Add(Relu()).Add(std::make_shared<const Dense>(DenseOptions{.features = 2}));
+  const Variables variables = Init(net, KeyFromSeed(0), {1, 5});
+  EXPECT_EQ(Describe(GetCollection(variables, kParams)),
+            (Lines{"BatchNorm_0/bias[4]", "BatchNorm_0/scale[4]", "Dense_0/bias[4]", "Dense_0/kernel[5,4]",
+                   "Dense_1/bias[2]", "Dense_1/kernel[3,2]", "hidden/kernel[4,3]"}));
+  EXPECT_EQ(Describe(GetCollection(variables, kBatchStats)), (Lines{"BatchNorm_0/mean[4]", "BatchNorm_0/var[4]"}));
+  ExpectError<std::invalid_argument>([&] { net.Add("Dense_1", Relu()); }, {"\"Dense_1\" already"});
+}
+
+TEST(SequentialTest, NestsAndDifferentiates) {
+  Sequential inner;
+  inner.Add(Dense({.features = 6})).Add(BatchNorm());
+  Sequential net;
+  net.Add(Conv({.features = 3, .stride = {2, 2}})).Add(AveragePool({.stride = {2, 2}}));
+  net.Add(Flatten()).Add(inner).Add(inner).Add(Dense({.features = 2}));
+  const Variables variables = Init(net, KeyFromSeed(0), {1, 8, 8, 2});
+  EXPECT_TRUE(GetCollection(variables, kParams).contains("Sequential_1/Dense_0/kernel"));
+  CheckGradients(net, {6, 8, 8, 2});
+}
+
+TEST(SequentialTest, WithoutChildrenIsTheIdentity) {
+  const Sequential net;
+  ModuleBed bed(net, {2, 3});
+  EXPECT_EQ(bed.Forward(Mode::kTrain)->data(), bed.input.data());
+}
+
+TEST(FlattenTest, KeepsTheMemory) {
+  const Flatten flatten;
+  ModuleBed bed(flatten, {2, 3, 4, 5});
+  const Activation output = bed.Forward(Mode::kTrain);
+  EXPECT_EQ(output->shape(), Shape({2, 60}));
+  EXPECT_EQ(output->data(), bed.input.data());
+  EXPECT_EQ(bed.Backward(Mode::kTrain, Integers({2, 60}, 3)).shape(), Shape({2, 3, 4, 5}));
+  EXPECT_TRUE(bed.Backward(Mode::kTrain, Tensor()).empty());
+  ExpectError<std::invalid_argument>([&] { Init(flatten, KeyFromSeed(0), {0, 3}); }, {"Flatten", "[0,3]"});
+}
+
+TEST(ReluTest, PassesTheGradientOfPositiveOutputs) {
+  const Relu relu;
+  ModuleBed bed(relu, {5, 7});
+  bed.input[3] = 0.0f;
+  const Activation output = bed.Forward(Mode::kTrain);
+  const Tensor grad_output = Integers({5, 7}, 3);
+  const Tensor grad_input = bed.Backward(Mode::kTrain, grad_output);
+  for (int64_t i = 0; i < output->size(); ++i) {
+    EXPECT_EQ((*output)[i], bed.input[i] > 0 ? bed.input[i] : 0.0f);
+    EXPECT_EQ(grad_input[i], bed.input[i] > 0 ? grad_output[i] : 0.0f);
+  }
+}
+
+}  // namespace
+}  // namespace hwynn

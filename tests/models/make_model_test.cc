@@ -1,0 +1,43 @@
+#include "hwynn/models/make_model.h"
+
+#include <gtest/gtest.h>
+
+#include "hwynn/tests/support/files.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ExpectError;
+
+TEST(MakeModelTest, MakesEveryNamedModel) {
+  EXPECT_EQ(ModelNames().size(), 11U);
+  for (const std::string_view name : ModelNames()) {
+    const bool wide = name == "resnet50" || name == "resnet101" || name == "resnet152";
+    const double width = wide ? 0.0625 : 0.125;
+    const auto model = MakeModel(name, {.num_classes = 7, .width = width});
+    const Variables variables = Init(*model, KeyFromSeed(0), {1, 8, 8, 1});
+    const Collection& params = GetCollection(variables, kParams);
+    EXPECT_EQ(params.contains("conv_init/kernel"), name != "mlp") << name;
+    const std::string_view head = name == "mlp" ? "Dense_2/bias" : "Dense_0/bias";
+    ASSERT_TRUE(params.contains(head)) << name;
+    EXPECT_EQ(params.find(head)->second.shape(), Shape({7})) << name;
+  }
+}
+
+TEST(MakeModelTest, FamiliesHaveTheirStems) {
+  const Variables image_net = Init(*MakeModel("resnet18", {}), KeyFromSeed(0), {1, 32, 32, 3});
+  const Variables cifar = Init(*MakeModel("resnet20", {}), KeyFromSeed(0), {1, 32, 32, 3});
+  const auto stem = [](const Variables& variables) {
+    return GetCollection(variables, kParams).find("conv_init/kernel")->second.shape();
+  };
+  EXPECT_EQ(stem(image_net), Shape({7, 7, 3, 64}));
+  EXPECT_EQ(stem(cifar), Shape({3, 3, 3, 16}));
+}
+
+TEST(MakeModelTest, ListsTheNamesForAnUnknownOne) {
+  ExpectError<std::invalid_argument>([] { MakeModel("resnet19", {}); },
+                                     {"\"resnet19\"", "resnet18, resnet34", "resnet110, mlp"});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,155 @@
+#include "hwynn/models/resnet.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
+
+namespace hwynn {
+namespace {
+
+using testing::CheckGradients;
+using testing::Describe;
+using testing::ExpectError;
+using testing::ModuleBed;
+using testing::Normals;
+
+int64_t CountParams(const Module& model, const Shape& input) {
+  return CountElements(GetCollection(Init(model, KeyFromSeed(0), input), kParams));
+}
+
+size_t CountTopLevelNames(const Collection& collection) {
+  std::set<std::string> names;
+  for (const auto& [path, tensor] : collection) names.insert(path.substr(0, path.find('/')));
+  return names.size();
+}
+
+// Counts of Flax's ImageNet example.
+TEST(ResNetTest, ResNet18HasFlaxTree) {
+  const Variables variables = Init(ImageNetResNet({.depth = 18}), KeyFromSeed(0), {1, 224, 224, 3});
+  const Collection& params = GetCollection(variables, kParams);
+  const Collection& stats = GetCollection(variables, kBatchStats);
+  EXPECT_EQ(CountElements(params), 11'689'512);
+  EXPECT_EQ(CountElements(stats), 9'600);
+  EXPECT_EQ(params.size(), 62U);
+  EXPECT_EQ(stats.size(), 40U);
+  EXPECT_EQ(CountTopLevelNames(params), 11U);
+  const auto shape = [&](std::string_view path) { return params.find(path)->second.shape(); };
+  EXPECT_EQ(shape("conv_init/kernel"), Shape({7, 7, 3, 64}));
+  EXPECT_EQ(shape("bn_init/scale"), Shape({64}));
+  EXPECT_EQ(shape("ResNetBlock_2/Conv_0/kernel"), Shape({3, 3, 64, 128}));
+  EXPECT_EQ(shape("ResNetBlock_2/conv_proj/kernel"), Shape({1, 1, 64, 128}));
+  EXPECT_EQ(shape("ResNetBlock_7/BatchNorm_1/bias"), Shape({512}));
+  EXPECT_EQ(shape("Dense_0/kernel"), Shape({512, 1000}));
+  EXPECT_FALSE(params.contains("ResNetBlock_0/conv_proj/kernel"));
+  // Initial values: those of Flax for seed 0; the last scale of a block is 0.
+  double sum = 0;
+  for (const float value : params.find("ResNetBlock_2/conv_proj/kernel")->second.span()) sum += double{value};
+  EXPECT_NEAR(sum, -12.354917, 1e-6);
+  EXPECT_EQ(params.find("ResNetBlock_2/BatchNorm_1/scale")->second[0], 0.0f);
+  EXPECT_EQ(params.find("ResNetBlock_2/norm_proj/scale")->second[0], 1.0f);
+}
+
+TEST(ResNetTest, ResNet50HasFlaxTree) {
+  const Variables variables = Init(ImageNetResNet({.depth = 50}), KeyFromSeed(0), {1, 224, 224, 3});
+  const Collection& params = GetCollection(variables, kParams);
+  const Collection& stats = GetCollection(variables, kBatchStats);
+  EXPECT_EQ(CountElements(params), 25'557'032);
+  EXPECT_EQ(CountElements(stats), 53'120);
+  EXPECT_EQ(params.size(), 161U);
+  EXPECT_EQ(stats.size(), 106U);
+  EXPECT_EQ(CountTopLevelNames(params), 19U);
+  const auto shape = [&](std::string_view path) { return params.find(path)->second.shape(); };
+  EXPECT_EQ(shape("BottleneckResNetBlock_0/conv_proj/kernel"), Shape({1, 1, 64, 256}));
+  EXPECT_EQ(shape("BottleneckResNetBlock_3/Conv_1/kernel"), Shape({3, 3, 128, 128}));
+  EXPECT_EQ(shape("BottleneckResNetBlock_15/Conv_2/kernel"), Shape({1, 1, 512, 2048}));
+  EXPECT_FALSE(params.contains("BottleneckResNetBlock_1/conv_proj/kernel"));
+}
+
+TEST(ResNetTest, CifarFamily) {
+  EXPECT_EQ(CountParams(CifarResNet({.depth = 20}), {1, 32, 32, 3}), 272'474);
+  EXPECT_EQ(CountParams(CifarResNet({.depth = 20}), {1, 28, 28, 1}), 272'186);
+  const Variables variables =
+      Init(CifarResNet({.depth = 32, .num_classes = 7, .width = 0.5}), KeyFromSeed(0), {1, 17, 13, 5});
+  const Collection& params = GetCollection(variables, kParams);
+  EXPECT_EQ(params.find("conv_init/kernel")->second.shape(), Shape({3, 3, 5, 8}));
+  EXPECT_EQ(params.find("ResNetBlock_14/Conv_1/kernel")->second.shape(), Shape({3, 3, 32, 32}));
+  EXPECT_EQ(params.find("ResNetBlock_5/conv_proj/kernel")->second.shape(), Shape({1, 1, 8, 16}));
+  EXPECT_EQ(params.find("Dense_0/kernel")->second.shape(), Shape({32, 7}));
+  EXPECT_EQ(CountTopLevelNames(params), 18U);
+}
+
+TEST(ResNetTest, OutputShapesForAnyImage) {
+  const Workspace workspace;
+  for (const PaddingRule padding : {PaddingRule::kFlax, PaddingRule::kPyTorch}) {
+    const ResNet cifar = CifarResNet({.depth = 8, .num_classes = 3, .width = 0.25, .padding = padding});
+    const ResNet image_net = ImageNetResNet({.depth = 18, .num_classes = 3, .width = 0.0625, .padding = padding});
+    for (const Shape& shape : {Shape{2, 1, 1, 1}, Shape{2, 9, 14, 2}, Shape{1, 33, 32, 3}}) {
+      for (const Module* model : {static_cast<const Module*>(&cifar), static_cast<const Module*>(&image_net)}) {
+        const Variables variables = Init(*model, KeyFromSeed(0), shape);
+        const Activation logits = Predict(*model, variables, Normals(shape, 1), workspace);
+        EXPECT_EQ(logits->shape(), Shape({shape[0], 3}));
+      }
+    }
+  }
+}
+
+// Two blocks a stage over three stages: identity and projection shortcuts, one after the other.
+TEST(ResNetTest, Gradients) {
+  const ResNet model(
+      {.stage_sizes = {1, 2}, .stem = ResNetStem::kCifar, .num_filters = 4, .num_classes = 3, .input_gradient = true});
+  CheckGradients(model, {8, 8, 8, 2}, Mode::kTrain, 5e-2);
+  CheckGradients(model, {8, 8, 8, 2}, Mode::kEval, 5e-2);
+}
+
+// From the second step on a step takes no memory from the system, and between steps it holds none.
+TEST(ResNetTest, MemoryIsSteadyAfterTheFirstStep) {
+  const ResNet model = CifarResNet({.depth = 8, .width = 0.5});
+  ModuleBed bed(model, {16, 16, 16, 3});
+  const Tensor grad_logits = Normals({16, 10}, 2);
+  bed.Backward(Mode::kTrain, grad_logits);
+  const int64_t reserved = bed.workspace.bytes_reserved();
+  const int64_t peak = bed.workspace.peak_bytes();
+  EXPECT_GT(reserved, 0);
+  EXPECT_EQ(bed.workspace.bytes_in_use(), 0);
+  for (int step = 0; step < 3; ++step) bed.Backward(Mode::kTrain, grad_logits);
+  EXPECT_EQ(bed.workspace.bytes_reserved(), reserved);
+  EXPECT_EQ(bed.workspace.peak_bytes(), peak);
+  EXPECT_EQ(bed.workspace.bytes_in_use(), 0);
+}
+
+TEST(ResNetTest, StepsHaveTheSameBitsOnAnyNumberOfThreads) {
+  const ResNet model = CifarResNet({.depth = 8, .width = 0.5});
+  const auto step = [&](int threads) {
+    ModuleBed bed(model, {16, 16, 16, 3});
+    const Tensor grad_logits = Normals({16, 10}, 2);
+    RunWithThreads(threads, [&] { bed.Backward(Mode::kTrain, grad_logits); });
+    bed.variables.emplace("gradients", std::move(bed.gradients));
+    return Clone(bed.variables);
+  };
+  const Variables one = step(1);
+  for (const int threads : {2, 3}) {
+    const Variables more = step(threads);
+    for (const auto& [name, collection] : one) {
+      for (const auto& [path, tensor] : collection) {
+        const Tensor& other = GetCollection(more, name).find(path)->second;
+        EXPECT_EQ(std::memcmp(tensor.data(), other.data(), tensor.span().size_bytes()), 0)
+            << name << "/" << path << " with " << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST(ResNetTest, NamesBadOptions) {
+  ExpectError<std::invalid_argument>([] { ImageNetResNet({.depth = 20}); }, {"depth (20)", "18, 34, 50, 101 or 152"});
+  ExpectError<std::invalid_argument>([] { CifarResNet({.depth = 18}); }, {"depth (18)", "20, 32, 44, 56 or 110"});
+  ExpectError<std::invalid_argument>([] { CifarResNet({.width = 0.0}); }, {"width (0)"});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,45 @@
+#ifndef HWYNN_TESTS_SUPPORT_MODULE_BED_H_
+#define HWYNN_TESTS_SUPPORT_MODULE_BED_H_
+
+// What it takes to run a module, and a check of its Backward.
+
+#include <vector>
+
+#include "hwynn/layers/module.h"
+
+namespace hwynn::testing {
+
+/// A module with its variables, an input, gradients, tape and memory. Params and running statistics are moved away
+/// from their initial values, so that nothing is 0 or 1 by chance.
+class ModuleBed {
+ public:
+  explicit ModuleBed(const Module& module, const Shape& input_shape, uint32_t seed = 1);
+
+  /// All that a training step has, in either mode.
+  CallContext Context(Mode mode);
+  Activation Forward(Mode mode);
+  /// Forward, then Backward with `grad_output`.
+  Tensor Backward(Mode mode, const Tensor& grad_output);
+
+  const Module& module;
+  Workspace workspace;
+  Variables variables;
+  Collection gradients;
+  Tape tape;
+  Tensor input;
+};
+
+/// Compares Backward with differences of Forward, along random directions in the input and in each param, for the
+/// loss Σ grad_output·output. The differences are central, extrapolated to step 0; `tolerance` is relative to the
+/// gradient's norm: to what a gradient of another direction would give.
+void CheckGradients(const Module& module, const Shape& input_shape, Mode mode = Mode::kTrain, double tolerance = 3e-3);
+
+/// "path[shape]" of each array, sorted, as in "Dense_0/kernel[3,4]".
+std::vector<std::string> Describe(const Collection& collection);
+
+/// Largest |a − b| of arrays of one size.
+double MaxDifference(ConstTensorView a, ConstTensorView b);
+
+}  // namespace hwynn::testing
+
+#endif  // HWYNN_TESTS_SUPPORT_MODULE_BED_H_
