@@ -1,6 +1,7 @@
 // hwynn train: trains a model, with everything that makes it safe to stop and to repeat.
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -144,6 +145,7 @@ int Run::Execute() {
     }
   }
   std::filesystem::create_directories(folder_);
+  CheckData(access(folder_.c_str(), W_OK) == 0, folder_.string(), ": can't be written to");
   Describe(state);
 
   const int64_t last_step = std::min(trainer.total_steps(), command_.max_steps);

@@ -104,7 +104,8 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
   const auto add = [&](std::string_view name, const Collection& collection) {
     for (const auto& [array, tensor] : collection) {
       const bool added =
-          entries.try_emplace(ArrayName(name, array), "F32", tensor.shape(), std::as_bytes(tensor.span())).second;
+          entries.emplace(ArrayName(name, array), SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())})
+              .second;
       Check(added, "SaveCheckpoint: two arrays would be called \"", ArrayName(name, array), "\"");
     }
   };
