@@ -11,6 +11,7 @@
 #define HWYNN_KERNELS_GEMM_TILE_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cmath>
@@ -80,6 +81,10 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     for (V& v : row) v = hn::Zero(d);
   }
 
+  // The sums take thousands of cycles, in which C's lines can come.
+  for (int i = 0; i < kMR; ++i) {
+    for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+  }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
