@@ -34,6 +34,29 @@ struct Problem {
   int64_t tiles() const { return N * tiles_h() * tiles_w(); }
 };
 
+// The tiles of a task, one after the other; stepping is cheaper than three divisions a tile.
+class TilePosition {
+ public:
+  TilePosition(const Problem& p, int64_t tile)
+      : p_(p),
+        n(tile / (p.tiles_h() * p.tiles_w())),
+        y(tile / p.tiles_w() % p.tiles_h() * kWinogradOutput),
+        x(tile % p.tiles_w() * kWinogradOutput) {}
+  void Advance() {
+    if ((x += kWinogradOutput) < p_.OW) return;
+    x = 0;
+    if ((y += kWinogradOutput) < p_.OH) return;
+    y = 0;
+    ++n;
+  }
+
+ private:
+  const Problem& p_;
+
+ public:
+  int64_t n, y, x;  // image, and first output
+};
+
 // Tiles of one task: whole register tiles.
 int64_t TilesPerTask(const Problem& p, const GemmTiles& gemm) {
   const int64_t fit = kBlockFloats / (kWinogradPoints * p.C);
@@ -47,17 +70,21 @@ int64_t PointStride(int64_t tiles, int64_t channels) { return ((tiles * channels
 
 void TransformInput(const Problem& p, const WinogradTransforms& transforms, int64_t first, int64_t count,
                     const float* zeros, float* to, int64_t stride) {
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t n = (first + t) / (p.tiles_h() * p.tiles_w());
-    const int64_t y0 = (first + t) / p.tiles_w() % p.tiles_h() * kWinogradOutput - p.pad_h;
-    const int64_t x0 = (first + t) % p.tiles_w() * kWinogradOutput - p.pad_w;
+  TilePosition tile(p, first);
+  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
     const float* pixels[kWinogradPoints];
+    const int64_t x0 = tile.x - p.pad_w;
+    const int64_t j0 = std::max<int64_t>(0, -x0);
+    const int64_t j1 = std::min(kWinogradInput, p.W - x0);
     for (int64_t i = 0; i < kWinogradInput; ++i) {
-      for (int64_t j = 0; j < kWinogradInput; ++j) {
-        const int64_t y = y0 + i, x = x0 + j;
-        const bool inside = y >= 0 && y < p.H && x >= 0 && x < p.W;
-        pixels[i * kWinogradInput + j] = inside ? p.in + ((n * p.H + y) * p.W + x) * p.C : zeros;
+      const float** row = pixels + i * kWinogradInput;
+      const int64_t y = tile.y - p.pad_h + i;
+      if (y < 0 || y >= p.H) {
+        std::fill_n(row, kWinogradInput, zeros);
+        continue;
       }
+      const int64_t pixel = (tile.n * p.H + y) * p.W + x0;
+      for (int64_t j = 0; j < kWinogradInput; ++j) row[j] = j >= j0 && j < j1 ? p.in + (pixel + j) * p.C : zeros;
     }
     transforms.input(pixels, p.C, to + t * p.C, stride);
   }
@@ -73,16 +100,14 @@ void TransformOutput(const Problem& p, const WinogradTransforms& transforms, int
     if (p.epilogue->residual.size() != 0) residual = p.epilogue->residual.data();
     epilogue.relu = p.epilogue->relu;
   }
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t n = (first + t) / (p.tiles_h() * p.tiles_w());
-    const int64_t y0 = (first + t) / p.tiles_w() % p.tiles_h() * kWinogradOutput;
-    const int64_t x0 = (first + t) % p.tiles_w() * kWinogradOutput;
+  TilePosition tile(p, first);
+  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
     float* outputs[kWinogradOutput * kWinogradOutput];
     const float* residuals[kWinogradOutput * kWinogradOutput];
     for (int64_t i = 0; i < kWinogradOutput; ++i) {
       for (int64_t j = 0; j < kWinogradOutput; ++j) {
-        const bool inside = y0 + i < p.OH && x0 + j < p.OW;
-        const int64_t offset = ((n * p.OH + y0 + i) * p.OW + x0 + j) * p.O;
+        const bool inside = tile.y + i < p.OH && tile.x + j < p.OW;
+        const int64_t offset = ((tile.n * p.OH + tile.y + i) * p.OW + tile.x + j) * p.O;
         outputs[i * kWinogradOutput + j] = inside ? p.out + offset : nullptr;
         residuals[i * kWinogradOutput + j] = inside && residual != nullptr ? residual + offset : nullptr;
       }
@@ -140,16 +165,20 @@ void PackFilter(const float* taps, int64_t C, int64_t O, float* packed) {
   const int64_t pitch = gemm.PaddedColumns(O);
   const int64_t panels = (O + gemm.panel() - 1) / gemm.panel();
   const EvenSplit rows(C, 16);
-  ParallelFor(panels * rows.count, [&](int64_t task) {
+  // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
+  const int64_t stride = PointStride(rows.Largest(), gemm.panel());
+  ParallelForWithScratch(panels * rows.count, kWinogradPoints * stride, [&](int64_t task, float* scratch) {
     const int64_t column = task / rows.count * gemm.panel();
     const int64_t width = gemm.PanelVectors(O - column) * gemm.lanes;
     const int64_t columns = std::min(width, O - column);
-    for (int64_t c = rows.Begin(task % rows.count); c < rows.End(task % rows.count); ++c) {
-      float* to = packed + column * C + c * width;
-      transforms.filter(taps + c * O + column, C * O, columns, to, pitch * C);
-      for (int64_t point = 0; columns < width && point < kWinogradPoints; ++point) {
-        std::fill(to + point * pitch * C + columns, to + point * pitch * C + width, 0.0f);
-      }
+    const int64_t c0 = rows.Begin(task % rows.count);
+    const int64_t c1 = rows.End(task % rows.count);
+    if (columns < width) std::fill_n(scratch, kWinogradPoints * stride, 0.0f);
+    for (int64_t c = c0; c < c1; ++c) {
+      transforms.filter(taps + c * O + column, C * O, columns, scratch + (c - c0) * width, stride);
+    }
+    for (int64_t point = 0; point < kWinogradPoints; ++point) {
+      std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + column) * C + c0 * width);
     }
   });
 }
