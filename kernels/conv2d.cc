@@ -43,7 +43,8 @@ struct Algorithm {
 constexpr Algorithm kTable[] = {
     {"direct_depthwise", DepthwiseDeclines, Never, true, DepthwiseForward, DepthwiseBackwardInput,
      DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, WinogradForward, WinogradBackwardInput, nullptr},
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, WinogradForward, WinogradBackwardInput,
+     WinogradBackwardFilter},
     {"direct", Never, Never, true, DirectForward, DirectBackwardInput, DirectBackwardFilter},
 };
 

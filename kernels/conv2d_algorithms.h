@@ -30,6 +30,8 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* f
                      const Workspace& workspace, const Conv2dOptions& options);
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
                            const Workspace& workspace);
+void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
+                            const Workspace& workspace);
 
 }  // namespace hwynn
 

@@ -1,6 +1,6 @@
-// Stride-1 3×3 convolutions by Winograd's F(4×4,3×3), forward and backward-input: input tiles are transformed, 36 small
-// matrix products go through the micro-kernels of the direct algorithm, outputs are transformed back.
-// Backward-input is the same convolution over grad_output, with the filter turned by 180° and transposed.
+// Stride-1 3×3 convolutions by Winograd's F(4×4,3×3): input tiles are transformed, 36 small matrix products go through
+// the micro-kernels of the direct algorithm, outputs are transformed back. Backward-input is the same convolution over
+// grad_output, with the filter turned by 180° and transposed; backward-filter is the transposed algorithm.
 
 #include <algorithm>
 
@@ -57,6 +57,23 @@ class TilePosition {
   int64_t n, y, x;  // image, and first output
 };
 
+// Gradients of the outputs, padded to whole vectors with zeros by the caller.
+void TransformGradient(const Problem& p, const float* grad_output, const WinogradTransforms& transforms, int64_t first,
+                       int64_t count, const float* zeros, float* to, int64_t pitch, int64_t stride) {
+  TilePosition tile(p, first);
+  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
+    const float* pixels[kWinogradOutput * kWinogradOutput];
+    for (int64_t i = 0; i < kWinogradOutput; ++i) {
+      for (int64_t j = 0; j < kWinogradOutput; ++j) {
+        const bool inside = tile.y + i < p.OH && tile.x + j < p.OW;
+        const int64_t offset = ((tile.n * p.OH + tile.y + i) * p.OW + tile.x + j) * p.O;
+        pixels[i * kWinogradOutput + j] = inside ? grad_output + offset : zeros;
+      }
+    }
+    transforms.gradient(pixels, p.O, to + t * pitch, stride);
+  }
+}
+
 // Tiles of one task: whole register tiles.
 int64_t TilesPerTask(const Problem& p, const GemmTiles& gemm) {
   const int64_t fit = kBlockFloats / (kWinogradPoints * p.C);
@@ -68,8 +85,9 @@ int64_t TilesPerTask(const Problem& p, const GemmTiles& gemm) {
 // An odd number of cache lines between points, so that they spread over all sets of the caches.
 int64_t PointStride(int64_t tiles, int64_t channels) { return ((tiles * channels + 15) / 16 | 1) * 16; }
 
-void TransformInput(const Problem& p, const WinogradTransforms& transforms, int64_t first, int64_t count,
-                    const float* zeros, float* to, int64_t stride) {
+// Channels [c0, c1) of the inputs.
+void TransformInput(const Problem& p, const WinogradTransforms& transforms, int64_t first, int64_t count, int64_t c0,
+                    int64_t c1, const float* zeros, float* to, int64_t stride) {
   TilePosition tile(p, first);
   for (int64_t t = 0; t < count; ++t, tile.Advance()) {
     const float* pixels[kWinogradPoints];
@@ -84,9 +102,9 @@ void TransformInput(const Problem& p, const WinogradTransforms& transforms, int6
         continue;
       }
       const int64_t pixel = (tile.n * p.H + y) * p.W + x0;
-      for (int64_t j = 0; j < kWinogradInput; ++j) row[j] = j >= j0 && j < j1 ? p.in + (pixel + j) * p.C : zeros;
+      for (int64_t j = 0; j < kWinogradInput; ++j) row[j] = j >= j0 && j < j1 ? p.in + (pixel + j) * p.C + c0 : zeros;
     }
-    transforms.input(pixels, p.C, to + t * p.C, stride);
+    transforms.input(pixels, c1 - c0, to + t * (c1 - c0), stride);
   }
 }
 
@@ -124,16 +142,16 @@ void Run(const Problem& p, const float* filter) {
   const int64_t pitch = gemm.PaddedColumns(p.O);
   const int64_t in_stride = PointStride(per_task, p.C);
   const int64_t out_stride = PointStride(per_task, pitch);
-  const EvenSplit tasks(p.tiles(), per_task);
+  const int64_t tasks = (p.tiles() + per_task - 1) / per_task;
   const int64_t scratch = p.C + kWinogradPoints * (in_stride + out_stride);
-  ParallelForWithScratch(tasks.count, scratch, [&](int64_t task, float* memory) {
-    const int64_t first = tasks.Begin(task);
-    const int64_t count = tasks.End(task) - first;
+  ParallelForWithScratch(tasks, scratch, [&](int64_t task, float* memory) {
+    const int64_t first = task * per_task;
+    const int64_t count = std::min(per_task, p.tiles() - first);
     float* in = memory;
     float* out = in + kWinogradPoints * in_stride;
     float* zeros = out + kWinogradPoints * out_stride;
     std::fill_n(zeros, p.C, 0.0f);
-    TransformInput(p, transforms, first, count, zeros, in, in_stride);
+    TransformInput(p, transforms, first, count, 0, p.C, zeros, in, in_stride);
 
     const EvenSplit rows(count, gemm.max_rows);
     const TileRun run{0, 0, p.C};
@@ -240,6 +258,87 @@ void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, co
   PackFilter(turned.data(), g.OC, g.IC, packed.data());
   Run({grad_output, grad_input, g.N, g.OH, g.OW, g.OC, g.IH, g.IW, g.IC, 2 - g.pad_top, 2 - g.pad_left, nullptr},
       packed.data());
+}
+
+// dF = Gᵀ[Σ_tiles (Bᵀ·d·B) ⊙ (A·dy·Aᵀ)]G. As in the direct algorithm, tasks own some input channels and a chunk of
+// the tiles, and the chunks' sums are added in order.
+void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
+                            const Workspace& workspace) {
+  constexpr int64_t kMaxChannels = 64;
+  constexpr int64_t kMinTasks = 16;
+  constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
+  const GemmTiles& gemm = CurrentGemmTiles();
+  const WinogradTransforms& transforms = CurrentWinogradTransforms();
+  const Problem p{input, nullptr, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.OC, g.pad_top, g.pad_left, nullptr};
+  const int64_t pitch = gemm.PaddedColumns(p.O);
+  const int64_t point_floats = p.C * pitch;  // of one point's sums
+  const EvenSplit channels(p.C, kMaxChannels);
+  // Sums are loaded and stored once a block: at least 56 tiles.
+  const int64_t block = std::max<int64_t>(56, 2 * kBlockFloats / (kWinogradPoints * (channels.Largest() + pitch)));
+  const int64_t blocks = (p.tiles() + block - 1) / block;
+  const int64_t chunks = std::clamp<int64_t>(
+      std::min(kMaxPartialFloats / (kWinogradPoints * point_floats), kMinTasks / channels.count), 1, blocks);
+  const EvenSplit chunk_blocks(blocks, (blocks + chunks - 1) / chunks);
+  const int64_t in_stride = PointStride(block, channels.Largest());
+  const int64_t out_stride = PointStride(block, pitch);
+  const int64_t widest = std::max(p.C, p.O);
+  Tensor sums = workspace.NewTensor({chunk_blocks.count, kWinogradPoints, point_floats});
+
+  ParallelForWithScratch(chunk_blocks.count * channels.count, kWinogradPoints * (in_stride + out_stride) + widest,
+                         [&](int64_t task, float* memory) {
+                           const int64_t chunk = task / channels.count;
+                           const int64_t c0 = channels.Begin(task % channels.count);
+                           const int64_t c1 = channels.End(task % channels.count);
+                           float* in = memory;
+                           float* out = in + kWinogradPoints * in_stride;
+                           float* zeros = out + kWinogradPoints * out_stride;
+                           std::fill_n(zeros, widest, 0.0f);
+                           if (pitch > p.O) std::fill_n(out, kWinogradPoints * out_stride, 0.0f);
+                           const PixelRow row{0, 0};
+                           FilterTileArgs args{};
+                           args.a_stride = c1 - c0;
+                           args.b_stride = pitch;
+                           args.rows = &row;
+                           args.num_rows = 1;
+                           args.ldc = pitch;
+                           const EvenSplit tiles(c1 - c0, gemm.max_rows);
+                           for (int64_t b = chunk_blocks.Begin(chunk); b < chunk_blocks.End(chunk); ++b) {
+                             const int64_t first = b * block;
+                             const int64_t count = std::min(block, p.tiles() - first);
+                             TransformInput(p, transforms, first, count, c0, c1, zeros, in, in_stride);
+                             TransformGradient(p, grad_output, transforms, first, count, zeros, out, pitch, out_stride);
+                             args.pixels = count;
+                             args.accumulate = b > chunk_blocks.Begin(chunk);
+                             for (int64_t point = 0; point < kWinogradPoints; ++point) {
+                               float* point_sums =
+                                   sums.data() + (chunk * kWinogradPoints + point) * point_floats + c0 * pitch;
+                               for (int64_t column = 0; column < p.O; column += gemm.panel()) {
+                                 const int64_t vectors = gemm.PanelVectors(p.O - column);
+                                 args.b = out + point * out_stride + column;
+                                 args.columns = vectors * gemm.lanes;
+                                 for (int64_t i = 0; i < tiles.count; ++i) {
+                                   args.a = in + point * in_stride + tiles.Begin(i);
+                                   args.c = point_sums + tiles.Begin(i) * pitch + column;
+                                   gemm.filter[vectors - 1][tiles.End(i) - tiles.Begin(i) - 1](args);
+                                 }
+                               }
+                             }
+                           }
+                         });
+
+  const EvenSplit rows(p.C, 4);
+  ParallelFor(rows.count, [&](int64_t task) {
+    for (int64_t c = rows.Begin(task); c < rows.End(task); ++c) {
+      for (int64_t point = 0; point < kWinogradPoints; ++point) {
+        float* total = sums.data() + point * point_floats + c * pitch;
+        for (int64_t chunk = 1; chunk < chunk_blocks.count; ++chunk) {
+          const float* from = total + chunk * kWinogradPoints * point_floats;
+          for (int64_t o = 0; o < p.O; ++o) total[o] += from[o];
+        }
+      }
+      transforms.filter_gradient(sums.data() + c * pitch, point_floats, p.O, grad_filter + c * p.O, p.C * p.O);
+    }
+  });
 }
 
 }  // namespace hwynn
