@@ -1,15 +1,17 @@
 #include "hwynn/kernels/conv2d.h"
 
+#include <stdexcept>
+
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
 
 namespace hwynn {
 namespace {
 
-// Why an algorithm declines a shape; null when it takes it.
-using Declines = const char* (*)(const Conv2dGeometry&);
+// Why an algorithm doesn't take a shape; null when it does.
+using Reason = const char* (*)(const Conv2dGeometry&);
 
-const char* NeverDeclines(const Conv2dGeometry&) { return nullptr; }
+const char* Never(const Conv2dGeometry&) { return nullptr; }
 
 const char* DepthwiseDeclines(const Conv2dGeometry& g) {
   return g.groups == g.IC && g.OC == g.IC && g.IC > 1 ? nullptr : "not one filter a channel (groups = IC = OC)";
@@ -17,39 +19,63 @@ const char* DepthwiseDeclines(const Conv2dGeometry& g) {
 
 struct Algorithm {
   std::string_view name;
-  Declines declines;
+  Reason declines;   // can't
+  Reason not_worth;  // can, but the dispatcher prefers a later row
+  bool highest;      // as accurate as a sum in float can be: allowed with Precision::kHighest
+  // Null: not for this pass.
   decltype(&DirectForward) forward;
   decltype(&DirectBackwardInput) backward_input;
   decltype(&DirectBackwardFilter) backward_filter;
+
+  bool Has(Conv2dPass pass) const {
+    switch (pass) {
+      case Conv2dPass::kForward:
+        return forward != nullptr;
+      case Conv2dPass::kBackwardInput:
+        return backward_input != nullptr;
+      default:
+        return backward_filter != nullptr;
+    }
+  }
 };
 
 // Best first; the last row takes everything.
 constexpr Algorithm kTable[] = {
-    {"direct_depthwise", DepthwiseDeclines, DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
-    {"direct", NeverDeclines, DirectForward, DirectBackwardInput, DirectBackwardFilter},
+    {"direct_depthwise", DepthwiseDeclines, Never, true, DepthwiseForward, DepthwiseBackwardInput,
+     DepthwiseBackwardFilter},
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, WinogradForward, WinogradBackwardInput, nullptr},
+    {"direct", Never, Never, true, DirectForward, DirectBackwardInput, DirectBackwardFilter},
 };
-constexpr std::string_view kNames[] = {kTable[0].name, kTable[1].name};
 
-const Algorithm& Find(std::string_view name) {
-  for (const Algorithm& row : kTable) {
-    if (row.name == name) return row;
-  }
+const Algorithm& Find(Conv2dPass pass, std::string_view name) {
   std::string names;
-  for (const Algorithm& row : kTable) names += StrCat(names.empty() ? "" : ", ", row.name);
-  Check(false, "Conv2d: no algorithm \"", name, "\"; there are ", names);
-  return kTable[0];
+  for (const Algorithm& row : kTable) {
+    if (!row.Has(pass)) continue;
+    if (row.name == name) return row;
+    names += StrCat(names.empty() ? "" : ", ", row.name);
+  }
+  throw std::invalid_argument(StrCat("Conv2d: no algorithm \"", name, "\"; this pass has ", names));
 }
 
-const Algorithm& Choose(std::string_view function, const Conv2dGeometry& g, std::string_view forced) {
+// Why the dispatcher passes a row by; null when it takes it.
+const char* PassedBy(const Algorithm& row, Conv2dPass pass, const Conv2dGeometry& g, Precision precision) {
+  if (!row.Has(pass)) return "not for this pass";
+  if (const char* reason = row.declines(g)) return reason;
+  if (precision == Precision::kHighest && !row.highest) return "rounds more than precision kHighest allows";
+  return row.not_worth(g);
+}
+
+const Algorithm& Choose(Conv2dPass pass, std::string_view function, const Conv2dGeometry& g, Precision precision,
+                        std::string_view forced) {
   if (!forced.empty()) {
-    const Algorithm& row = Find(forced);
+    const Algorithm& row = Find(pass, forced);
     const char* reason = row.declines(g);
     Check(reason == nullptr, function, ": algorithm \"", forced, "\" declines: ", reason ? reason : "", "; input ",
           g.input_shape(), ", filter ", g.filter_shape());
     return row;
   }
   const Algorithm* row = kTable;
-  while (row->declines(g) != nullptr) ++row;
+  while (PassedBy(*row, pass, g, precision) != nullptr) ++row;
   return *row;
 }
 
@@ -79,7 +105,8 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
   if (options.epilogue.residual.size() != 0) {
     CheckShape(kFunction, "epilogue residual", options.epilogue.residual.shape(), g.output_shape());
   }
-  Choose(kFunction, g, options.algorithm).forward(g, input.data(), filter.data(), output.data(), workspace, options);
+  Choose(Conv2dPass::kForward, kFunction, g, params.precision, options.algorithm)
+      .forward(g, input.data(), filter.data(), output.data(), workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
@@ -87,7 +114,7 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, grad_input.shape(), filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
-  Choose(kFunction, g, options.algorithm)
+  Choose(Conv2dPass::kBackwardInput, kFunction, g, params.precision, options.algorithm)
       .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace);
 }
 
@@ -96,22 +123,30 @@ void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, Con
   constexpr std::string_view kFunction = "Conv2dBackwardFilter";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), grad_filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
-  Choose(kFunction, g, options.algorithm)
+  Choose(Conv2dPass::kBackwardFilter, kFunction, g, params.precision, options.algorithm)
       .backward_filter(g, input.data(), grad_output.data(), grad_filter.data(), workspace);
 }
 
-std::span<const std::string_view> Conv2dAlgorithms(Conv2dPass) { return kNames; }
-
-std::string_view ChooseConv2d(Conv2dPass, const Conv2dGeometry& geometry) { return Choose("", geometry, "").name; }
-
-bool Conv2dSupports(Conv2dPass, std::string_view algorithm, const Conv2dGeometry& geometry) {
-  return Find(algorithm).declines(geometry) == nullptr;
+std::vector<std::string_view> Conv2dAlgorithms(Conv2dPass pass) {
+  std::vector<std::string_view> names;
+  for (const Algorithm& row : kTable) {
+    if (row.Has(pass)) names.push_back(row.name);
+  }
+  return names;
 }
 
-std::string ExplainConv2d(Conv2dPass, const Conv2dGeometry& geometry) {
+std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {
+  return Choose(pass, "ChooseConv2d", geometry, precision, "").name;
+}
+
+bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeometry& geometry) {
+  return Find(pass, algorithm).declines(geometry) == nullptr;
+}
+
+std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {
   std::string text;
   for (const Algorithm& row : kTable) {
-    const char* reason = row.declines(geometry);
+    const char* reason = PassedBy(row, pass, geometry, precision);
     text += StrCat(row.name, ": ", reason ? reason : "taken", "\n");
     if (reason == nullptr) break;
   }

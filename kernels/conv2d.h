@@ -8,9 +8,9 @@
 // with zeros outside the image. Names and geometry are Flax's.
 
 #include <array>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
@@ -18,11 +18,16 @@
 
 namespace hwynn {
 
+/// JAX's names. kDefault may take algorithms that multiply less and round more (Winograd: 2.7 times a direct sum's rms
+/// error, docs/numerics.md); kHighest is direct.
+enum class Precision { kDefault, kHighest };
+
 struct Conv2dParams {
   std::array<int64_t, 2> stride = {1, 1};    // {height, width}
   std::array<int64_t, 2> dilation = {1, 1};  // of the filter ("kernel_dilation" in Flax)
   Padding padding = Padding::Same();
   int64_t groups = 1;  // Flax's feature_group_count; depthwise: groups = IC
+  Precision precision = Precision::kDefault;
 };
 
 /// Every extent of one convolution, resolved and checked.
@@ -99,16 +104,17 @@ void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Works
 enum class Conv2dPass { kForward, kBackwardInput, kBackwardFilter };
 
 /// Names of the algorithms of a pass, best first: the order in which the dispatcher asks them.
-std::span<const std::string_view> Conv2dAlgorithms(Conv2dPass pass);
+std::vector<std::string_view> Conv2dAlgorithms(Conv2dPass pass);
 
-/// The name of the row that `geometry` takes.
-std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry);
+/// The name of the row that `geometry` takes. Depends on nothing but its arguments.
+std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry,
+                              Precision precision = Precision::kDefault);
 
 /// True when the named algorithm supports `geometry`.
 bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeometry& geometry);
 
 /// One line a row of the table: which algorithm `geometry` takes, and why those before it declined.
-std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry);
+std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision = Precision::kDefault);
 
 }  // namespace hwynn
 

@@ -23,6 +23,14 @@ void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, c
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                              const Workspace& workspace);
 
+// F(4×4,3×3), see conv2d_winograd.cc. Null where it can be used, and where it pays; else the reason why not.
+const char* WinogradDeclines(const Conv2dGeometry& g);
+const char* WinogradDoesNotPay(const Conv2dGeometry& g);
+void WinogradForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                     const Workspace& workspace, const Conv2dOptions& options);
+void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
+                           const Workspace& workspace);
+
 }  // namespace hwynn
 
 #endif  // HWYNN_KERNELS_CONV2D_ALGORITHMS_H_

@@ -11,34 +11,12 @@
 
 #include <cstdint>
 
+#include "hwynn/kernels/channel_vectors-inl.h"
 #include "hwynn/kernels/depthwise.h"
-#include "hwynn/kernels/gemm_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
-
-// Calls body(c, n) for the channels [c, c + n): whole vectors, then what is left.
-template <class Body>
-HWY_INLINE void ForChannels(int64_t channels, int64_t lanes, const Body& body) {
-  int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) body(c, lanes);
-  if (c < channels) body(c, channels - c);
-}
-
-template <class D>
-HWY_INLINE hn::Vec<D> LoadUpTo(D d, const float* from, int64_t n) {
-  return n == static_cast<int64_t>(hn::Lanes(d)) ? hn::LoadU(d, from) : LoadPartial(d, from, static_cast<size_t>(n));
-}
-
-template <class D>
-HWY_INLINE void StoreUpTo(D d, hn::Vec<D> v, float* to, int64_t n) {
-  if (n == static_cast<int64_t>(hn::Lanes(d))) {
-    hn::StoreU(v, d, to);
-  } else {
-    StorePartial(d, v, to, static_cast<size_t>(n));
-  }
-}
 
 // output[c] = Σ over terms of x[term.x + c]·w[term.w + c], then the epilogue.
 template <class D>

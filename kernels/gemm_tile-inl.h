@@ -16,16 +16,14 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
+#include "hwynn/kernels/channel_vectors-inl.h"
 #include "hwynn/kernels/gemm_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 inline constexpr int kTileRows = 14;  // 32 vector registers
@@ -35,21 +33,6 @@ inline constexpr int kTileRows = 6;  // 16
 inline constexpr int kTileRows = 4;  // 16, and a multiplication and an addition need a temporary each
 #endif
 inline constexpr int kTileVectors = 2;
-
-// The first n < Lanes(d) floats, then zeros. Masked loads may touch memory behind a mask on some targets.
-template <class D>
-HWY_INLINE hn::Vec<D> LoadPartial(D d, const float* from, size_t n) {
-  HWY_ALIGN float lanes[hn::MaxLanes(D())] = {};
-  std::memcpy(lanes, from, n * sizeof(float));
-  return hn::Load(d, lanes);
-}
-
-template <class D>
-HWY_INLINE void StorePartial(D d, hn::Vec<D> v, float* to, size_t n) {
-  HWY_ALIGN float lanes[hn::MaxLanes(D())];
-  hn::Store(v, d, lanes);
-  std::memcpy(to, lanes, n * sizeof(float));
-}
 
 // Rows of a tile lie `stride` bytes apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
 // that 14 rows take 5 pointers and a stride instead of 14 registers.
