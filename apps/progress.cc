@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -22,7 +23,7 @@ int TerminalWidth() {
 
 /// 3725 → 1:02:05; 65 → 1:05.
 std::string Duration(double seconds) {
-  const auto total = static_cast<int64_t>(seconds + 0.5);
+  const auto total = static_cast<int64_t>(std::llround(seconds));
   std::ostringstream text;
   text << std::setfill('0');
   if (total >= 3600) {

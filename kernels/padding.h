@@ -45,8 +45,8 @@ constexpr WindowAxis ResolveAxis(const Padding& padding, int axis, int64_t input
     return {output, total / 2, total - total / 2};
   }
   const bool given = padding.kind == Padding::Kind::kExplicit;
-  const int64_t before = given ? padding.pixels[static_cast<size_t>(2 * axis)] : 0;
-  const int64_t after = given ? padding.pixels[static_cast<size_t>(2 * axis + 1)] : 0;
+  const int64_t before = given ? padding.pixels[2 * static_cast<size_t>(axis)] : 0;
+  const int64_t after = given ? padding.pixels[2 * static_cast<size_t>(axis) + 1] : 0;
   const int64_t room = input + before + after - extent;
   return {room < 0 ? 0 : room / stride + 1, before, after};
 }

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "hwynn/tests/support/files.h"
+
 namespace hwynn {
 namespace {
 
@@ -68,13 +70,6 @@ class HwynnTest : public ::testing::Test {
   void SetUp() override {
     program_ = fs::read_symlink("/proc/self/exe").parent_path() / "hwynn";
     if (!fs::exists(program_)) GTEST_SKIP() << "the program isn't built";
-    folder_ = fs::path(::testing::TempDir()) /
-              (std::string("hwynn_program_") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override {
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
 
   pid_t Start(const std::vector<std::string>& arguments) {
@@ -136,7 +131,9 @@ class HwynnTest : public ::testing::Test {
     return Wait(pid);
   }
 
-  fs::path program_, folder_;
+  fs::path program_;
+  const testing::TempFolder temp_;
+  const fs::path folder_ = temp_.path();
 };
 
 TEST_F(HwynnTest, TrainsEvaluatesPredictsInspects) {
