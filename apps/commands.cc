@@ -37,8 +37,12 @@ TrainedModel LoadTrainedModel(const std::string& path) {
   const Checkpoint checkpoint(path);
   TrainedModel trained{.info = checkpoint.info(), .model = nullptr, .variables = {}};
   const Shape& image = trained.info.image_shape;
-  trained.model = MakeRecipeModel(trained.info.recipe, static_cast<int64_t>(trained.info.class_names.size()));
-  trained.variables = Init(*trained.model, KeyFromSeed(0), {1, image[0], image[1], image[2]});
+  try {
+    trained.model = MakeRecipeModel(trained.info.recipe, static_cast<int64_t>(trained.info.class_names.size()));
+    trained.variables = Init(*trained.model, KeyFromSeed(0), {1, image[0], image[1], image[2]});
+  } catch (const std::invalid_argument& error) {  // options and shapes are the file's
+    throw std::runtime_error(StrCat(path, ": ", error.what()));
+  }
   checkpoint.RestoreVariables(trained.variables);
   return trained;
 }

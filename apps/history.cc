@@ -1,5 +1,6 @@
 #include "hwynn/apps/history.h"
 
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -39,13 +40,22 @@ std::vector<HistoryRow> ReadHistory(const std::string& path) {
   std::getline(file, line);
   CheckData(line == kColumns, path, ": line 1 isn't the header of a history");
   while (std::getline(file, line)) {
-    std::istringstream text(line);
-    text.imbue(std::locale::classic());
+    line += ',';  // so that one stands behind every value
+    const char* from = line.data();
+    const char* const end = from + line.size();
+    bool ok = true;
+    const auto read = [&](auto&... values) {
+      const auto read_one = [&](auto& value) {
+        const auto [rest, error] = std::from_chars(from, end, value);  // takes "nan" and "inf" too
+        ok = ok && error == std::errc() && rest != end && *rest == ',';
+        if (ok) from = rest + 1;
+      };
+      (read_one(values), ...);
+    };
     HistoryRow row;
-    char c = 0;
-    text >> row.epoch >> c >> row.step >> c >> row.learning_rate >> c >> row.train_loss >> c >> row.train_accuracy >>
-        c >> row.test_loss >> c >> row.test_accuracy >> c >> row.images_per_second >> c >> row.seconds;
-    CheckData(!text.fail() && text.peek() == EOF, path, ": line ", rows.size() + 2, " isn't a row of a history");
+    read(row.epoch, row.step, row.learning_rate, row.train_loss, row.train_accuracy, row.test_loss, row.test_accuracy,
+         row.images_per_second, row.seconds);
+    CheckData(ok && from == end, path, ": line ", rows.size() + 2, " isn't a row of a history");
     rows.push_back(row);
   }
   return rows;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
+#include <iterator>
 #include <locale>
 #include <sstream>
 
@@ -124,9 +125,11 @@ std::string HistorySvg(const std::string& title, const std::vector<HistoryRow>& 
       << kWidth << "\" height=\"" << kHeight << "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#202020\">\n"
       << "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   Text(svg, kWidth / 2, 28, "middle", title, "font-size=\"17\"");
-  if (!rows.empty()) {
-    Panel(svg, 70, "loss", rows, &HistoryRow::train_loss, &HistoryRow::test_loss);
-    Panel(svg, 540, "accuracy", rows, &HistoryRow::train_accuracy, &HistoryRow::test_accuracy);
+  std::vector<HistoryRow> finite;  // what has a place in the picture
+  std::ranges::copy_if(rows, std::back_inserter(finite), [](const auto& row) { return std::isfinite(row.test_loss); });
+  if (!finite.empty()) {
+    Panel(svg, 70, "loss", finite, &HistoryRow::train_loss, &HistoryRow::test_loss);
+    Panel(svg, 540, "accuracy", finite, &HistoryRow::train_accuracy, &HistoryRow::test_accuracy);
   }
   svg << "</svg>\n";
   return svg.str();

@@ -64,7 +64,14 @@ std::string ResumeCommand(const TrainCommand& command) {
     const bool plain = argument.find_first_not_of(
                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                            "_-./=,:+") == std::string::npos;
-    line += (plain && !argument.empty() ? argument : "'" + argument + "'") + " ";
+    if (plain && !argument.empty()) {
+      line += argument;
+    } else {
+      line += '\'';
+      for (const char c : argument) line += c == '\'' ? "'\\''" : std::string(1, c);
+      line += '\'';
+    }
+    line += ' ';
   }
   return line + (command.resume ? "" : "--resume");
 }
@@ -103,6 +110,7 @@ class Run {
  private:
   void Describe(const TrainState& state) const;
   void Record(const EpochReport& report);
+  void Save(const TrainState& state) const;
   void PrintResult() const;
 
   TrainCommand& command_;
@@ -155,21 +163,20 @@ int Run::Execute() {
   if (state.step < last_step && recorded && state.step % trainer.steps_per_epoch() != 0) history_.pop_back();
   Progress progress(state.step, last_step, trainer.steps_per_epoch(), options.batch_size);
   StopOnSignals();
-  const bool finished =
-      trainer.Run({.on_step =
-                       [&](const StepReport& report) {
-                         progress.Step(report);
-                         return !stop_requested;
-                       },
-                   .on_epoch =
-                       [&](const EpochReport& report) {
-                         progress.Clear();
-                         Record(report);
-                         progress.Epoch(history_.back(), options.epochs);
-                         return !stop_requested || report.step == last_step;
-                       },
-                   .on_save = [&](const TrainState& saved) { SaveCheckpoint(checkpoint_path_, info_, saved); }},
-                  command_.max_steps);
+  const bool finished = trainer.Run({.on_step =
+                                         [&](const StepReport& report) {
+                                           progress.Step(report);
+                                           return !stop_requested;
+                                         },
+                                     .on_epoch =
+                                         [&](const EpochReport& report) {
+                                           progress.Clear();
+                                           Record(report);
+                                           progress.Epoch(history_.back(), options.epochs);
+                                           return !stop_requested || report.step == last_step;
+                                         },
+                                     .on_save = [&](const TrainState& saved) { Save(saved); }},
+                                    command_.max_steps);
   progress.Clear();
   if (!finished) {
     std::cout << "stopped after step " << state.step << " of " << trainer.total_steps() << ", saved in "
@@ -196,6 +203,12 @@ void Run::Record(const EpochReport& report) {
   WriteHistory(history_path_, history_);
   WriteFileAtomically((folder_ / "history.svg").string(),
                       HistorySvg(info_.recipe.model + " on " + info_.recipe.dataset, history_));
+}
+
+void Run::Save(const TrainState& state) const {
+  SaveCheckpoint(checkpoint_path_, info_, state);
+  // A history that is there now is of an earlier run in this folder; resuming would take it for this run's.
+  if (history_.empty()) std::filesystem::remove(history_path_);
 }
 
 void Run::PrintResult() const {

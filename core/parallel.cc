@@ -6,7 +6,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#include <algorithm>
+#include <optional>
 
 #include "hwynn/core/check.h"
 
@@ -28,11 +28,13 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
 
 void RunWithThreads(int threads, FunctionRef<void()> work) {
   Check(threads >= 1, "RunWithThreads: threads (", threads, ") must be at least 1");
-  // oneTBB never runs more threads than the machine has processors unless this says so.
-  const tbb::global_control limit(
-      tbb::global_control::max_allowed_parallelism,
-      std::max(static_cast<size_t>(threads),
-               tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism)));
+  // oneTBB never runs more threads than the machine has processors unless this says so. Where it isn't needed it is
+  // left out: of several such limits the lowest holds.
+  constexpr auto kParallelism = tbb::global_control::max_allowed_parallelism;
+  std::optional<tbb::global_control> limit;
+  if (static_cast<size_t>(threads) > tbb::global_control::active_value(kParallelism)) {
+    limit.emplace(kParallelism, static_cast<size_t>(threads));
+  }
   tbb::task_arena arena(threads);
   arena.execute([&] { work(); });
 }

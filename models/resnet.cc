@@ -13,8 +13,11 @@ namespace hwynn {
 namespace {
 
 int64_t Widen(int64_t filters, double width) {
-  Check(std::isfinite(width) && width > 0, "ResNet: width (", width, ") must be positive");
-  return std::max<int64_t>(1, std::llround(static_cast<double>(filters) * width));
+  constexpr double kMaxFilters = 1 << 20;
+  const double widened = static_cast<double>(filters) * width;
+  Check(width > 0 && widened <= kMaxFilters, "ResNet: width (", width, ") must be positive and make at most 2^20 of ",
+        filters, " filters");
+  return std::max<int64_t>(1, std::llround(widened));
 }
 
 }  // namespace

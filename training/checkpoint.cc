@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "hwynn/core/check.h"
@@ -75,11 +76,16 @@ const std::string& MetadataText(const SafetensorsFile& file, const std::string& 
   return found->second;
 }
 
-/// A value that is stored as JSON.
+/// A value that is stored as JSON. A number that should be whole is.
 template <class T>
 T Metadata(const SafetensorsFile& file, const std::string& key) {
+  constexpr bool kWhole = std::is_same_v<T, int64_t> || std::is_same_v<T, std::vector<int64_t>>;
+  const auto fits = [](const Json& number) { return !kWhole || number.is_number_integer(); };
   try {
-    return Json::parse(MetadataText(file, key)).get<T>();
+    const Json value = Json::parse(MetadataText(file, key));
+    CheckData(value.is_array() ? std::ranges::all_of(value, fits) : fits(value), file.path(), ": the metadata's \"",
+              key, "\" isn't whole");
+    return value.get<T>();
   } catch (const Json::exception&) {
     throw std::runtime_error(StrCat(file.path(), ": the metadata's \"", key, "\" can't be read"));
   }

@@ -35,11 +35,18 @@ class Content {
   Content(const Content&) = delete;
   Content& operator=(const Content&) = delete;
 
-  // Fills `out` with the next bytes; `what` is for the error when there aren't as many.
-  void Read(std::span<uint8_t> out, const char* what) {
-    const size_t count = ReadSome(out);
-    CheckData(count == out.size(), path_, ": ends at byte ", Position(), ", ", out.size() - count,
-              " bytes before the end of its ", what);
+  // The next `size` bytes; `what` is for the error when there aren't as many. Memory grows with what is there.
+  std::vector<uint8_t> Read(uint64_t size, const char* what) {
+    constexpr uint64_t kPiece = uint64_t{16} << 20;
+    std::vector<uint8_t> bytes;
+    while (bytes.size() < size) {
+      const size_t begin = bytes.size();
+      bytes.resize(std::min(size, begin + kPiece));
+      const size_t count = ReadSome(std::span(bytes).subspan(begin));
+      CheckData(begin + count == bytes.size(), path_, ": ends at byte ", Position(), ", ", size - begin - count,
+                " bytes before the end of its ", what);
+    }
+    return bytes;
   }
 
   void CheckEnd() {
@@ -109,8 +116,7 @@ struct IdxArray {
 };
 
 uint32_t ReadBigEndian(Content& content) {
-  std::array<uint8_t, 4> bytes;
-  content.Read(bytes, "header");
+  const std::vector<uint8_t> bytes = content.Read(4, "header");
   return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
@@ -129,8 +135,7 @@ IdxArray ReadIdx(const std::string& path, uint32_t expected_magic, size_t rank) 
     size *= extent;
     array.extents.push_back(extent);
   }
-  array.values.resize(size);
-  content.Read(array.values, rank == 3 ? "images" : "labels");
+  array.values = content.Read(size, rank == 3 ? "images" : "labels");
   content.CheckEnd();
   return array;
 }

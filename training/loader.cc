@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
 
 namespace hwynn {
@@ -34,7 +35,8 @@ Loader::Loader(const Dataset& dataset, LoaderOptions options)
     padding_.resize(options_.standardization.mean.size());
     Standardize(options_.standardization, padding_);
   }
-  thread_ = std::thread([this] { Run(); });
+  // One thread, also for what the batches are made with: the others belong to the caller.
+  thread_ = std::thread([this] { RunWithThreads(1, [this] { Run(); }); });
 }
 
 Loader::~Loader() {

@@ -68,7 +68,7 @@ void VisitFields(R& recipe, Visitor&& visit) {
   visit("decay-epochs", schedule.decay_epochs, "where a step schedule decays, as 80,120");
   visit("decay-factor", schedule.decay_factor, "by what a step schedule multiplies the learning rate");
   visit("pad-crop", augmentation.pad_crop, "pads images by so many pixels and crops at a random place");
-  visit("flip", augmentation.horizontal_flip, "mirrors every second image");
+  visit("flip", augmentation.horizontal_flip, "mirrors images left to right with probability 1/2");
   visit("random-erasing", augmentation.random_erasing, "probability of erasing a rectangle");
   visit("erasing-fill", augmentation.erasing_fill, "what is put there: noise or mean");
 }

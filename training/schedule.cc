@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "hwynn/core/check.h"
@@ -12,6 +13,7 @@ Schedule::Schedule(const ScheduleOptions& options, int64_t epochs, int64_t steps
     : options_(options), steps_per_epoch_(steps_per_epoch) {
   Check(epochs >= 1 && steps_per_epoch >= 1, "Schedule: epochs (", epochs, ") and steps per epoch (", steps_per_epoch,
         ") must be at least 1");
+  Check(epochs <= std::numeric_limits<int64_t>::max() / steps_per_epoch, "Schedule: ", epochs, " epochs are too many");
   Check(options.learning_rate > 0 && std::isfinite(options.learning_rate), "Schedule: learning rate (",
         options.learning_rate, ") must be positive");
   Check(options.warmup_epochs >= 0 && options.warmup_epochs <= static_cast<double>(epochs), "Schedule: warm-up (",

@@ -13,7 +13,7 @@
 namespace hwynn {
 namespace {
 
-// Wavelengths in pixels of the narrow and the wide stripes: apart by more than their jitter, and above the 2 pixels
+// Wavelengths in pixels of the wide and the narrow stripes: apart by more than their jitter, and above the 2 pixels
 // below which stripes can't be seen.
 constexpr std::array<double, 2> kWavelengths{7.0, 3.8};
 constexpr double kWavelengthJitter = 0.1;

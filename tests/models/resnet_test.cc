@@ -150,6 +150,7 @@ TEST(ResNetTest, NamesBadOptions) {
   ExpectError<std::invalid_argument>([] { ImageNetResNet({.depth = 20}); }, {"depth (20)", "18, 34, 50, 101 or 152"});
   ExpectError<std::invalid_argument>([] { CifarResNet({.depth = 18}); }, {"depth (18)", "20, 32, 44, 56 or 110"});
   ExpectError<std::invalid_argument>([] { CifarResNet({.width = 0.0}); }, {"width (0)"});
+  ExpectError<std::invalid_argument>([] { CifarResNet({.width = 1e300}); }, {"width (1e+300)"});
 }
 
 }  // namespace

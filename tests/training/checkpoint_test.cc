@@ -143,10 +143,20 @@ TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
   const TrainState state = MakeState(3, 1);
   SaveCheckpoint(path_, info_, state);
   const SafetensorsFile file(path_);
-  const std::vector<std::pair<std::string, std::string>> changes = {
-      {"format", "another 2"}, {"step", "-1"},         {"step", "x"},           {"image_shape", "[1,2]"},
-      {"class_names", "[]"},   {"class_names", "[1]"}, {"stddev", "[0]"},       {"mean", "[[[[[[["},
-      {"option.epochs", "2x"}, {"option.flip", "yes"}, {"option.unknown", "1"}, {"option.optimizer", "sgdd"}};
+  const std::vector<std::pair<std::string, std::string>> changes = {{"format", "another 2"},
+                                                                    {"step", "-1"},
+                                                                    {"step", "1e300"},
+                                                                    {"step", "x"},
+                                                                    {"image_shape", "[2,3.5,1]"},
+                                                                    {"image_shape", "[1,2]"},
+                                                                    {"class_names", "[]"},
+                                                                    {"class_names", "[1]"},
+                                                                    {"stddev", "[0]"},
+                                                                    {"mean", "[[[[[[["},
+                                                                    {"option.epochs", "2x"},
+                                                                    {"option.flip", "yes"},
+                                                                    {"option.unknown", "1"},
+                                                                    {"option.optimizer", "sgdd"}};
   const std::string changed = (folder_ / "changed.safetensors").string();
   for (const auto& [key, value] : changes) {
     SafetensorsMetadata metadata = file.metadata();

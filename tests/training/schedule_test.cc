@@ -54,6 +54,7 @@ TEST(Schedule, RefusesOptionsOutOfRange) {
   EXPECT_THROW(Schedule({.kind = ScheduleKind::kStep}, 1, 1), std::invalid_argument);
   EXPECT_THROW(Schedule({.kind = ScheduleKind::kStep, .decay_epochs = {3, 2}}, 5, 1), std::invalid_argument);
   EXPECT_THROW(Schedule({}, 0, 1), std::invalid_argument);
+  EXPECT_THROW(Schedule({}, int64_t{1} << 62, 4), std::invalid_argument);
 }
 
 }  // namespace
