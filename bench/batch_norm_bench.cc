@@ -41,7 +41,9 @@ struct Arrays {
     Fill(residual, 2);
     Fill(grad_output, 3);
     for (Tensor* result : {&output, &grad_input, &grad_residual}) Fill(*result, 4);
-    for (Tensor* values : {&mean, &var, &scale, &bias, &grad_scale, &grad_bias}) *values = Tensor({shape.back()}, 1.0f);
+    for (Tensor* values : {&mean, &var, &running_mean, &running_var, &scale, &bias, &grad_scale, &grad_bias}) {
+      *values = Tensor({shape.back()}, 1.0f);
+    }
     Fill(scale, 5);
     Fill(bias, 6);
   }
@@ -49,7 +51,10 @@ struct Arrays {
   BatchNormAffine affine() const { return {.mean = mean, .var = var, .scale = scale, .bias = bias}; }
 
   void Forward(const Variant& variant, bool statistics) {
-    if (statistics) BatchNormStatistics(input, variant.variance, mean, var, workspace);
+    if (statistics) {
+      BatchNormStatistics(input, variant.variance, mean, var, workspace);
+      BatchNormUpdateRunning(0.9, mean, var, running_mean, running_var);
+    }
     BatchNormNormalize(input, affine(), variant.residual ? residual : ConstTensorView(), variant.relu, output);
   }
 
@@ -67,7 +72,7 @@ struct Arrays {
 
   Workspace workspace;
   Tensor input, residual, output, grad_output, grad_input, grad_residual;
-  Tensor mean, var, scale, bias, grad_scale, grad_bias;
+  Tensor mean, var, running_mean, running_var, scale, bias, grad_scale, grad_bias;
 };
 
 // Compares a sample of `actual`, an image or less, with the reference values of the same elements.

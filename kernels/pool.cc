@@ -82,6 +82,9 @@ void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
   });
 }
 
+// Of windows, strides and padding: far beyond use, and their sums and products fit an int64_t.
+constexpr int64_t kMaxExtent = (int64_t{1} << 31) - 1;
+
 PoolGeometry Resolve(std::string_view function, const PoolParams& params, const Shape& input) {
   Check(input.rank() == 4 && input.num_elements() > 0, function, ": input must be [N,H,W,C] with no extent 0; input ",
         input);
@@ -90,6 +93,13 @@ PoolGeometry Resolve(std::string_view function, const PoolParams& params, const 
   for (size_t axis = 0; axis < 2; ++axis) {
     Check(params.window[axis] > 0 && params.stride[axis] > 0, function, ": window (", params.window[0], ",",
           params.window[1], ") and stride (", params.stride[0], ",", params.stride[1], ") must be positive");
+    Check(params.window[axis] <= kMaxExtent && params.stride[axis] <= kMaxExtent, function, ": window (",
+          params.window[0], ",", params.window[1], ") or stride (", params.stride[0], ",", params.stride[1],
+          ") exceeds ", kMaxExtent);
+    for (const size_t side : {2 * axis, 2 * axis + 1}) {
+      Check(params.padding.pixels[side] <= kMaxExtent, function, ": padding (", params.padding.pixels[side],
+            ") exceeds ", kMaxExtent);
+    }
     const auto resolved = ResolveAxis(params.padding, static_cast<int>(axis), input[static_cast<int>(axis) + 1],
                                       params.window[axis], params.stride[axis], 1);
     Check(resolved.before >= 0 && resolved.after >= 0, function, ": padding must not be negative");
@@ -125,7 +135,7 @@ int64_t InputImage(const PoolGeometry& g) { return g.ih * g.InputRow(); }
 int64_t OutputImage(const PoolGeometry& g) { return g.oh * g.OutputRow(); }
 
 // An output row costs what its `stride` input rows cost.
-int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * g.sh; }
+int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.sh, g.ih); }
 
 // Channels of a global pool's block: a multiple of every target's four vectors.
 constexpr int64_t kGlobalChannels = 64;

@@ -300,6 +300,16 @@ TEST(PoolTest, GuardBandsStay) {
   });
 }
 
+TEST(PoolTest, AStrideFarBeyondTheImageTakesItsFirstWindow) {
+  const PoolParams params = {.window = {2, 2}, .stride = {1 << 30, 1 << 30}};
+  const Tensor input({1, 5, 5, 2}, 3.0f);
+  Tensor output({1, 1, 1, 2}, 7.0f);
+  MaxPoolForward(params, input, output);
+  EXPECT_EQ(output[0], 3.0f);
+  AveragePoolForward(params, input, output);
+  EXPECT_EQ(output[1], 3.0f);
+}
+
 TEST(PoolTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   const PoolParams params = {.window = {3, 3}, .stride = {2, 2}};
   const Tensor input({1, 5, 5, 2}, 1.0f);
@@ -315,6 +325,10 @@ TEST(PoolTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   EXPECT_THROW(MaxPoolForward({.window = {0, 1}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.stride = {1, 0}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(-1)}, input, output), std::invalid_argument);
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  EXPECT_THROW(MaxPoolForward({.stride = {kHuge, 1}}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.window = {1, kHuge}}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(kHuge)}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward(params, Tensor({0, 5, 5, 2}), output), std::invalid_argument);
   EXPECT_THROW(GlobalAveragePoolForward(Tensor({0, 5, 5, 2}), Tensor({0, 2})), std::invalid_argument);
   for (const Tensor* tensor : {&output, &wrong}) {
