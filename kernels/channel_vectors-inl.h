@@ -33,6 +33,12 @@ HWY_INLINE void StorePartial(D d, hn::Vec<D> v, float* to, size_t n) {
   std::memcpy(to, lanes, n * sizeof(float));
 }
 
+// max(v, 0), but NaN stays NaN: x86's maximum with 0 would hide it.
+template <class V>
+HWY_INLINE V Relu(V v) {
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(hn::DFromV<V>())), v);
+}
+
 // Calls body(c, n) for the channels [c, c + n): whole vectors, then what is left.
 template <class Body>
 HWY_INLINE void ForChannels(int64_t channels, int64_t lanes, const Body& body) {

@@ -44,7 +44,8 @@ struct Conv2dGeometry {
   Shape output_shape() const { return {N, OH, OW, OC}; }
   /// Multiplications and additions of the direct algorithm: 2·N·OH·OW·OC·KH·KW·IC/groups.
   double flops() const {
-    return 2.0 * static_cast<double>(N * OH * OW) * static_cast<double>(OC * KH * KW) * static_cast<double>(group_ic());
+    const auto product = [](auto... factors) { return (static_cast<double>(factors) * ...); };
+    return 2 * product(N, OH, OW, OC, KH, KW, group_ic());
   }
 };
 

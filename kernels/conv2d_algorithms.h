@@ -1,7 +1,7 @@
 #ifndef HWYNN_KERNELS_CONV2D_ALGORITHMS_H_
 #define HWYNN_KERNELS_CONV2D_ALGORITHMS_H_
 
-// Not for users: the rows of the three algorithm tables in conv2d.cc. Arguments were checked by conv2d.cc.
+// Not for users: the rows of the algorithm table in conv2d.cc. Arguments were checked by conv2d.cc.
 
 #include "hwynn/kernels/conv2d.h"
 

@@ -69,8 +69,9 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
     return;
   }
   const int64_t channels = c1 - c0;
-  const int64_t inside0 = std::clamp<int64_t>(span.x0, 0, source.W);
-  const int64_t inside1 = std::clamp<int64_t>(span.x1, inside0, source.W);
+  // The columns inside the image; none for a block that lies in the padding.
+  const int64_t inside0 = std::clamp<int64_t>(0, span.x0, span.x1);
+  const int64_t inside1 = std::clamp<int64_t>(source.W, inside0, span.x1);
   x0_ = span.x0;
   pixel_pitch_ = std::max(channels, pitch);
   row_pitch_ = (span.x1 - span.x0) * pixel_pitch_;
@@ -80,8 +81,8 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = span.y0; y < span.y1; ++y) {
       to = std::fill_n(to, (inside0 - span.x0) * pixel_pitch_, 0.0f);
-      const float* from = source.data + ((n * source.H + y) * source.W + inside0) * source.C + c0;
       const int64_t pixels = inside1 - inside0;
+      const float* from = source.data + ((n * source.H + y) * source.W + (pixels > 0 ? inside0 : 0)) * source.C + c0;
       if (channels == source.C && pixel_pitch_ == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {

@@ -30,7 +30,7 @@ HWY_INLINE void DepthwisePixel(D d, const DepthwiseTerm* terms, int64_t num_term
     if (epilogue.scale != nullptr) sum = hn::Mul(sum, LoadUpTo(d, epilogue.scale + c, n));
     if (epilogue.bias != nullptr) sum = hn::Add(sum, LoadUpTo(d, epilogue.bias + c, n));
     if (epilogue.residual != nullptr) sum = hn::Add(sum, LoadUpTo(d, epilogue.residual + c, n));
-    if (epilogue.relu) sum = hn::Max(sum, hn::Zero(d));
+    if (epilogue.relu) sum = Relu(sum);
     StoreUpTo(d, sum, output + c, n);
   });
 }

@@ -14,7 +14,6 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-#include <cmath>
 #include <cstdint>
 #include <utility>
 
@@ -107,7 +106,7 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
         for (int i = 0; i < kMR; ++i) acc[i][j] = hn::Add(acc[i][j], load(epilogue.residual + i * args.ldc, j));
       }
       if (epilogue.relu) {
-        for (int i = 0; i < kMR; ++i) acc[i][j] = hn::Max(acc[i][j], hn::Zero(d));
+        for (int i = 0; i < kMR; ++i) acc[i][j] = Relu(acc[i][j]);
       }
     }
   }
@@ -169,17 +168,16 @@ template <class D>
 void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift, bool relu) noexcept {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto floor = relu ? hn::Zero(d) : hn::Set(d, -HUGE_VALF);
   for (int64_t p = 0; p < pixels; ++p, x += channels) {
     int64_t c = 0;
     for (; c + lanes <= channels; c += lanes) {
       const auto y = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, scale + c), hn::LoadU(d, shift + c));
-      hn::StoreU(hn::Max(y, floor), d, x + c);
+      hn::StoreU(relu ? Relu(y) : y, d, x + c);
     }
     if (c < channels) {
       const auto n = static_cast<size_t>(channels - c);
       const auto y = hn::MulAdd(LoadPartial(d, x + c, n), LoadPartial(d, scale + c, n), LoadPartial(d, shift + c, n));
-      StorePartial(d, hn::Max(y, floor), x + c, n);
+      StorePartial(d, relu ? Relu(y) : y, x + c, n);
     }
   }
 }

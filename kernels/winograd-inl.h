@@ -171,7 +171,7 @@ void WinogradOutput(const float* from, int64_t stride, int64_t channels, const T
           if (outputs[i] == nullptr) return;
           if (affine) v = hn::MulAdd(v, scale, bias);
           if (residuals != nullptr) v = hn::Add(v, LoadUpTo(d, residuals[i] + c, n));
-          if (epilogue.relu) v = hn::Max(v, hn::Zero(d));
+          if (epilogue.relu) v = Relu(v);
           StoreUpTo(d, v, outputs[i] + c, n);
         });
   });

@@ -39,6 +39,8 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       // Long rows, cut in blocks.
       {{1, 2, 500, 3}, {3, 3, 3, 5}, {}},
       {{1, 1, 701, 2}, {1, 5, 2, 4}, {.stride = {1, 2}}},
+      // Whole blocks of columns in the padding.
+      {{1, 2, 4, 3}, {2, 3, 3, 4}, {.padding = Padding::Explicit(0, 1, 600, 600)}},
       // Geometry.
       {{2, 9, 11, 5}, {3, 3, 5, 7}, {.padding = Padding::Valid()}},
       {{1, 9, 11, 5}, {3, 2, 5, 7}, {.stride = {2, 3}, .padding = Padding::Explicit(0, 2, 1, 3)}},

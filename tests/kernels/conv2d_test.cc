@@ -265,6 +265,24 @@ TEST(Conv2dTest, ReadsAndWritesNothingOutside) {
   }
 }
 
+// NaN in an input reaches every output that reads it, also through ReLU.
+TEST(Conv2dTest, NanGoesThrough) {
+  const Workspace workspace;
+  for (const int64_t groups : {1, 20}) {
+    Tensor x = Normals({1, 8, 8, 20}, 20);
+    const Tensor w = Normals({3, 3, 20 / groups, 20}, 21);
+    const Tensor ones({20}, 1.0f);
+    x[0] = std::nanf("");
+    ForEachTarget([&](const std::string&) {
+      Tensor y({1, 8, 8, 20}, 0.0f);
+      Conv2dForward({.groups = groups}, x, w, y, workspace,
+                    {.prologue = {.scale = ones, .shift = ones, .relu = true}, .epilogue = {.relu = true}});
+      EXPECT_TRUE(std::isnan(y[0]));
+      EXPECT_FALSE(std::isnan(y[y.size() - 1]));
+    });
+  }
+}
+
 std::string ErrorOf(const std::function<void()>& call) {
   try {
     call();
@@ -289,6 +307,8 @@ TEST(Conv2dTest, BadArgumentsThrowBeforeAnythingIsWritten) {
             std::string::npos);
   EXPECT_NE(forward({8, 56, 56, 64}, {3, 3, 64, 64}, {.stride = {0, 1}}).find("stride {0,1}"), std::string::npos);
   EXPECT_NE(forward({8, 2, 2, 64}, {3, 3, 64, 64}, {.padding = Padding::Valid()}).find("no pixels"), std::string::npos);
+  EXPECT_NE(forward({8, 56, 56, 64}, {3, 3, 64, 64}, {.dilation = {int64_t{1} << 62, 1}}).find("exceeds 2147483647"),
+            std::string::npos);
   EXPECT_NE(forward({8, 56, 64}, {3, 3, 64, 64}).find("[N,H,W,C]"), std::string::npos);
   EXPECT_NE(forward({4, 56, 56, 64}, {3, 3, 64, 64}).find("output must be [4,56,56,64], is [8,56,56,64]"),
             std::string::npos);
