@@ -37,15 +37,15 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
     for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;
   }
-  std::atomic<int64_t> next_task = 0;
+  std::atomic<int64_t> next_task = 0;  // relaxed: any other order would hide races between tasks of two threads
   std::mutex failure_mutex;
   std::exception_ptr failure;
   const auto work = [&] {
     const ScopedThreadLimit nested_calls_run_inline(1);
     try {
-      for (int64_t i; (i = next_task.fetch_add(1)) < num_tasks;) task(i);
+      for (int64_t i; (i = next_task.fetch_add(1, std::memory_order_relaxed)) < num_tasks;) task(i);
     } catch (...) {
-      next_task = num_tasks;  // what hasn't started need not start
+      next_task.store(num_tasks, std::memory_order_relaxed);  // what hasn't started need not start
       const std::lock_guard lock(failure_mutex);
       if (!failure) failure = std::current_exception();
     }
