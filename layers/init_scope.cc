@@ -18,7 +18,7 @@ void CheckName(std::string_view name) {
 
 InitScope InitScope::Child(std::string_view name) const {
   CheckName(name);
-  InitScope child(*variables_, root_);
+  InitScope child(*variables_, root_, max_elements_);
   child.path_ = JoinPath(path_, name);
   return child;
 }
@@ -36,6 +36,10 @@ void InitScope::Variable(std::string_view collection, std::string_view name, con
 Tensor& InitScope::Create(std::string_view collection, std::string_view name, const Shape& shape) {
   CheckName(name);
   const std::string path = JoinPath(path_, name);
+  int64_t left = max_elements_;
+  for (const auto& [other, arrays] : *variables_) left -= CountElements(arrays);
+  Check(shape.num_elements() <= left, "InitScope: with ", collection, "/", path, " ", shape,
+        " the model has more than the ", max_elements_, " elements allowed");
   auto [found, added] = (*variables_)[std::string(collection)].try_emplace(path);
   Check(added, "InitScope: ", collection, "/", path, " exists already");
   found->second = Tensor(shape);

@@ -98,10 +98,10 @@ Key Scope::DropoutKey() const {
   return LinenKey(*context_->dropout_key, path_, 1);
 }
 
-Variables Init(const Module& module, Key key, const Shape& input) {
+Variables Init(const Module& module, Key key, const Shape& input, int64_t max_elements) {
   Variables variables;
   variables.emplace(kParams, Collection());
-  module.Init(InitScope(variables, key), input);
+  module.Init(InitScope(variables, key, max_elements), input);
   return variables;
 }
 

@@ -6,6 +6,7 @@
 // the Tape on which Forward leaves what Backward will need. So one const model serves many threads, and a training
 // step is Forward followed by Backward with the same Tape. There is no autodiff: a module writes both.
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -108,7 +109,9 @@ class Scope {
 /// (flax-linen's make_rng), so that the same seed gives Flax's initial values.
 class InitScope {
  public:
-  InitScope(Variables& variables, Key root) : variables_(&variables), root_(root) {}
+  /// No more than `max_elements` are created in all: for models described by a file that may lie.
+  InitScope(Variables& variables, Key root, int64_t max_elements = std::numeric_limits<int64_t>::max())
+      : variables_(&variables), root_(root), max_elements_(max_elements) {}
 
   InitScope Child(std::string_view name) const;
   const std::string& path() const { return path_; }
@@ -123,6 +126,7 @@ class InitScope {
 
   Variables* variables_;
   Key root_;
+  int64_t max_elements_;
   std::string path_;    // names joined with "/"
   uint32_t draws_ = 0;  // keys drawn in this scope
 };
@@ -148,8 +152,10 @@ class Module {
   virtual Tensor Backward(const Scope& scope, Tensor grad_output) const = 0;
 };
 
-/// Creates all variables of `module` for inputs of `input` (Flax: model.init(key, x)).
-Variables Init(const Module& module, Key key, const Shape& input);
+/// Creates all variables of `module` for inputs of `input` (Flax: model.init(key, x)). Throws std::invalid_argument,
+/// before it takes their memory, when they would have more than `max_elements`.
+Variables Init(const Module& module, Key key, const Shape& input,
+               int64_t max_elements = std::numeric_limits<int64_t>::max());
 
 /// Inference (Flax: model.apply(variables, x, train=False)): thread-safe for a const model and variables, given a
 /// workspace of the caller's.

@@ -158,6 +158,12 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path) {
   info_.recipe = ReadRecipe(file_);
 }
 
+int64_t Checkpoint::num_elements() const {
+  int64_t count = 0;
+  for (const auto& [name, entry] : file_.entries()) count += entry.shape.num_elements();
+  return count;
+}
+
 void Checkpoint::Restore(TrainState& state) const {
   Arrays arrays = VariableArrays(state.variables);
   AddArrays(kOptState, state.opt_state, arrays);

@@ -35,6 +35,8 @@ class Checkpoint {
 
   const CheckpointInfo& info() const { return info_; }
   int64_t step() const { return step_; }
+  /// Of all arrays: no model in this file has more.
+  int64_t num_elements() const;
 
   /// All of it: `state` was made for the model and optimizer of the checkpoint.
   void Restore(TrainState& state) const;

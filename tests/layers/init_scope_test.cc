@@ -126,5 +126,15 @@ TEST(InitScopeTest, ARefusedParamDrawsNoKey) {
   EXPECT_EQ(second, (Key{3456700291, 3873160899}));
 }
 
+// A description from outside can't make it take more memory than allowed.
+TEST(InitScopeTest, RefusesMoreElementsThanAllowed) {
+  Variables variables;
+  InitScope scope(variables, KeyFromSeed(0), 100);
+  scope.Param("a", {10, 9}, initializers::Zeros());
+  scope.Child("x").Variable(kBatchStats, "b", {10}, 0.0f);
+  EXPECT_THROW(scope.Child("x").Param("c", {1}, initializers::Zeros()), std::invalid_argument);
+  EXPECT_EQ(variables.at("params").size(), 1u);
+}
+
 }  // namespace
 }  // namespace hwynn
