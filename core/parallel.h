@@ -38,8 +38,8 @@ class FunctionRef<Result(Args...)> {
 void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t task)> task);
 
 /// The same with scratch memory: `num_floats` uninitialised floats, 64-byte aligned, that no other running task
-/// has. The memory belongs to the thread and is kept for its next call; so a task must not call ParallelFor itself, while
-/// it waits its thread could take another task with the same memory.
+/// has. The memory belongs to the thread and is kept for its next call; so a task must not call ParallelFor itself,
+/// while it waits its thread could take another task with the same memory.
 void ParallelForWithScratch(int64_t num_tasks, int64_t num_floats,
                             FunctionRef<void(int64_t task, float* scratch)> task);
 
