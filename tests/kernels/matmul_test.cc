@@ -33,7 +33,11 @@ void ExpectExact(const Tensor& actual, const reference::Sums& expected) {
 
 TEST(MatmulTest, ExactOnIntegersOnAllTargets) {
   const Workspace workspace;
-  for (const auto& [M, K, N] : kCases) {
+  for (const Extents& extents : kCases) {
+    // Not structured bindings: clang 14 doesn't let lambdas capture them.
+    const int64_t M = extents.M;
+    const int64_t K = extents.K;
+    const int64_t N = extents.N;
     SCOPED_TRACE(::testing::Message() << M << "×" << K << "×" << N);
     const Tensor a = Integers({M, K}, 1);
     const Tensor b = Integers({K, N}, 2);
