@@ -39,7 +39,7 @@ struct Arrays {
 };
 
 void RunPass(const ConvCase& c, Arrays& arrays, TensorView result, const Workspace& workspace) {
-  const Conv2dOptions options{.algorithm = c.algorithm == "auto" ? "" : c.algorithm};
+  const Conv2dOptions options{.algorithm = c.algorithm == "auto" ? std::string_view() : std::string_view(c.algorithm)};
   const Conv2dParams params = ParamsOf(c.shape);
   switch (c.pass) {
     case Conv2dPass::kForward:
