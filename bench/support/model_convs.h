@@ -1,8 +1,8 @@
 #ifndef HWYNN_BENCH_SUPPORT_MODEL_CONVS_H_
 #define HWYNN_BENCH_SUPPORT_MODEL_CONVS_H_
 
-// The convolutions and dense layers of a ResNet, found in its variable tree: for the flops of a step and their share
-// of its time.
+// The convolutions and dense layers of a ResNet with their image sizes, which its variable tree doesn't hold: for the
+// flops of a step and their share of its time. The stage sizes repeat models/resnet.cc.
 
 #include <string>
 #include <vector>
