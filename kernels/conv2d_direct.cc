@@ -172,9 +172,16 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   });
 }
 
-// Packs filter columns o of forward's B; a task packs one panel of one tap.
-void PackForward(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
-                 float* packed) {
+// One panel of one tap of B: `columns` of the group's outputs from `column` on, rows `width` floats apart at `to`.
+struct PackTask {
+  const Tap& tap;
+  int64_t group, column, columns, width;
+  float* to;
+};
+
+// Packs B; pack(task) fills group_in rows, each padded with zeros to its width.
+template <class Pack>
+void PackPanels(const Product& product, const GemmTiles& tiles, float* packed, const Pack& pack) {
   const auto taps = static_cast<int64_t>(product.taps.size());
   const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
   ParallelFor(product.groups * panels * taps, [&](int64_t task) {
@@ -183,40 +190,40 @@ void PackForward(const Product& product, const Conv2dGeometry& g, const float* f
     const int64_t group = task / taps / panels;
     const int64_t columns = std::min(tiles.panel(), product.group_out - column);
     const int64_t width = tiles.PanelVectors(columns) * tiles.lanes;
-    const Tap& tap = product.taps[static_cast<size_t>(t)];
-    const float* from =
-        filter + (tap.ky * g.KW + tap.kx) * product.group_in * g.OC + group * product.group_out + column;
     float* to = packed + (group * tiles.PaddedColumns(product.group_out) + column) * taps * product.group_in +
                 t * product.group_in * width;
-    for (int64_t c = 0; c < product.group_in; ++c, from += g.OC, to += width) {
-      std::memcpy(to, from, static_cast<size_t>(columns) * sizeof(float));
-      std::fill(to + columns, to + width, 0.0f);
+    pack(PackTask{product.taps[static_cast<size_t>(t)], group, column, columns, width, to});
+  });
+}
+
+void PackForward(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
+                 float* packed) {
+  PackPanels(product, tiles, packed, [&](const PackTask& task) {
+    const float* from = filter + (task.tap.ky * g.KW + task.tap.kx) * product.group_in * g.OC +
+                        task.group * product.group_out + task.column;
+    float* to = task.to;
+    for (int64_t c = 0; c < product.group_in; ++c, from += g.OC, to += task.width) {
+      std::memcpy(to, from, static_cast<size_t>(task.columns) * sizeof(float));
+      std::fill(to + task.columns, to + task.width, 0.0f);
     }
   });
 }
 
-// The same for backward-input, whose B[tap, o, c] is the filter transposed.
+// Backward-input's B[tap, o, c] is the filter transposed.
 void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
                        float* packed) {
-  const auto taps = static_cast<int64_t>(product.taps.size());
-  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
-  ParallelFor(product.groups * panels * taps, [&](int64_t task) {
-    const int64_t t = task % taps;
-    const int64_t column = task / taps % panels * tiles.panel();
-    const int64_t group = task / taps / panels;
-    const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-    const int64_t width = tiles.PanelVectors(columns) * tiles.lanes;
-    const Tap& tap = product.taps[static_cast<size_t>(t)];
-    const float* from = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + column) * g.OC + group * product.group_in;
-    float* to = packed + (group * tiles.PaddedColumns(product.group_out) + column) * taps * product.group_in +
-                t * product.group_in * width;
+  PackPanels(product, tiles, packed, [&](const PackTask& task) {
+    const float* from = filter + ((task.tap.ky * g.KW + task.tap.kx) * g.group_ic() + task.column) * g.OC +
+                        task.group * product.group_in;
     // 16 floats of a filter row, one cache line, at a time.
     for (int64_t o0 = 0; o0 < product.group_in; o0 += 16) {
       const int64_t o1 = std::min(o0 + 16, product.group_in);
-      for (int64_t c = 0; c < columns; ++c) {
-        for (int64_t o = o0; o < o1; ++o) to[o * width + c] = from[c * g.OC + o];
+      for (int64_t c = 0; c < task.columns; ++c) {
+        for (int64_t o = o0; o < o1; ++o) task.to[o * task.width + c] = from[c * g.OC + o];
       }
-      for (int64_t o = o0; o < o1; ++o) std::fill(to + o * width + columns, to + (o + 1) * width, 0.0f);
+      for (int64_t o = o0; o < o1; ++o) {
+        std::fill(task.to + o * task.width + task.columns, task.to + (o + 1) * task.width, 0.0f);
+      }
     }
   });
 }
