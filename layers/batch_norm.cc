@@ -1,10 +1,46 @@
 #include "hwynn/layers/batch_norm.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
 
 namespace hwynn {
+namespace {
+
+// The place of the channels' axis in `input`.
+int ChannelAxis(const BatchNormOptions& options, const Shape& input) {
+  const int axis = options.axis < 0 ? options.axis + input.rank() : options.axis;
+  Check(axis >= 0 && axis < input.rank(), "BatchNorm: an input ", input, " has no axis ", options.axis);
+  return axis;
+}
+
+// `values` with axis `from` in the place `to`, the others in their order. One of the two places is the last.
+Tensor MoveAxis(const Scope& scope, ConstTensorView values, int from, int to) {
+  std::vector<int64_t> extents(values.shape().extents().begin(), values.shape().extents().end());
+  const int64_t moved = extents[from];
+  extents.erase(extents.begin() + from);
+  extents.insert(extents.begin() + to, moved);
+  Tensor result = scope.NewTensor(Shape(extents));
+  // The axes behind the smaller place, but the one that moves, are one axis: each matrix is transposed.
+  int64_t others = 1;
+  for (int axis = std::min(from, to); axis < values.shape().rank(); ++axis) others *= extents[axis];
+  others /= moved;
+  const int64_t rows = from < to ? moved : others;
+  const int64_t columns = from < to ? others : moved;
+  ParallelFor(values.size() / (rows * columns), [&](int64_t matrix) {
+    const float* source = values.data() + matrix * rows * columns;
+    float* target = result.data() + matrix * rows * columns;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) target[c * rows + r] = source[r * columns + c];
+    }
+  });
+  return result;
+}
+
+}  // namespace
 
 BatchNorm::BatchNorm(BatchNormOptions options) : options_(std::move(options)) {
   Check(options_.momentum >= 0 && options_.momentum <= 1, "BatchNorm: momentum (", options_.momentum,
@@ -14,7 +50,7 @@ BatchNorm::BatchNorm(BatchNormOptions options) : options_(std::move(options)) {
 
 Shape BatchNorm::Init(InitScope scope, const Shape& input) const {
   Check(input.rank() >= 2 && input.num_elements() > 0, "BatchNorm: input ", input, " must be [N,…,C] without a 0");
-  const Shape channels{input.back()};
+  const Shape channels{input[ChannelAxis(options_, input)]};
   if (options_.use_scale) scope.Param("scale", channels, options_.scale_init);
   if (options_.use_bias) scope.Param("bias", channels, options_.bias_init);
   scope.Variable(kBatchStats, "mean", channels, 0.0f);
@@ -23,21 +59,48 @@ Shape BatchNorm::Init(InitScope scope, const Shape& input) const {
 }
 
 Activation BatchNorm::Forward(const Scope& scope, Activation input) const {
-  return Normalize(scope, std::move(input), {});
-}
-
-Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
-  return Normalize(scope, std::move(input), *residual);
+  return Forward(scope, std::move(input), {});
 }
 
 Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output) const {
-  return Differentiate(scope, std::move(grad_output), {});
+  return Backward(scope, std::move(grad_output), {});
+}
+
+Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchNormCall& call) const {
+  const int last = input->shape().rank() - 1;
+  const int axis = ChannelAxis(options_, input->shape());
+  if (axis == last) return Normalize(scope, std::move(input), {}, call);
+  Activation channels_last = MakeActivation(MoveAxis(scope, *input, axis, last));
+  input.reset();
+  return MakeActivation(MoveAxis(scope, *Normalize(scope, std::move(channels_last), {}, call), last, axis));
+}
+
+Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const {
+  const int last = grad_output.shape().rank() - 1;
+  const int axis = ChannelAxis(options_, grad_output.shape());
+  if (axis == last) return Differentiate(scope, std::move(grad_output), {}, call);
+  return MoveAxis(scope, Differentiate(scope, MoveAxis(scope, grad_output, axis, last), {}, call), last, axis);
+}
+
+Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
+  Check(ChannelAxis(options_, input->shape()) == input->shape().rank() - 1,
+        "BatchNorm: ForwardAdd has the channels on the last axis only");
+  return Normalize(scope, std::move(input), *residual, {});
 }
 
 BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, Tensor grad_output) const {
   Tensor grad_residual = scope.NewTensor(grad_output.shape());
-  Tensor grad_input = Differentiate(scope, std::move(grad_output), grad_residual);
+  Tensor grad_input = Differentiate(scope, std::move(grad_output), grad_residual, {});
   return {std::move(grad_input), std::move(grad_residual)};
+}
+
+bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
+  Check(scope.call_wins() || !options_.use_running_average || !call.use_running_average,
+        "Parameter \"use_running_average\" was passed to the constructor and at call time. Should be passed just "
+        "once. In \"/",
+        scope.path(), "\"");
+  if (call.use_running_average) return *call.use_running_average;
+  return options_.use_running_average.value_or(!scope.train());
 }
 
 BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const {
@@ -47,11 +110,12 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
   return affine;
 }
 
-Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTensorView residual) const {
+Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTensorView residual,
+                                const BatchNormCall& call) const {
   Check(input->shape().rank() >= 2, "BatchNorm in \"/", scope.path(), "\": input ", input->shape(), " must be [N,…,C]");
   Activation mean;
   Activation var;
-  if (UsesRunningAverage(scope)) {
+  if (UsesRunningAverage(scope, call)) {
     mean = BorrowActivation(scope.Variable(kBatchStats, "mean"));
     var = BorrowActivation(scope.Variable(kBatchStats, "var"));
   } else {
@@ -60,7 +124,7 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
     const Shape channels{input->shape().back()};
     Tensor batch_mean = scope.NewTensor(channels);
     Tensor batch_var = scope.NewTensor(channels);
-    BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace());
+    BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
     BatchNormUpdateRunning(options_.momentum, batch_mean, batch_var, running_mean, running_var);
     mean = MakeActivation(std::move(batch_mean));
     var = MakeActivation(std::move(batch_var));
@@ -76,7 +140,8 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
   return output;
 }
 
-Tensor BatchNorm::Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual) const {
+Tensor BatchNorm::Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual,
+                                const BatchNormCall& call) const {
   const Activation var = scope.Saved(this);
   const Activation mean = scope.Saved(this);
   const Activation output = options_.relu ? scope.Saved(this) : nullptr;
@@ -86,9 +151,10 @@ Tensor BatchNorm::Differentiate(const Scope& scope, Tensor grad_output, TensorVi
                              .grad_output = grad_output,
                              .affine = Affine(scope, *mean, *var),
                              .relu = options_.relu,
-                             .frozen_statistics = UsesRunningAverage(scope),
+                             .frozen_statistics = UsesRunningAverage(scope, call),
                              // The derivative of the clamp max(0, ·), which the fast form has alone, at 0.
                              .zero_variance_factor = options_.variance == Variance::kFast ? 0.5f : 1.0f,
+                             .mask = call.mask,
                              .grad_input = grad_output,
                              .grad_residual = grad_residual};
   if (options_.use_scale) args.grad_scale = scope.Gradient("scale");

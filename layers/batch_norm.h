@@ -2,6 +2,7 @@
 #define HWYNN_LAYERS_BATCH_NORM_H_
 
 #include <optional>
+#include <span>
 
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/layers/module.h"
@@ -10,6 +11,9 @@ namespace hwynn {
 
 /// Flax's defaults, but for the variance: kFast is Flax's, kStable stays accurate where |mean| ≫ deviation.
 struct BatchNormOptions {
+  // The axis of the channels; statistics are over all others. Negative counts from the end. Any but the last costs
+  // a transposition each way.
+  int axis = -1;
   // The fraction of the running statistics that a step KEEPS: running = momentum·running + (1 − momentum)·batch.
   // The opposite of PyTorch, whose 0.1 is 0.9 here.
   double momentum = 0.99;
@@ -21,18 +25,28 @@ struct BatchNormOptions {
   Variance variance = Variance::kStable;
   // Unset: batch statistics in training mode, running ones in evaluation. true: running statistics in training too,
   // which stay as they are ("frozen", for fine-tuning); scale and bias still learn. false: the batch's always.
+  // See BatchNormCall for a choice that is made in the call.
   std::optional<bool> use_running_average = std::nullopt;
   bool relu = false;  // ends in max(0, ·), in the same pass over memory
 };
 
-/// Batch normalisation over all axes but the last, the channels:
+/// What may be given in the call: for modules that call a BatchNorm of theirs. Backward takes what Forward took.
+struct BatchNormCall {
+  // As in BatchNormOptions. Given there too: with Linen's rules an error, with NNX's this one counts.
+  std::optional<bool> use_running_average = std::nullopt;
+  // A byte for each position, that is all axes but the channels', or empty. Positions with 0 are left out of the
+  // statistics; they are normalised all the same.
+  std::span<const uint8_t> mask = {};
+};
+
+/// Batch normalisation over all axes but one, the channels:
 ///
 ///   output = relu?((input − mean)·(scale/√(var + epsilon)) + bias)
 ///
 /// with the batch's mean and biased variance, or the running ones. Batch statistics update the running ones, so
 /// CallContext::updates must hold batch_stats.
 ///
-/// Shapes: input and output [...,C].
+/// Shapes: input and output [...,C], or C on another axis.
 /// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C].
 /// Tape: input, with relu the output, mean and var that were used.
 class BatchNorm final : public Module {
@@ -44,7 +58,11 @@ class BatchNorm final : public Module {
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
 
-  /// How a residual block ends, in one pass: relu?(batch_norm(input) + residual). Shapes: residual as input.
+  Activation Forward(const Scope& scope, Activation input, const BatchNormCall& call) const;
+  Tensor Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const;
+
+  /// How a residual block ends, in one pass: relu?(batch_norm(input) + residual). Shapes: residual as input; the
+  /// channels are the last axis.
   Activation ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const;
 
   struct AddGradients {
@@ -55,10 +73,11 @@ class BatchNorm final : public Module {
   AddGradients BackwardAdd(const Scope& scope, Tensor grad_output) const;
 
  private:
-  bool UsesRunningAverage(const Scope& scope) const { return options_.use_running_average.value_or(!scope.train()); }
+  bool UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const;
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
-  Activation Normalize(const Scope& scope, Activation input, ConstTensorView residual) const;
-  Tensor Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual) const;
+  Activation Normalize(const Scope& scope, Activation input, ConstTensorView residual, const BatchNormCall& call) const;
+  Tensor Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual,
+                       const BatchNormCall& call) const;
 
   BatchNormOptions options_;
 };

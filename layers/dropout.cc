@@ -12,6 +12,11 @@ Dropout::Dropout(const DropoutOptions& options) : options_(options) {
   Check(options_.rate >= 0 && options_.rate < 1, "Dropout: rate (", options_.rate, ") must be at least 0 and below 1");
 }
 
+Shape Dropout::Init(InitScope scope, const Shape& input) const {
+  scope.DropoutStream();
+  return input;
+}
+
 Activation Dropout::Forward(const Scope& scope, Activation input) const {
   if (!Drops(scope)) return input;
   Tensor output = scope.NewTensor(input->shape());

@@ -18,7 +18,7 @@ class Dropout final : public Module {
   explicit Dropout(const DropoutOptions& options = {});
 
   std::string_view TypeName() const override { return "Dropout"; }
-  Shape Init(InitScope, const Shape& input) const override { return input; }
+  Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
 

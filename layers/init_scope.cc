@@ -18,19 +18,24 @@ void CheckName(std::string_view name) {
 
 InitScope InitScope::Child(std::string_view name) const {
   CheckName(name);
-  InitScope child(*variables_, root_, max_elements_);
+  InitScope child = *this;
   child.path_ = JoinPath(path_, name);
+  child.draws_ = 0;
   return child;
 }
 
 void InitScope::Param(std::string_view name, const Shape& shape, const Initializer& initializer) {
   Tensor& values = Create(kParams, name, shape);
-  initializer(LinenKey(root_, path_, ++draws_), values);
+  initializer(rngs_ != nullptr ? rngs_->Draw("params") : LinenKey(root_, path_, ++draws_), values);
 }
 
 void InitScope::Variable(std::string_view collection, std::string_view name, const Shape& shape, float value) {
   Tensor& values = Create(collection, name, shape);
   std::fill_n(values.data(), values.size(), value);
+}
+
+void InitScope::DropoutStream() {
+  if (rngs_ != nullptr) dropout_streams_->insert_or_assign(path_, nnx::RngStream{.key = rngs_->Draw("dropout")});
 }
 
 Tensor& InitScope::Create(std::string_view collection, std::string_view name, const Shape& shape) {

@@ -59,14 +59,21 @@ Scope Scope::Child(std::string_view name) const {
 }
 
 ConstTensorView Scope::Variable(std::string_view collection, std::string_view name) const {
-  const Tensor* found = Find(*context_->variables, collection, JoinPath(path_, name));
-  Check(found != nullptr, "collection \"", collection, "\" has no variable \"", name, "\" in \"/", path_, "\"");
-  return *found;
+  const std::string path = JoinPath(path_, name);
+  const Tensor* found = context_->updates != nullptr ? Find(*context_->updates, collection, path) : nullptr;
+  if (found == nullptr) found = Find(*context_->variables, collection, path);
+  if (found != nullptr) return *found;
+  Check(collection != kParams, "Could not find parameter named \"", name, "\" in scope \"/", path_, "\".");
+  Check(context_->variables->contains(collection), "Tried to access \"", name, "\" from collection \"", collection,
+        "\" in \"/", path_, "\" but the collection is empty.");
+  Check(false, "No Variable named \"", name, "\" for collection \"", collection, "\" exists in \"/", path_, "\".");
+  return {};
 }
 
 TensorView Scope::MutableVariable(std::string_view collection, std::string_view name) const {
   Tensor* found = nullptr;
   if (context_->updates != nullptr) found = Find(*context_->updates, collection, JoinPath(path_, name));
+  if (found == nullptr) Variable(collection, name);  // when there is none at all, that is the error
   Check(found != nullptr, "Cannot update variable \"", name, "\" in \"/", path_, "\" because collection \"", collection,
         "\" is immutable.");
   return *found;
@@ -93,6 +100,11 @@ Activation Scope::Saved(const Module* owner) const {
 }
 
 Key Scope::DropoutKey() const {
+  if (context_->dropout_streams != nullptr) {
+    const auto stream = context_->dropout_streams->find(path_);
+    Check(stream != context_->dropout_streams->end(), "there is no stream of random numbers for \"/", path_, "\"");
+    return stream->second.Next();
+  }
   Check(context_->dropout_key.has_value(), "Dropout in training mode needs CallContext::dropout_key; in \"/", path_,
         "\"");
   return LinenKey(*context_->dropout_key, path_, 1);

@@ -17,6 +17,7 @@
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/layers/initializers.h"
+#include "hwynn/layers/rngs.h"
 #include "hwynn/layers/variables.h"
 
 namespace hwynn {
@@ -60,7 +61,11 @@ struct CallContext {
   Collection* gradients = nullptr;  // Backward overwrites the gradients of params here; needed by Backward only
   Tape* tape = nullptr;             // null: nothing is kept, and Backward can't follow
   Mode mode = Mode::kEval;
-  std::optional<Key> dropout_key = std::nullopt;  // needed by Dropout in training mode only
+  std::optional<Key> dropout_key = std::nullopt;     // needed by Dropout in training mode only, or
+  const nnx::RngStreams* dropout_streams = nullptr;  // one stream for each Dropout, by path, as in NNX
+  // What an argument counts that is given to a constructor and in the call: false: an error, as in Linen; true: the
+  // call's, as in NNX.
+  bool call_wins = false;
 };
 
 /// A CallContext seen from one module's path. Cheap to copy.
@@ -79,7 +84,8 @@ class Scope {
   /// "" at the root, else "ResNetBlock_0/Conv_0".
   const std::string& path() const { return path_; }
 
-  /// An array at this path. Throws std::invalid_argument that names collection and path when it isn't there.
+  /// An array at this path, as this call left it if it wrote it. Throws std::invalid_argument as Flax does when it
+  /// isn't there: `Could not find parameter named "kernel" in scope "/Dense_0".`
   ConstTensorView Variable(std::string_view collection, std::string_view name) const;
   ConstTensorView Param(std::string_view name) const { return Variable(kParams, name); }
 
@@ -96,8 +102,10 @@ class Scope {
   void SaveShape(const Module* owner, const Shape& shape) const;
   Activation Saved(const Module* owner) const;
   bool has_tape() const { return context_->tape != nullptr; }
+  bool call_wins() const { return context_->call_wins; }
 
-  /// A key for this module's random draws in this call (Linen's make_rng("dropout")): from dropout_key and the path.
+  /// A key for this module's random draws in this call, the same in Forward and Backward: Linen's
+  /// make_rng("dropout") from dropout_key and the path, or the next of the module's stream.
   Key DropoutKey() const;
 
  private:
@@ -105,13 +113,16 @@ class Scope {
   std::string path_;
 };
 
-/// Creates variables at a path. Keys are Linen's: from the root key, the path's names and a count per scope
-/// (flax-linen's make_rng), so that the same seed gives Flax's initial values.
+/// Creates variables at a path, with the keys of Flax, so that the same seed gives the same initial values.
 class InitScope {
  public:
-  /// No more than `max_elements` are created in all: for models described by a file that may lie.
+  /// Linen's keys: from the root key, the path's names and a count per scope (make_rng). No more than `max_elements`
+  /// are created in all: for models described by a file that may lie.
   InitScope(Variables& variables, Key root, int64_t max_elements = std::numeric_limits<int64_t>::max())
       : variables_(&variables), root_(root), max_elements_(max_elements) {}
+  /// NNX's keys: the draws of `rngs`, in the order of creation. Streams of Dropouts go to `dropout_streams`.
+  InitScope(Variables& variables, nnx::Rngs& rngs, nnx::RngStreams& dropout_streams)
+      : variables_(&variables), rngs_(&rngs), dropout_streams_(&dropout_streams) {}
 
   InitScope Child(std::string_view name) const;
   const std::string& path() const { return path_; }
@@ -120,13 +131,17 @@ class InitScope {
   void Param(std::string_view name, const Shape& shape, const Initializer& initializer);
   /// Creates <collection>/<path>/<name> filled with `value`; draws no key.
   void Variable(std::string_view collection, std::string_view name, const Shape& shape, float value);
+  /// What a module calls that will ask for Scope::DropoutKey: NNX gives it a stream of its own; Linen nothing.
+  void DropoutStream();
 
  private:
   Tensor& Create(std::string_view collection, std::string_view name, const Shape& shape);
 
   Variables* variables_;
   Key root_;
-  int64_t max_elements_;
+  nnx::Rngs* rngs_ = nullptr;                   // NNX: not null
+  nnx::RngStreams* dropout_streams_ = nullptr;  // NNX: not null
+  int64_t max_elements_ = std::numeric_limits<int64_t>::max();
   std::string path_;    // names joined with "/"
   uint32_t draws_ = 0;  // keys drawn in this scope
 };

@@ -1,0 +1,43 @@
+#ifndef HWYNN_TRAINING_NNX_OPTIMIZER_H_
+#define HWYNN_TRAINING_NNX_OPTIMIZER_H_
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "hwynn/layers/nnx.h"
+#include "hwynn/training/optimizer.h"
+
+namespace hwynn::nnx {
+
+/// What an optimizer changes (`wrt`): the params, or those of them at whose paths `where` is true.
+///
+///     nnx::Wrt head{.collection = kParams, .where = [](std::string_view path) { return path.starts_with("head/"); }};
+struct Wrt {
+  std::string_view collection;  // kParams: no other has gradients
+  std::function<bool(std::string_view path)> where{};
+};
+
+/// nnx.Optimizer(model, tx, wrt=nnx.Param): an update rule with its state, for the variables of a model.
+class Optimizer {
+ public:
+  /// Throws std::invalid_argument when wrt selects nothing of the model or another collection than params.
+  Optimizer(const Model& model, const OptimizerOptions& options, Wrt wrt);
+
+  /// optimizer.update(model, gradients): one step. No other variable changes.
+  /// Throws std::invalid_argument, before anything is written, when `gradients` lacks a variable or its shape differs.
+  void Update(Model& model, const Collection& gradients, float learning_rate);
+
+  /// Steps made.
+  int64_t step() const { return step_; }
+
+ private:
+  hwynn::Optimizer rule_;
+  Wrt wrt_;
+  Collection state_;
+  int64_t step_ = 0;
+};
+
+}  // namespace hwynn::nnx
+
+#endif  // HWYNN_TRAINING_NNX_OPTIMIZER_H_
