@@ -54,11 +54,13 @@ if(NOT nlohmann_json_FOUND)
   hwynn_fetch(nlohmann_json nlohmann/json 9cca280a4d0ccf0c08f47a99aa71d1b0e52f8d03)  # 3.11.3
 endif()
 
-if(HWYNN_BUILD_APPS)
+if(HWYNN_BUILD_APPS OR HWYNN_BUILD_EXAMPLES)
   find_package(CLI11 2.1 QUIET CONFIG)
   if(NOT CLI11_FOUND)
     hwynn_fetch(CLI11 CLIUtils/CLI11 6c7b07a878ad834957b98d0f9ce1dbe0cb204fc9)  # 2.4.2
   endif()
+endif()
+if(HWYNN_BUILD_APPS)
   find_package(PkgConfig QUIET)
   if(PkgConfig_FOUND)
     pkg_check_modules(SPNG QUIET IMPORTED_TARGET spng)

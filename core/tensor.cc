@@ -54,10 +54,12 @@ void Tensor::Release() noexcept {
   owner_.reset();
 }
 
-Tensor Tensor::Clone() const {
-  if (empty()) return {};
-  Tensor copy(shape_);
-  std::copy_n(data_, size(), copy.data_);
+Tensor Tensor::Clone() const { return hwynn::Clone(view()); }
+
+Tensor Clone(ConstTensorView values) {
+  if (values.data() == nullptr) return {};
+  Tensor copy(values.shape());
+  std::copy_n(values.data(), values.size(), copy.data());
   return copy;
 }
 

@@ -3,6 +3,8 @@
 
 // Dense row-major float arrays: a move-only owner and non-owning views. Activations are NHWC, filters HWIO.
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -33,6 +35,9 @@ class BasicTensorView {
   T& operator[](int64_t i) const { return data_[i]; }
   std::span<T> span() const { return {data_, static_cast<size_t>(size())}; }
 
+  /// Rows [first, first + count) along the first axis. Throws std::invalid_argument when there are fewer.
+  BasicTensorView Rows(int64_t first, int64_t count) const;
+
   /// The same elements under another shape. Throws std::invalid_argument when the element counts differ.
   BasicTensorView Reshaped(const Shape& shape) const {
     Check(shape.num_elements() == shape_.num_elements(), "Reshaped: ", shape_, " has other elements than ", shape);
@@ -43,6 +48,16 @@ class BasicTensorView {
   T* data_ = nullptr;
   Shape shape_{0};
 };
+
+template <class T>
+BasicTensorView<T> BasicTensorView<T>::Rows(int64_t first, int64_t count) const {
+  Check(shape_.rank() >= 1 && first >= 0 && count >= 0 && count <= shape_[0] - first, "Rows: ", shape_, " has no ",
+        count, " rows from row ", first);
+  std::array<int64_t, Shape::kMaxRank> extents{count};
+  std::copy(shape_.extents().begin() + 1, shape_.extents().end(), extents.begin() + 1);
+  const Shape rows(std::span<const int64_t>(extents.data(), static_cast<size_t>(shape_.rank())));
+  return {shape_[0] == 0 ? data_ : data_ + first * (shape_.num_elements() / shape_[0]), rows};
+}
 
 using TensorView = BasicTensorView<float>;
 using ConstTensorView = BasicTensorView<const float>;
@@ -94,6 +109,9 @@ class Tensor {
   Shape shape_{0};
   std::shared_ptr<WorkspaceMemory> owner_;  // null: heap
 };
+
+/// A copy on the heap.
+Tensor Clone(ConstTensorView values);
 
 }  // namespace hwynn
 

@@ -29,14 +29,23 @@ std::span<const std::string_view> ModelNames() { return kNames; }
 
 std::unique_ptr<const Module> MakeModel(std::string_view name, const ModelOptions& options) {
   Check(std::ranges::count(kNames, name) == 1, "there is no model \"", name, "\"; models: ", JoinedNames());
-  if (name == "mlp") return std::make_unique<Mlp>(MlpOptions{.features = {256, 128, options.num_classes}});
+  if (name == "mlp") {
+    return std::make_unique<Mlp>(
+        MlpOptions{.features = {256, 128, options.num_classes}, .norm = {.variance = options.variance}});
+  }
   const int depth = std::stoi(std::string(name.substr(kResNet.size())));
   if (std::ranges::count(kImageNetDepths, depth) == 1) {
-    return std::make_unique<ResNet>(ImageNetResNet(
-        {.depth = depth, .num_classes = options.num_classes, .width = options.width, .padding = options.padding}));
+    return std::make_unique<ResNet>(ImageNetResNet({.depth = depth,
+                                                    .num_classes = options.num_classes,
+                                                    .width = options.width,
+                                                    .padding = options.padding,
+                                                    .variance = options.variance}));
   }
-  return std::make_unique<ResNet>(CifarResNet(
-      {.depth = depth, .num_classes = options.num_classes, .width = options.width, .padding = options.padding}));
+  return std::make_unique<ResNet>(CifarResNet({.depth = depth,
+                                               .num_classes = options.num_classes,
+                                               .width = options.width,
+                                               .padding = options.padding,
+                                               .variance = options.variance}));
 }
 
 }  // namespace hwynn

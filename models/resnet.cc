@@ -63,7 +63,8 @@ ResNet ImageNetResNet(const ImageNetResNetOptions& options) {
                  .bottleneck = options.depth >= 50,
                  .num_filters = Widen(64, options.width),
                  .num_classes = options.num_classes,
-                 .padding = options.padding});
+                 .padding = options.padding,
+                 .norm = {.momentum = 0.9, .variance = options.variance}});
 }
 
 ResNet CifarResNet(const CifarResNetOptions& options) {
@@ -74,7 +75,8 @@ ResNet CifarResNet(const CifarResNetOptions& options) {
                  .stem = ResNetStem::kCifar,
                  .num_filters = Widen(16, options.width),
                  .num_classes = options.num_classes,
-                 .padding = options.padding});
+                 .padding = options.padding,
+                 .norm = {.momentum = 0.9, .variance = options.variance}});
 }
 
 }  // namespace hwynn

@@ -41,6 +41,7 @@ struct ImageNetResNetOptions {
   int64_t num_classes = 1000;
   double width = 1.0;  // multiplies the filters, 64 in the first stage
   PaddingRule padding = PaddingRule::kFlax;
+  Variance variance = Variance::kStable;  // of its BatchNorms; Flax's is kFast
 };
 
 /// The ImageNet family: ResNet-18 has 11,689,512 parameters, ResNet-50 25,557,032.
@@ -51,6 +52,7 @@ struct CifarResNetOptions {
   int64_t num_classes = 10;
   double width = 1.0;  // multiplies the filters, 16 in the first stage
   PaddingRule padding = PaddingRule::kFlax;
+  Variance variance = Variance::kStable;
 };
 
 /// The CIFAR family: ResNet-20 has 272,474 parameters on images of 3 channels, 272,186 on one. The paper's blocks,

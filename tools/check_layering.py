@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "models": ["core", "layers", "models"],
     "training": CHAIN,
     "apps": CHAIN + ["apps"],
-    "examples": CHAIN,
+    "examples": CHAIN + ["examples"],
     "tests": CHAIN + ["kernels/reference", "apps", "tests"],
     "bench": CHAIN + ["kernels/reference", "bench"],
 }

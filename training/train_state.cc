@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "hwynn/core/check.h"
 
@@ -19,12 +20,19 @@ void CheckBatch(const Tensor& images, std::span<const int32_t> labels) {
 
 }  // namespace
 
-TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape) {
-  Check(image_shape.rank() == 3, "CreateTrainState: image shape ", image_shape, " must be [H,W,C]");
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key,
+                            const Shape& example_shape) {
+  std::vector<int64_t> extents(example_shape.extents().begin(), example_shape.extents().end());
+  extents.insert(extents.begin(), 1);
   TrainState state;
-  state.variables = Init(model, key, {1, image_shape[0], image_shape[1], image_shape[2]});
+  state.variables = Init(model, key, Shape(extents));
   state.opt_state = Optimizer(optimizer).Init(GetCollection(state.variables, kParams));
   return state;
+}
+
+void ApplyGradients(const Optimizer& optimizer, const Collection& gradients, float learning_rate, TrainState& state) {
+  optimizer.Update(learning_rate, state.step + 1, gradients, GetCollection(state.variables, kParams), state.opt_state);
+  ++state.step;
 }
 
 Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float label_smoothing)
@@ -36,8 +44,7 @@ Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float l
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
                           TrainState& state) {
   CheckBatch(images, labels);
-  Collection& params = GetCollection(state.variables, kParams);
-  if (gradients_.empty()) gradients_ = ZerosLike(params);
+  if (gradients_.empty()) gradients_ = ZerosLike(GetCollection(state.variables, kParams));
   tape_.Clear();  // of a step that an exception ended
   const CallContext context{.workspace = &workspace_,
                             .variables = &state.variables,
@@ -53,8 +60,7 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
   CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
             "; a lower learning rate or a longer warm-up may help");
   model_.Backward(scope, std::move(grad_logits));
-  optimizer_.Update(learning_rate, state.step + 1, gradients_, params, state.opt_state);
-  ++state.step;
+  ApplyGradients(optimizer_, gradients_, learning_rate, state);
   return result;
 }
 

@@ -21,8 +21,13 @@ struct TrainState {
   MetricSums epoch_sums;  // training metrics of the epoch in progress, or of the one just finished
 };
 
-/// The state before the first step. `image_shape` is [H,W,C].
-TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key, const Shape& image_shape);
+/// The state before the first step (Flax: TrainState.create of model.init). `example_shape` is that of one input, as
+/// [H,W,C] of an image or [D].
+TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key,
+                            const Shape& example_shape);
+
+/// One step of the optimizer (Flax: state.apply_gradients): changes params, opt_state and step.
+void ApplyGradients(const Optimizer& optimizer, const Collection& gradients, float learning_rate, TrainState& state);
 
 /// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but
 /// memory that steps share; a host program that has its own loop over its own batches needs nothing else.

@@ -75,8 +75,19 @@ TEST(ScopeTest, NamesWhatIsMissing) {
   const Variables none;
   context = bed.Context(Mode::kEval);
   context.variables = &none;
+  context.updates = nullptr;
   ExpectError<std::invalid_argument>([&] { forward(context); },
-                                     {"collection \"params\" has no variable \"kernel\" in \"/Dense_0\""});
+                                     {"Could not find parameter named \"kernel\" in scope \"/Dense_0\"."});
+  Variables params_only;
+  params_only[std::string(kParams)] = Clone(GetCollection(bed.variables, kParams));
+  context.variables = &params_only;
+  ExpectError<std::invalid_argument>(
+      [&] { forward(context); },
+      {"Tried to access \"mean\" from collection \"batch_stats\" in \"/BatchNorm_0\" but the collection is empty."});
+  params_only[std::string(kBatchStats)].emplace("BatchNorm_1/mean", Tensor({2}));
+  ExpectError<std::invalid_argument>(
+      [&] { forward(context); },
+      {"No Variable named \"mean\" for collection \"batch_stats\" exists in \"/BatchNorm_0\"."});
   context.variables = nullptr;
   ExpectError<std::invalid_argument>([&] { forward(context); }, {"needs workspace and variables"});
 
