@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "hwynn/core/check.h"
 
@@ -9,7 +10,6 @@ namespace hwynn {
 namespace {
 
 constexpr int8_t kArrayType = 1;
-constexpr int8_t kScalarType = 3;
 constexpr std::string_view kChunkedKey = "__msgpack_chunked_array__";
 
 constexpr std::array<FlaxDtype, 20> kDtypes{{{"bool", "BOOL", 1},
@@ -44,29 +44,32 @@ struct Place {
   }
 };
 
-/// A member "0", "1", … of a map, or an element of an array, which must be there.
-const MsgpackValue& Item(const MsgpackValue& list, size_t index, const Place& place) {
-  if (const auto* array = std::get_if<MsgpackValue::Array>(&list.data)) return (*array)[index];
-  const MsgpackValue* item = list.Find(std::to_string(index));
-  place.CheckAt(list, item != nullptr, "has no item ", index, " in a list");
-  return *item;
-}
-
-size_t CountItems(const MsgpackValue& list, const Place& place) {
-  if (const auto* array = std::get_if<MsgpackValue::Array>(&list.data)) return array->size();
-  const auto* map = std::get_if<MsgpackValue::Map>(&list.data);
+/// The elements of an array, or the members "0", "1", … of a map, in any order; T is MsgpackValue, const or not.
+template <class T>
+std::vector<T*> Items(T& list, const Place& place) {
+  std::vector<T*> items;
+  if (auto* array = std::get_if<MsgpackValue::Array>(&list.data)) {
+    for (auto& item : *array) items.push_back(&item);
+    return items;
+  }
+  auto* map = std::get_if<MsgpackValue::Map>(&list.data);
   place.CheckAt(list, map != nullptr, "has something else where a list should be");
-  return map->size();
+  items.resize(map->size());
+  for (auto& [key, item] : *map) {
+    size_t index = 0;
+    const auto result = std::from_chars(key.data(), key.data() + key.size(), index);
+    const bool is_index = result.ec == std::errc() && key == std::to_string(index) && index < items.size();
+    place.CheckAt(item, is_index, "has an item \"", key, "\" in a list of ", items.size());
+    items[index] = &item;
+  }
+  return items;  // without holes: no key is there twice
 }
 
 Shape ReadShape(const MsgpackValue& list, const Place& place) {
-  const size_t rank = CountItems(list, place);
-  place.CheckAt(list, rank <= Shape::kMaxRank, "has ", rank, " dimensions, more than ", Shape::kMaxRank);
   std::vector<int64_t> extents;
-  for (size_t axis = 0; axis < rank; ++axis) {
-    const MsgpackValue& extent = Item(list, axis, place);
-    const auto* number = std::get_if<int64_t>(&extent.data);
-    place.CheckAt(extent, number != nullptr && *number >= 0, "has an extent that isn't a size");
+  for (const MsgpackValue* extent : Items(list, place)) {
+    const auto* number = std::get_if<int64_t>(&extent->data);
+    place.CheckAt(*extent, number != nullptr && *number >= 0, "has an extent that isn't a size");
     extents.push_back(*number);
   }
   try {
@@ -114,15 +117,13 @@ FlaxArray ReadChunkedArray(const MsgpackValue& value, const Place& place) {
   const MsgpackValue* shape = value.Find("shape");
   const MsgpackValue* chunks = value.Find("chunks");
   place.CheckAt(value, shape != nullptr && chunks != nullptr, "is a chunked array without shape or chunks");
-  const size_t num_chunks = CountItems(*chunks, place);
   std::vector<std::byte> bytes;
   FlaxArray array;
   array.shape = ReadShape(*shape, place);
-  for (size_t i = 0; i < num_chunks; ++i) {
-    const MsgpackValue& item = Item(*chunks, i, place);
-    const FlaxArray chunk = ReadPlainArray(item, place);
-    if (i == 0) array.dtype = chunk.dtype;
-    place.CheckAt(item, chunk.dtype == array.dtype && chunk.shape.rank() == 1, "has a chunk of ", chunk.dtype, " ",
+  for (const MsgpackValue* item : Items(*chunks, place)) {
+    const FlaxArray chunk = ReadPlainArray(*item, place);
+    if (array.dtype.empty()) array.dtype = chunk.dtype;
+    place.CheckAt(*item, chunk.dtype == array.dtype && chunk.shape.rank() == 1, "has a chunk of ", chunk.dtype, " ",
                   chunk.shape, " after one of ", array.dtype);
     bytes.insert(bytes.end(), chunk.data.bytes.begin(), chunk.data.bytes.end());
   }
@@ -155,7 +156,7 @@ bool IsChunkedFlaxArray(const MsgpackValue& value) { return value.Find(kChunkedK
 
 bool IsFlaxArray(const MsgpackValue& value) {
   const auto* extension = std::get_if<MsgpackValue::Extension>(&value.data);
-  return (extension != nullptr && (extension->type == kArrayType || extension->type == kScalarType)) ||
+  return (extension != nullptr && (extension->type == kArrayType || extension->type == kFlaxScalarType)) ||
          IsChunkedFlaxArray(value);
 }
 
@@ -183,12 +184,10 @@ MsgpackValue MakeFlaxArray(std::string_view dtype, const Shape& shape, std::span
 
 void ReplaceFlaxArray(MsgpackValue& value, std::span<const std::byte> bytes) {
   if (IsChunkedFlaxArray(value)) {
-    MsgpackValue& chunks = *value.Find("chunks");
-    const size_t num_chunks = std::get<MsgpackValue::Map>(chunks.data).size();
-    for (size_t i = 0; i < num_chunks; ++i) {
-      MsgpackValue& chunk = *chunks.Find(std::to_string(i));
-      const size_t size = ReadFlaxArray(chunk, "", "").data.bytes.size();
-      ReplaceFlaxArray(chunk, bytes.first(size));
+    const std::string none;  // nothing can go wrong: it was read before
+    for (MsgpackValue* chunk : Items(*value.Find("chunks"), {none, none})) {
+      const size_t size = ReadFlaxArray(*chunk, none, none).data.bytes.size();
+      ReplaceFlaxArray(*chunk, bytes.first(size));
       bytes = bytes.subspan(size);
     }
     return;
@@ -224,10 +223,7 @@ bool AppendFlaxLeaf(MsgpackValue& root, std::span<const std::string> names, Msgp
   for (const std::string& name : names) {
     auto* map = std::get_if<MsgpackValue::Map>(&node->data);
     if (map == nullptr) return false;
-    if (map->empty() || map->back().first != name) {
-      if (node->Find(name) != nullptr) return false;
-      map->push_back({name, {MsgpackValue::Map()}});
-    }
+    if (map->empty() || map->back().first != name) map->push_back({name, {MsgpackValue::Map()}});
     node = &map->back().second;
   }
   auto* map = std::get_if<MsgpackValue::Map>(&node->data);

@@ -17,6 +17,9 @@ namespace hwynn {
 /// Flax's MAX_CHUNK_SIZE.
 inline constexpr size_t kFlaxChunkBytes = size_t{1} << 30;
 
+/// The extension type of numpy's scalars, which are otherwise as arrays.
+inline constexpr int8_t kFlaxScalarType = 3;
+
 struct FlaxArray {
   std::string dtype;  // numpy's name: "float32"
   Shape shape;
@@ -57,8 +60,9 @@ using FlaxLeaves = std::map<std::string, T*, std::less<>>;
 template <class T>
 void CollectFlaxLeaves(T& node, const std::string& prefix, const std::string& path, FlaxLeaves<T>& leaves);
 
-/// Puts `leaf` at the end of the tree of maps at the path `names`; maps that aren't there are made. In the order of
-/// their paths, leaves make a tree of sorted maps. False when something else is in the way.
+/// Puts `leaf` at the end of the tree of maps, at the path `names`; maps that aren't there are made. Called in the
+/// order of the paths, it makes a tree of sorted maps. False when the path of another leaf is the beginning of this
+/// one's.
 bool AppendFlaxLeaf(MsgpackValue& root, std::span<const std::string> names, MsgpackValue leaf);
 
 }  // namespace hwynn
