@@ -75,6 +75,13 @@ bool FromText(std::string_view text, std::vector<int64_t>& values) {
 }  // namespace
 
 template <>
+const std::map<std::string, PaddingRule>& EnumNames<PaddingRule>() {
+  static const std::map<std::string, PaddingRule> names{{"flax", PaddingRule::kFlax},
+                                                        {"pytorch", PaddingRule::kPyTorch}};
+  return names;
+}
+
+template <>
 const std::map<std::string, OptimizerKind>& EnumNames<OptimizerKind>() {
   static const std::map<std::string, OptimizerKind> names{
       {"sgd", OptimizerKind::kSgd}, {"adam", OptimizerKind::kAdam}, {"adamw", OptimizerKind::kAdamW}};
@@ -103,8 +110,9 @@ std::map<std::string, std::string> ToFields(const Recipe& recipe) {
 Recipe RecipeFromFields(const std::map<std::string, std::string>& fields) {
   Recipe recipe;
   size_t known = 0;
-  VisitFields(recipe, [&](const char* name, auto& value, const char*) {
+  VisitFields(recipe, [&](const std::string& name, auto& value, const char*) {
     const auto field = fields.find(name);
+    if (field == fields.end() && name == "padding") return;
     Check(field != fields.end(), "option \"", name, "\" is missing");
     Check(FromText(field->second, value), "option \"", name, "\" can't be \"", field->second, "\"");
     ++known;

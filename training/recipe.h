@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "hwynn/layers/residual.h"
 #include "hwynn/training/augmentation.h"
 #include "hwynn/training/optimizer.h"
 #include "hwynn/training/schedule.h"
@@ -30,6 +31,7 @@ struct TrainOptions {
 struct Recipe {
   std::string model = "resnet20";
   double width = 1.0;  // multiplies the filters of a ResNet
+  PaddingRule padding = PaddingRule::kFlax;
   std::string dataset = "fashion-mnist";
   TrainOptions training{.epochs = 5,
                         .batch_size = 128,
@@ -48,6 +50,7 @@ void VisitFields(R& recipe, Visitor&& visit) {
   auto& augmentation = training.augmentation;
   visit("model", recipe.model, "resnet20, 32, 44, 56, 110 (small images), resnet18, 34, 50, 101, 152, or mlp");
   visit("width", recipe.width, "multiplies the filters of a ResNet");
+  visit("padding", recipe.padding, "of a ResNet's windows at stride 2: flax (at the end) or pytorch (both sides)");
   visit("dataset", recipe.dataset, "fashion-mnist, mnist, cifar10, cifar100 or synthetic");
   visit("epochs", training.epochs, "passes over the training images");
   visit("batch-size", training.batch_size, "images a step");
@@ -77,6 +80,8 @@ void VisitFields(R& recipe, Visitor&& visit) {
 template <class Enum>
 const std::map<std::string, Enum>& EnumNames();
 template <>
+const std::map<std::string, PaddingRule>& EnumNames<PaddingRule>();
+template <>
 const std::map<std::string, OptimizerKind>& EnumNames<OptimizerKind>();
 template <>
 const std::map<std::string, ScheduleKind>& EnumNames<ScheduleKind>();
@@ -86,8 +91,9 @@ const std::map<std::string, ErasingFill>& EnumNames<ErasingFill>();
 /// All options by name, as text that reads back to the same value.
 std::map<std::string, std::string> ToFields(const Recipe& recipe);
 
-/// The inverse of ToFields. Throws std::invalid_argument that names the option when one is missing, unknown or isn't
-/// a value of its type.
+/// The inverse of ToFields; without "padding", which older checkpoints don't have, it is Flax's. Throws
+/// std::invalid_argument that names the option when another one is missing, or one is unknown or isn't a value of its
+/// type.
 Recipe RecipeFromFields(const std::map<std::string, std::string>& fields);
 
 }  // namespace hwynn

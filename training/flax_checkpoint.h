@@ -1,0 +1,76 @@
+#ifndef HWYNN_TRAINING_FLAX_CHECKPOINT_H_
+#define HWYNN_TRAINING_FLAX_CHECKPOINT_H_
+
+// Flax's TrainState files: what flax.serialization.to_bytes and flax.training.checkpoints (one file `checkpoint_<n>`)
+// write and from_bytes takes.
+//
+//   FlaxCheckpoint file = FlaxCheckpoint::Read("state.msgpack");
+//   file.Restore(state);                // params, batch_stats, opt_state, step
+//   …                                   // train
+//   file.Update(state);                 // new numbers in the old places
+//   file.Write("state.msgpack");
+
+#include <cstdint>
+#include <string>
+
+#include "hwynn/training/flax_array.h"
+#include "hwynn/training/msgpack.h"
+#include "hwynn/training/train_state.h"
+
+namespace hwynn {
+
+/// How Create lays out opt_state: as the optax optimizer of that name does.
+struct FlaxLayout {
+  bool schedule = false;  // the learning rate is an optax schedule, which keeps a count of its own
+  size_t chunk_bytes = kFlaxChunkBytes;
+};
+
+/// A TrainState document: a map with `step`, `params`, `opt_state`, `batch_stats`. It keeps all that it has read: the
+/// order of keys, whether `step` is a plain integer or an int32 array, chunks, and fields that hwynn doesn't know. Read
+/// and written again it has the same bytes.
+class FlaxCheckpoint {
+ public:
+  /// Reads a file, or of a folder the newest `checkpoint_<n>` (LatestFlaxCheckpoint). Throws std::runtime_error with
+  /// path and offset for whatever isn't MessagePack (ParseMsgpack) with a map of string keys.
+  static FlaxCheckpoint Read(const std::string& path);
+
+  /// A new document, with the bytes that Flax writes for a state that came from a jitted step: fields in TrainState's
+  /// order, dictionaries sorted, `step` and counts int32 arrays. opt_state is optax's for sgd with or without momentum,
+  /// adam or adamw.
+  static FlaxCheckpoint Create(const TrainState& state, const OptimizerOptions& optimizer,
+                               const FlaxLayout& layout = {});
+
+  const std::string& path() const { return path_; }
+  const MsgpackValue& root() const { return root_; }
+  /// Throws std::runtime_error when there is no step or it isn't a whole number ≥ 0.
+  int64_t step() const;
+
+  /// All of it, into a state that was made for the same model and optimizer. opt_state may be nested as optax.chain
+  /// nests it; each of `trace`, `mu` and `nu` is found by its name. Throws std::runtime_error that names path, offset
+  /// and array, before anything changes, for arrays that are missing, too many, not float32, of another shape or not
+  /// finite, and for counts in opt_state that aren't the step.
+  void Restore(TrainState& state) const;
+
+  /// The collections alone, for inference: `step` and `opt_state` need not be there.
+  void RestoreVariables(Variables& variables) const;
+
+  /// The reverse of Restore: numbers change, nothing else. Throws as Restore does when `state` doesn't fit.
+  void Update(const TrainState& state);
+
+  /// Replaces the file at `path` as a whole, or leaves it as it was.
+  void Write(const std::string& path) const { WriteMsgpack(path, root_); }
+
+ private:
+  FlaxCheckpoint(std::string path, MsgpackValue root) : path_(std::move(path)), root_(std::move(root)) {}
+
+  std::string path_;
+  MsgpackValue root_;
+};
+
+/// The file `checkpoint_<n>` with the highest n in `folder`. Throws std::runtime_error when there is none, or when it
+/// is a folder, which is Orbax's format.
+std::string LatestFlaxCheckpoint(const std::string& folder);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_TRAINING_FLAX_CHECKPOINT_H_
