@@ -1,8 +1,9 @@
 #include "hwynn/apps/op_driver/attributes.h"
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "hwynn/core/check.h"
@@ -123,7 +124,8 @@ Padding Attributes::PaddingOr(const char* name, Padding otherwise) const {
 Shape Attributes::Shape4(const char* name) const {
   const Json& value = Required(name);
   const auto extents = AsIntegers(value, 4, 1);
-  CheckForm(extents.has_value(), name, "four positive integers", value);
+  const double elements = extents ? std::accumulate(extents->begin(), extents->end(), 1.0, std::multiplies<>()) : 0;
+  CheckForm(extents && elements < 0x1p60, name, "four positive integers with a product below 2^60", value);
   return Shape(*extents);
 }
 

@@ -56,8 +56,8 @@ Tensor Case::Input(const std::string& name) const {
 }
 
 TensorView Case::NewOutput(const std::string& name, const Shape& shape) {
-  Check(shape.num_elements() <= kMaxOutputElements, "output ", name, " ", shape, " would have more than ",
-        kMaxOutputElements, " elements");
+  Check(shape.num_elements() <= kMaxElements, "output \"", name, "\" ", shape, " would have more than ", kMaxElements,
+        " elements");
   return outputs_.insert_or_assign(name, Tensor(shape)).first->second;
 }
 

@@ -18,6 +18,9 @@ namespace hwynn::apps {
 
 struct Op;  // ops.h
 
+/// A few numbers on the command line can describe an array of any size: 1 GiB of floats is the limit.
+inline constexpr int64_t kMaxElements = int64_t{1} << 28;
+
 /// An array that an op reads: its name, what it may hold, and whether it may be left out.
 struct InputSpec {
   std::string_view name;
@@ -43,7 +46,7 @@ class Case {
   std::vector<int32_t> Integers(const std::string& name) const { return Copy<int32_t>(name); }
   std::vector<uint8_t> Bytes(const std::string& name) const { return Copy<uint8_t>(name); }
 
-  /// A new array among the outputs. Throws std::invalid_argument for more than kMaxOutputElements.
+  /// A new array among the outputs. Throws std::invalid_argument for more than kMaxElements.
   TensorView NewOutput(const std::string& name, const Shape& shape);
   /// A fact for the output's metadata.
   void Note(const std::string& key, std::string_view value) { notes_[key] = value; }
@@ -61,9 +64,6 @@ class Case {
   std::map<std::string, Tensor> outputs_;
   SafetensorsMetadata notes_;
 };
-
-/// 1 GiB of floats. A few numbers on the command line can describe an array of any size.
-inline constexpr int64_t kMaxOutputElements = int64_t{1} << 28;
 
 }  // namespace hwynn::apps
 

@@ -19,37 +19,42 @@ Conv2dParams ConvParams(const Case& c) {
           .groups = a.PositiveOr("groups", 1)};
 }
 
-void NoteAlgorithm(Case& c, Conv2dPass pass, const Conv2dParams& params, const Shape& input, const Shape& filter) {
-  c.Note("algorithm",
-         c.algorithm().empty() ? ChooseConv2d(pass, ResolveConv2d("Conv2d", params, input, filter)) : c.algorithm());
+/// Resolves the case's convolution, and notes which algorithm it takes.
+Conv2dGeometry Resolve(Case& c, Conv2dPass pass, const Conv2dParams& params, const Shape& input, const Shape& filter) {
+  const Conv2dGeometry g = ResolveConv2d("Conv2d", params, input, filter);
+  const double padded = static_cast<double>(g.IH + g.pad_top + g.pad_bottom) * g.N *
+                        static_cast<double>(g.IW + g.pad_left + g.pad_right) * g.IC;
+  Check(padded <= kMaxElements, "the input ", input, " would have more than ", kMaxElements,
+        " elements with the padding of ", g.pad_top, ", ", g.pad_bottom, ", ", g.pad_left, ", ", g.pad_right);
+  c.Note("algorithm", c.algorithm().empty() ? ChooseConv2d(pass, g) : c.algorithm());
+  return g;
 }
 
 void RunConv2dForward(Case& c) {
   const Conv2dParams params = ConvParams(c);
   const Tensor input = c.Input("input"), filter = c.Input("filter"), bias = c.Input("bias");
-  const Conv2dGeometry g = ResolveConv2d("Conv2dForward", params, input.shape(), filter.shape());
+  const Conv2dGeometry g = Resolve(c, Conv2dPass::kForward, params, input.shape(), filter.shape());
   Conv2dForward(params, input, filter, c.NewOutput("output", g.output_shape()), c.workspace(),
                 {.epilogue = {.bias = bias}, .algorithm = c.algorithm()});
-  NoteAlgorithm(c, Conv2dPass::kForward, params, input.shape(), filter.shape());
 }
 
 void RunConv2dBackwardInput(Case& c) {
   const Conv2dParams params = ConvParams(c);
   const Tensor grad_output = c.Input("grad_output"), filter = c.Input("filter");
   const Shape input_shape = c.attributes().Shape4("input_shape");
+  Resolve(c, Conv2dPass::kBackwardInput, params, input_shape, filter.shape());
   Conv2dBackwardInput(params, grad_output, filter, c.NewOutput("grad_input", input_shape), c.workspace(),
                       {.algorithm = c.algorithm()});
-  NoteAlgorithm(c, Conv2dPass::kBackwardInput, params, input_shape, filter.shape());
 }
 
 void RunConv2dBackwardFilter(Case& c) {
   const Conv2dParams params = ConvParams(c);
   const Tensor input = c.Input("input"), grad_output = c.Input("grad_output");
   const Shape filter_shape = c.attributes().Shape4("filter_shape");
+  Resolve(c, Conv2dPass::kBackwardFilter, params, input.shape(), filter_shape);
   Conv2dBackwardFilter(params, input, grad_output, c.NewOutput("grad_filter", filter_shape), c.workspace(),
                        {.algorithm = c.algorithm()});
   BiasGradient(grad_output, c.NewOutput("grad_bias", {filter_shape[3]}), c.workspace());
-  NoteAlgorithm(c, Conv2dPass::kBackwardFilter, params, input.shape(), filter_shape);
 }
 
 // ---- batch normalisation ----
