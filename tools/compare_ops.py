@@ -87,20 +87,19 @@ class Draw:
 
     def convolution(self):
         n, h, w, ic = self.images()
-        oc, groups = self.channels(), 1
-        if self.chance(0.25):  # depthwise, now and then with several filters a channel
-            groups, oc = ic, ic * self.choice(1, 1, 1, 2, 3)
-        elif self.chance(0.25):
+        oc, groups, attributes = self.channels(), 1, self.geometry("SAME")
+        kernel = [self.choice(1, 1, 2, 3, 3, 4, 5, 7, 12), self.choice(1, 1, 2, 3, 3, 4, 5, 7, 23)]
+        kind = self.rng.choice(["any", "winograd", "depthwise", "groups"], p=[0.35, 0.3, 0.2, 0.15])
+        if kind == "winograd":
+            kernel = [3, 3]
+            attributes.pop("stride", None)
+        elif kind == "depthwise":  # now and then with several filters a channel
+            groups, oc = ic, ic * self.choice(1, 1, 1, 2)
+        elif kind == "groups":
             groups = self.between(2, 5)
             ic, oc = groups * self.between(1, 20), groups * self.between(1, 20)
-        attributes = self.geometry("SAME")
-        kernel = [3, 3]
-        if self.chance(0.4):  # what Winograd takes
-            attributes.pop("stride", None)
-        else:
-            kernel = [self.choice(1, 1, 2, 3, 3, 4, 5, 7, 12), self.choice(1, 1, 2, 3, 3, 4, 5, 7, 23)]
-            if self.chance(0.3):
-                attributes["dilation"] = [self.between(1, 4), self.between(1, 4)]
+        if kind != "winograd" and self.chance(0.3):
+            attributes["dilation"] = [self.between(1, 4), self.between(1, 4)]
         if groups > 1:
             attributes["groups"] = groups
         extents = [(k - 1) * d + 1 for k, d in zip(kernel, attributes.get("dilation", (1, 1)))]
@@ -138,7 +137,7 @@ class Draw:
         channels = shape[-1]
         # Each channel has its own mean and spread, up to mean/std = 1000.
         spread = np.exp(self.rng.normal(0, 1, channels))
-        mean = self.rng.normal(0, 1, channels) * self.choice(0, 1, 30, 300) * spread
+        mean = self.rng.normal(0, 1, channels) * self.choice(0, 1, 30, 1000) * spread
         values = {
             "input": self.rng.normal(mean, spread, shape),
             "scale": self.rng.normal(1, 0.5, channels),
