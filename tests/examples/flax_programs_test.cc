@@ -3,40 +3,29 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/program.h"
 #include "hwynn/training/tensor_io.h"
 
 namespace hwynn {
 namespace {
 
-namespace fs = std::filesystem;
+using testing::ProgramPath;
+using testing::ProgramResult;
 
-fs::path Program(const std::string& name) { return fs::read_symlink("/proc/self/exe").parent_path() / name; }
+bool Built(const std::string& name) { return std::filesystem::exists(ProgramPath(name)); }
 
-struct Result {
-  int status = 0;
-  std::vector<std::string> lines{};
-};
-
-Result Run(const std::string& command) {
-  Result result;
-  FILE* output = popen((command + " 2>&1").c_str(), "r");
-  std::string text;
-  std::array<char, 4096> part{};
-  for (size_t size = 0; (size = fread(part.data(), 1, part.size(), output)) > 0;) text.append(part.data(), size);
-  result.status = pclose(output);
+std::vector<std::string> Words(const std::string& text, char separator = ' ') {
   std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) result.lines.push_back(line);
-  return result;
+  std::vector<std::string> words;
+  for (std::string word; std::getline(stream, word, separator);) words.push_back(word);
+  return words;
 }
 
 std::vector<double> Numbers(const std::string& line) {
@@ -65,15 +54,19 @@ TEST(FlaxProgramsTest, PrintFlaxsNumbers) {
   std::set<std::string> programs;
   for (const auto& [at, arguments] : Golden().metadata()) {
     const std::string name = at.substr(0, at.find('/'));
-    if (!fs::exists(Program(name))) GTEST_SKIP() << "the examples aren't built";
+    if (!Built(name)) GTEST_SKIP() << "the examples aren't built";
     programs.insert(name);
     const std::string inputs = folder / "inputs.safetensors";
     WriteInputs(at, inputs);
-    const Result result = Run(Program(name).string() + " --inputs " + inputs + " " + arguments);
-    ASSERT_EQ(result.status, 0) << at << ": " << (result.lines.empty() ? "" : result.lines.back());
-    ASSERT_FALSE(result.lines.empty()) << at;
+    std::vector<std::string> words = {"--inputs", inputs};
+    for (const std::string& word : Words(arguments)) words.push_back(word);
+    const ProgramResult result = RunProgram(ProgramPath(name), words, folder);
+    ASSERT_EQ(result.code, 0) << at << ": " << result.err;
+    const std::vector<std::string> lines = Words(result.out, '
+');
+    ASSERT_FALSE(lines.empty()) << at;
 
-    const std::vector<double> actual = Numbers(result.lines.back());
+    const std::vector<double> actual = Numbers(lines.back());
     const Tensor expected = LoadTensor(Golden(), at + "/expected", 1);
     ASSERT_EQ(static_cast<int64_t>(actual.size()), expected.size()) << at;
     double largest = 0;
@@ -86,28 +79,32 @@ TEST(FlaxProgramsTest, PrintFlaxsNumbers) {
 }
 
 TEST(FlaxProgramsTest, TheGuidesTreeIsFlaxs) {
-  if (!fs::exists(Program("linen_guide_mlp"))) GTEST_SKIP() << "the examples aren't built";
+  if (!Built("linen_guide_mlp")) GTEST_SKIP() << "the examples aren't built";
   const testing::TempFolder folder;
   const std::string inputs = folder / "inputs.safetensors";
   WriteInputs("linen_guide_mlp/0", inputs);
-  const Result result = Run(Program("linen_guide_mlp").string() + " --inputs " + inputs + " --features 4,1 --steps 0");
+  const ProgramResult result =
+      RunProgram(ProgramPath("linen_guide_mlp"), {"--inputs", inputs, "--features", "4,1", "--steps", "0"}, folder);
+  const std::vector<std::string> lines = Words(result.out, '
+');
   const std::vector<std::string> tree = {"batch_stats/BatchNorm_0/mean (4,)", "batch_stats/BatchNorm_0/var (4,)",
                                          "params/BatchNorm_0/bias (4,)",      "params/BatchNorm_0/scale (4,)",
                                          "params/Dense_0/bias (4,)",          "params/Dense_0/kernel (6, 4)",
                                          "params/Dense_1/bias (1,)",          "params/Dense_1/kernel (4, 1)"};
-  ASSERT_EQ(result.lines.size(), tree.size() + 1);
-  EXPECT_EQ(std::vector(result.lines.begin(), result.lines.end() - 1), tree);
+  ASSERT_EQ(lines.size(), tree.size() + 1);
+  EXPECT_EQ(std::vector(lines.begin(), lines.end() - 1), tree);
 }
 
 TEST(FlaxProgramsTest, NameWhatIsWrong) {
-  if (!fs::exists(Program("linen_guide_mlp"))) GTEST_SKIP() << "the examples aren't built";
+  if (!Built("linen_guide_mlp")) GTEST_SKIP() << "the examples aren't built";
   const testing::TempFolder folder;
   const std::string inputs = folder / "inputs.safetensors";
   WriteInputs("linen_train_step/0", inputs);
-  const Result missing = Run(Program("linen_guide_mlp").string() + " --inputs " + inputs);
-  EXPECT_NE(missing.status, 0);
-  EXPECT_NE(missing.lines.back().find("inputs.safetensors"), std::string::npos) << missing.lines.back();
-  EXPECT_NE(missing.lines.back().find("\"image\""), std::string::npos) << missing.lines.back();
+  const ProgramResult missing = RunProgram(ProgramPath("linen_guide_mlp"), {"--inputs", inputs}, folder);
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("inputs.safetensors"), std::string::npos) << missing.err;
+  EXPECT_NE(missing.err.find("\"image\""), std::string::npos) << missing.err;
+  EXPECT_EQ(RunProgram(ProgramPath("linen_guide_mlp"), {}, folder).code, 2);
 }
 
 }  // namespace

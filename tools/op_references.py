@@ -1,0 +1,273 @@
+"""What the ops of op_driver should return: JAX in float64, with a bound on float32's rounding errors.
+
+    expected(op, inputs, attributes) -> {output: Expected}
+
+An Expected holds the value and, element by element, how far a float32 kernel may be from it. Bounds are made of
+Σ|terms|, the sum of the absolute values that a kernel adds up: |error| ≤ growth·u·Σ|terms| with u = 2⁻²⁴ and
+growth = √K + 2 for K terms (random-walk growth, Higham & Mary 2019, and the last roundings). BatchNorm's statistics and
+sums are float32 in blocks of 64 rows and double from there on, so K = 64 for them.
+"""
+
+import dataclasses
+import math
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from jax import lax  # noqa: E402
+
+UNIT = 2.0**-24
+BLOCK_GROWTH = math.sqrt(64) + 2
+# Winograd's sums run over whole tiles, with the transforms' coefficients as amplification.
+WINOGRAD = 3
+
+
+@dataclasses.dataclass
+class Expected:
+    value: np.ndarray
+    bound: np.ndarray
+    # Axes over which a Winograd tile spreads an error; none for outputs that never come from Winograd.
+    tile_axes: tuple = ()
+
+    def bound_for(self, algorithm):
+        if self.tile_axes and algorithm.startswith("winograd"):
+            largest = self.bound.max(axis=self.tile_axes, keepdims=True)
+            return np.broadcast_to(WINOGRAD * largest, self.bound.shape)
+        return self.bound
+
+
+def _sum(value, terms, count, tile_axes=()):
+    return Expected(np.asarray(value), np.asarray((math.sqrt(count) + 2) * UNIT * np.asarray(terms)), tile_axes)
+
+
+def pairs(padding):
+    """Padding as JAX takes it: a word, or a pair for height and one for width."""
+    return padding if isinstance(padding, str) else [tuple(side) for side in padding]
+
+
+# ---- convolution ----
+
+
+def _conv(attributes):
+    def conv(x, w):
+        return lax.conv_general_dilated(
+            x, w, tuple(attributes.get("stride", (1, 1))), pairs(attributes.get("padding", "SAME")),
+            rhs_dilation=tuple(attributes.get("dilation", (1, 1))), dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=attributes.get("groups", 1))
+
+    return conv
+
+
+def conv2d_forward(attributes, input, filter, bias=None):
+    conv = _conv(attributes)
+    value, terms = conv(input, filter), conv(abs(input), abs(filter))
+    if bias is not None:
+        value, terms = value + bias, terms + abs(bias)
+    return {"output": _sum(value, terms, math.prod(filter.shape[:3]) + 1, (1, 2))}
+
+
+def conv2d_backward_input(attributes, grad_output, filter):
+    conv = _conv(attributes)
+    shape = jax.ShapeDtypeStruct(tuple(attributes["input_shape"]), np.float64)
+
+    def transposed(g, w):
+        return jax.linear_transpose(lambda x: conv(x, w), shape)(g)[0]
+
+    count = filter.shape[0] * filter.shape[1] * filter.shape[3] // attributes.get("groups", 1)
+    return {"grad_input": _sum(transposed(grad_output, filter), transposed(abs(grad_output), abs(filter)), count, (1, 2))}
+
+
+def conv2d_backward_filter(attributes, input, grad_output):
+    conv = _conv(attributes)
+    shape = jax.ShapeDtypeStruct(tuple(attributes["filter_shape"]), np.float64)
+
+    def transposed(x, g):
+        return jax.linear_transpose(lambda w: conv(x, w), shape)(g)[0]
+
+    count = math.prod(grad_output.shape[:3])
+    bias_terms = abs(grad_output).sum((0, 1, 2))
+    return {
+        "grad_filter": _sum(transposed(input, grad_output), transposed(abs(input), abs(grad_output)), count, (0, 1)),
+        "grad_bias": _sum(grad_output.sum((0, 1, 2)), bias_terms, min(64, count)),
+    }
+
+
+# ---- batch normalisation ----
+
+
+@dataclasses.dataclass
+class _Statistics:
+    mean: np.ndarray
+    var: np.ndarray
+    mean_error: np.ndarray
+    var_error: np.ndarray
+
+    def inverse_std(self, epsilon):
+        """1/√(var + ε), and how far it may be off when var is off by var_error."""
+        r = 1 / np.sqrt(self.var + epsilon)
+        with np.errstate(divide="ignore"):
+            highest = 1 / np.sqrt(np.maximum(0, self.var - self.var_error) + epsilon)
+        return r, np.maximum(highest - r, r - 1 / np.sqrt(self.var + self.var_error + epsilon)) + 2 * UNIT * r
+
+
+def _statistics(x, variance, keep=None):
+    axes = tuple(range(x.ndim - 1))
+    where = None if keep is None else np.broadcast_to(keep[..., None], x.shape)
+    mean = np.asarray(jnp.mean(x, axes, where=where))
+    var = np.asarray(jnp.var(x, axes, where=where))
+    squares = np.asarray(jnp.mean(x * x, axes, where=where))
+    # The variance is a mean of squares around a mean that is itself rounded, or a difference of two large sums.
+    terms = squares + mean**2 if variance == "fast" else 4 * var + UNIT * mean**2
+    magnitude = np.asarray(jnp.mean(abs(x), axes, where=where))
+    return _Statistics(mean, var, BLOCK_GROWTH * UNIT * magnitude, BLOCK_GROWTH * UNIT * terms)
+
+
+def _normalize(x, statistics, scale, bias, residual, attributes):
+    r, r_error = statistics.inverse_std(attributes.get("epsilon", 1e-5))
+    centered = x - statistics.mean
+    y = centered * (scale * r) + bias
+    propagated = abs(scale) * (abs(centered) * r_error + (r + r_error) * statistics.mean_error)
+    terms = abs(scale) * (r + r_error) * (abs(centered) + statistics.mean_error) + abs(bias)
+    if residual is not None:
+        y, terms = y + residual, terms + abs(residual)
+    if attributes.get("relu", False):
+        y = np.maximum(y, 0)
+    return Expected(y, propagated + 4 * UNIT * terms)
+
+
+def _mask(mask, input):
+    """[N,H,W] or [N,H,W,1], where an extent of 1 stands for all: as booleans of the input's rows."""
+    if mask is None:
+        return None
+    if mask.ndim == input.ndim:
+        mask = mask[..., 0]
+    return np.broadcast_to(mask != 0, input.shape[:-1])
+
+
+def batch_norm_forward(attributes, input, scale, bias, residual=None, mask=None):
+    statistics = _statistics(input, attributes.get("variance", "stable"), _mask(mask, input))
+    return {
+        "output": _normalize(input, statistics, scale, bias, residual, attributes),
+        "mean": Expected(statistics.mean, statistics.mean_error),
+        "var": Expected(statistics.var, statistics.var_error),
+    }
+
+
+def batch_norm_inference(attributes, input, scale, bias, mean, var, residual=None):
+    exact = _Statistics(mean, var, np.zeros_like(mean), np.zeros_like(var))
+    return {"output": _normalize(input, exact, scale, bias, residual, attributes)}
+
+
+def batch_norm_backward(attributes, input, scale, grad_output):
+    epsilon = attributes.get("epsilon", 1e-5)
+    axes = tuple(range(input.ndim - 1))
+    rows = input.size // input.shape[-1]
+
+    def batch_norm(x, scale, bias):
+        mean, var = jnp.mean(x, axes), jnp.var(x, axes)
+        return (x - mean) * (scale * lax.rsqrt(var + epsilon)) + bias
+
+    _, vjp = jax.vjp(batch_norm, input, scale, np.zeros_like(scale))
+    grad_input, grad_scale, grad_bias = (np.asarray(g) for g in vjp(grad_output))
+
+    statistics = _statistics(input, attributes.get("variance", "stable"))
+    r, r_error = statistics.inverse_std(epsilon)
+    centered = abs(input - statistics.mean)
+    normal = centered * r
+    normal_error = centered * r_error + (r + r_error) * statistics.mean_error + UNIT * normal
+    g = abs(grad_output)
+    growth = (math.sqrt(min(64, rows)) + 2) * UNIT
+    bias_bound = growth * g.sum(axes)
+    scale_bound = growth * (g * normal).sum(axes) + (1 + growth) * (g * normal_error).sum(axes)
+    terms = g + abs(grad_bias) / rows + normal * abs(grad_scale) / rows
+    inner = (bias_bound + normal_error * (abs(grad_scale) + scale_bound) + normal * scale_bound) / rows
+    return {
+        "grad_input": Expected(grad_input, abs(scale) * (r_error * terms + (r + r_error) * (inner + 5 * UNIT * terms))),
+        "grad_scale": Expected(grad_scale, scale_bound),
+        "grad_bias": Expected(grad_bias, bias_bound),
+    }
+
+
+# ---- pools ----
+
+
+def _pool(attributes, start, reduce):
+    def pool(x):
+        window, stride = attributes["window"], attributes.get("stride", (1, 1))
+        padding = pairs(attributes.get("padding", "VALID"))
+        if not isinstance(padding, str):
+            padding = [(0, 0), *padding, (0, 0)]
+        return lax.reduce_window(x, start, reduce, (1, *window, 1), (1, *stride, 1), padding)
+
+    return pool
+
+
+def _max_pool(attributes):
+    return _pool(attributes, -jnp.inf, lax.max)
+
+
+def _average_pool(attributes):
+    pool, size = _pool(attributes, 0.0, lax.add), math.prod(attributes["window"])
+    return lambda x: pool(x) / size
+
+
+def max_pool_forward(attributes, input):
+    value = np.asarray(_max_pool(attributes)(input))
+    return {"output": Expected(value, np.zeros_like(value))}
+
+
+def max_pool_backward(attributes, input, grad_output):
+    _, vjp = jax.vjp(_max_pool(attributes), input)
+    return {"grad_input": _sum(vjp(grad_output)[0], vjp(abs(grad_output))[0], math.prod(attributes["window"]))}
+
+
+def average_pool_forward(attributes, input):
+    pool = _average_pool(attributes)
+    return {"output": _sum(pool(input), pool(abs(input)), math.prod(attributes["window"]))}
+
+
+def average_pool_backward(attributes, input, grad_output):
+    _, vjp = jax.vjp(_average_pool(attributes), input)
+    return {"grad_input": _sum(vjp(grad_output)[0], vjp(abs(grad_output))[0], math.prod(attributes["window"]))}
+
+
+# ---- others ----
+
+
+def matmul_forward(attributes, a, b):
+    return {"output": _sum(jnp.matmul(a, b), jnp.matmul(abs(a), abs(b)), a.shape[1])}
+
+
+def softmax_cross_entropy(attributes, logits, labels):
+    def loss(z):
+        picked = jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
+        return (jax.nn.logsumexp(z, axis=1) - picked).mean()
+
+    value, gradient = jax.value_and_grad(loss)(logits)
+    rows = np.arange(len(labels))
+    terms = np.abs(jax.nn.logsumexp(logits, axis=1)) + np.abs(logits[rows, labels])
+    # Double inside, rounded once.
+    gradient_terms = np.array(jax.nn.softmax(logits, axis=1))
+    gradient_terms[rows, labels] += 1
+    return {
+        "loss": Expected(np.asarray(value)[None], 2 * UNIT * np.asarray(terms.mean())[None]),
+        "grad_logits": Expected(np.asarray(gradient), 2 * UNIT * gradient_terms / len(labels)),
+    }
+
+
+OPS = {
+    f.__name__: f
+    for f in (conv2d_forward, conv2d_backward_input, conv2d_backward_filter, batch_norm_forward, batch_norm_inference,
+              batch_norm_backward, max_pool_forward, max_pool_backward, average_pool_forward, average_pool_backward,
+              matmul_forward, softmax_cross_entropy)
+}
+
+
+def expected(op, inputs, attributes):
+    """Outputs of `op` by name; `inputs` are what the driver gets, so values are float32's."""
+    exact = {name: x.astype(np.float64) if x.dtype == np.float32 else x for name, x in inputs.items()}
+    return OPS[op](attributes, **exact)

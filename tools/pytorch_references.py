@@ -1,0 +1,132 @@
+"""The ops of op_driver in PyTorch, in float64: a second opinion beside op_references.py."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def _images(x):  # NHWC → NCHW
+    return torch.from_numpy(x).double().permute(0, 3, 1, 2)
+
+
+def _filter(w):  # HWIO → OIHW
+    return torch.from_numpy(w).double().permute(3, 2, 0, 1)
+
+
+def _rows(y):  # NCHW → NHWC
+    return y.detach().permute(0, 2, 3, 1).numpy()
+
+
+def _pad(x, attributes, default, window, value=0.0):
+    """PyTorch knows symmetric padding alone, so images are padded beforehand."""
+    padding = attributes.get("padding", default)
+    if padding == "VALID":
+        return x
+    if padding == "SAME":
+        padding = []
+        for size, extent, stride in zip(x.shape[2:], window, attributes.get("stride", (1, 1))):
+            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+            padding.append((total // 2, total - total // 2))
+    (top, bottom), (left, right) = padding
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+def _conv(x, w, attributes):
+    dilation = tuple(attributes.get("dilation", (1, 1)))
+    extents = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation)]
+    return F.conv2d(_pad(x, attributes, "SAME", extents), w, stride=tuple(attributes.get("stride", (1, 1))),
+                    dilation=dilation, groups=attributes.get("groups", 1))
+
+
+def conv2d_forward(attributes, input, filter, bias=None):
+    y = _rows(_conv(_images(input), _filter(filter), attributes))
+    return {"output": y if bias is None else y + bias}
+
+
+def conv2d_backward_input(attributes, grad_output, filter):
+    x = torch.zeros(attributes["input_shape"], dtype=torch.float64, requires_grad=True)
+    _conv(x.permute(0, 3, 1, 2), _filter(filter), attributes).backward(_images(grad_output))
+    return {"grad_input": x.grad.numpy()}
+
+
+def conv2d_backward_filter(attributes, input, grad_output):
+    w = torch.zeros(attributes["filter_shape"], dtype=torch.float64, requires_grad=True)
+    _conv(_images(input), w.permute(3, 2, 0, 1), attributes).backward(_images(grad_output))
+    return {"grad_filter": w.grad.numpy(), "grad_bias": grad_output.astype(np.float64).sum((0, 1, 2))}
+
+
+def _pool(attributes, input, f, value):
+    x = torch.from_numpy(input).double().requires_grad_()
+    padded = _pad(x.permute(0, 3, 1, 2), attributes, "VALID", attributes["window"], value)
+    return x, f(padded, tuple(attributes["window"]), tuple(attributes.get("stride", (1, 1))))
+
+
+def _pool_backward(attributes, input, grad_output, f, value):
+    x, y = _pool(attributes, input, f, value)
+    y.backward(_images(grad_output))
+    return {"grad_input": x.grad.numpy()}
+
+
+def max_pool_forward(attributes, input):
+    return {"output": _rows(_pool(attributes, input, F.max_pool2d, -torch.inf)[1])}
+
+
+def max_pool_backward(attributes, input, grad_output):
+    return _pool_backward(attributes, input, grad_output, F.max_pool2d, -torch.inf)
+
+
+def average_pool_forward(attributes, input):
+    return {"output": _rows(_pool(attributes, input, F.avg_pool2d, 0.0)[1])}
+
+
+def average_pool_backward(attributes, input, grad_output):
+    return _pool_backward(attributes, input, grad_output, F.avg_pool2d, 0.0)
+
+
+def _batch_norm(x, scale, bias, attributes, mean=None, var=None):
+    rows = x.reshape(-1, x.shape[-1])
+    y = F.batch_norm(rows, mean, var, scale, bias, training=mean is None, eps=attributes.get("epsilon", 1e-5))
+    return y.reshape(x.shape)
+
+
+def _finish(y, residual, attributes):
+    y = y.numpy() if residual is None else y.numpy() + residual
+    return {"output": np.maximum(y, 0) if attributes.get("relu", False) else y}
+
+
+def batch_norm_forward(attributes, input, scale, bias, residual=None, mask=None):
+    if mask is not None or input.size == input.shape[-1]:
+        return {}  # PyTorch has no mask, and refuses a single row
+    x, scale, bias = (torch.from_numpy(a).double() for a in (input, scale, bias))
+    return _finish(_batch_norm(x, scale, bias, attributes), residual, attributes)
+
+
+def batch_norm_inference(attributes, input, scale, bias, mean, var, residual=None):
+    tensors = (torch.from_numpy(a).double() for a in (input, scale, bias, mean, var))
+    x, scale, bias, mean, var = tensors
+    return _finish(_batch_norm(x, scale, bias, attributes, mean, var), residual, attributes)
+
+
+def batch_norm_backward(attributes, input, scale, grad_output):
+    if input.size == input.shape[-1]:
+        return {}
+    x, scale = (torch.from_numpy(a).double().requires_grad_() for a in (input, scale))
+    bias = torch.zeros_like(scale, requires_grad=True)
+    _batch_norm(x, scale, bias, attributes).backward(torch.from_numpy(grad_output).double())
+    return {"grad_input": x.grad.numpy(), "grad_scale": scale.grad.numpy(), "grad_bias": bias.grad.numpy()}
+
+
+def matmul_forward(attributes, a, b):
+    return {"output": (torch.from_numpy(a).double() @ torch.from_numpy(b).double()).numpy()}
+
+
+def softmax_cross_entropy(attributes, logits, labels):
+    z = torch.from_numpy(logits).double().requires_grad_()
+    loss = F.cross_entropy(z, torch.from_numpy(labels).long())
+    loss.backward()
+    return {"loss": loss.detach().numpy()[None], "grad_logits": z.grad.numpy()}
+
+
+def values(op, inputs, attributes):
+    """Outputs by name; without those that PyTorch doesn't compute."""
+    return globals()[op](attributes, **inputs)
