@@ -62,8 +62,7 @@ TEST(FlaxProgramsTest, PrintFlaxsNumbers) {
     for (const std::string& word : Words(arguments)) words.push_back(word);
     const ProgramResult result = RunProgram(ProgramPath(name), words, folder);
     ASSERT_EQ(result.code, 0) << at << ": " << result.err;
-    const std::vector<std::string> lines = Words(result.out, '
-');
+    const std::vector<std::string> lines = Words(result.out, '\n');
     ASSERT_FALSE(lines.empty()) << at;
 
     const std::vector<double> actual = Numbers(lines.back());
@@ -85,8 +84,7 @@ TEST(FlaxProgramsTest, TheGuidesTreeIsFlaxs) {
   WriteInputs("linen_guide_mlp/0", inputs);
   const ProgramResult result =
       RunProgram(ProgramPath("linen_guide_mlp"), {"--inputs", inputs, "--features", "4,1", "--steps", "0"}, folder);
-  const std::vector<std::string> lines = Words(result.out, '
-');
+  const std::vector<std::string> lines = Words(result.out, '\n');
   const std::vector<std::string> tree = {"batch_stats/BatchNorm_0/mean (4,)", "batch_stats/BatchNorm_0/var (4,)",
                                          "params/BatchNorm_0/bias (4,)",      "params/BatchNorm_0/scale (4,)",
                                          "params/Dense_0/bias (4,)",          "params/Dense_0/kernel (6, 4)",
