@@ -32,6 +32,8 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
 void AddEvaluateCommand(CLI::App& app);
 void AddPredictCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
+void AddConvertCommand(CLI::App& app);
+void AddInitCommand(CLI::App& app);
 
 std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes);
 

@@ -31,6 +31,8 @@ int main(int argc, char** argv) {
   hwynn::apps::AddEvaluateCommand(app);
   hwynn::apps::AddPredictCommand(app);
   hwynn::apps::AddInspectCommand(app);
+  hwynn::apps::AddConvertCommand(app);
+  hwynn::apps::AddInitCommand(app);
   try {
     app.parse(argc, argv);
     std::cout.flush();

@@ -1,4 +1,4 @@
-// hwynn predict: class names and probabilities for PNG images.
+// hwynn predict: class names and probabilities for PNG images, or logits for arrays.
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,7 @@
 
 #include "hwynn/apps/commands.h"
 #include "hwynn/apps/image.h"
+#include "hwynn/training/safetensors.h"
 
 namespace hwynn::apps {
 namespace {
@@ -16,6 +17,8 @@ namespace {
 struct PredictOptions {
   std::string checkpoint;
   std::vector<std::string> images;
+  std::string arrays;
+  std::string output;
   int64_t top = 3;
   MachineOptions machine;
 };
@@ -29,8 +32,29 @@ std::vector<double> Softmax(std::span<const float> logits) {
   return probabilities;
 }
 
-void RunPredict(const PredictOptions& options) {
-  const TrainedModel trained = LoadTrainedModel(options.checkpoint);
+/// Logits for the array "x" [N,H,W,C] of a safetensors file, whose values are taken as they are.
+void PredictArrays(const TrainedModel& trained, const PredictOptions& options) {
+  constexpr int64_t kBatch = 32;
+  const SafetensorsFile file(options.arrays);
+  const SafetensorsEntry& entry = file.Entry("x");
+  CheckData(entry.dtype == "F32" && entry.shape.rank() == 4 && entry.shape.num_elements() > 0, options.arrays,
+            ": array \"x\" is ", entry.dtype, " ", entry.shape, ", not F32 [N,H,W,C]");
+  Tensor images(entry.shape);
+  std::memcpy(images.data(), entry.bytes.data(), entry.bytes.size());
+  const int64_t count = entry.shape[0];
+  const int64_t image_size = images.size() / count;
+  Tensor logits({count, static_cast<int64_t>(trained.info.class_names.size())});
+  const Workspace workspace;
+  for (int64_t begin = 0; begin < count; begin += kBatch) {
+    const Shape shape{std::min(kBatch, count - begin), entry.shape[1], entry.shape[2], entry.shape[3]};
+    const ConstTensorView batch(images.data() + begin * image_size, shape);
+    const Activation result = Predict(*trained.model, trained.variables, batch, workspace);
+    std::ranges::copy(result->span(), logits.data() + begin * logits.shape()[1]);
+  }
+  WriteSafetensors(options.output, {{"logits", {"F32", logits.shape(), std::as_bytes(logits.span())}}}, {});
+}
+
+void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
   const Shape& shape = trained.info.image_shape;
   const std::vector<std::string>& names = trained.info.class_names;
   const Workspace workspace;
@@ -58,22 +82,40 @@ void RunPredict(const PredictOptions& options) {
   }
 }
 
+void RunPredict(const PredictOptions& options) {
+  const TrainedModel trained = LoadTrainedModel(options.checkpoint);
+  if (options.arrays.empty()) {
+    PredictImages(trained, options);
+  } else {
+    PredictArrays(trained, options);
+  }
+}
+
 }  // namespace
 
 void AddPredictCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("predict", "class names and probabilities of PNG images");
+  CLI::App* command = app.add_subcommand("predict", "class names and probabilities of PNG images, logits of arrays");
   const auto options = std::make_shared<PredictOptions>();
   command->add_option("--checkpoint", options->checkpoint, "a checkpoint.safetensors")->required()->type_name("FILE");
-  command
-      ->add_option("images", options->images,
-                   "PNG files; made grey or RGB as the model needs, and resized to its input with a note")
-      ->required()
-      ->type_name("FILE");
+  CLI::Option* images =
+      command->add_option("images", options->images,
+                          "PNG files; made grey or RGB as the model needs, and resized to its input with a note");
+  images->type_name("FILE");
+  CLI::Option* arrays = command->add_option("--arrays", options->arrays,
+                                            "a safetensors file with an array x [N,H,W,C] of F32, taken as it is");
+  arrays->type_name("FILE")->excludes(images);
+  CLI::Option* output = command->add_option("--output", options->output,
+                                            "with --arrays: where the array logits [N,K] goes, a safetensors file");
+  output->type_name("FILE")->needs(arrays);
+  arrays->needs(output);
   command->add_option("--top", options->top, "how many classes to show")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   options->machine.AddTo(*command);
-  command->callback([options] { options->machine.Run([&] { RunPredict(*options); }); });
+  command->callback([options] {
+    if (options->images.empty() && options->arrays.empty()) throw CLI::RequiredError("images or --arrays");
+    options->machine.Run([&] { RunPredict(*options); });
+  });
 }
 
 }  // namespace hwynn::apps

@@ -40,6 +40,9 @@ class FlaxCheckpoint {
   static FlaxCheckpoint Create(const TrainState& state, const OptimizerOptions& optimizer,
                                const FlaxLayout& layout = {});
 
+  /// A document that is there already. `path` is for error messages.
+  FlaxCheckpoint(std::string path, MsgpackValue root) : path_(std::move(path)), root_(std::move(root)) {}
+
   const std::string& path() const { return path_; }
   const MsgpackValue& root() const { return root_; }
   /// Throws std::runtime_error when there is no step or it isn't a whole number ≥ 0.
@@ -61,8 +64,6 @@ class FlaxCheckpoint {
   void Write(const std::string& path) const { WriteMsgpack(path, root_); }
 
  private:
-  FlaxCheckpoint(std::string path, MsgpackValue root) : path_(std::move(path)), root_(std::move(root)) {}
-
   std::string path_;
   MsgpackValue root_;
 };

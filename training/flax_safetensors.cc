@@ -1,5 +1,6 @@
 #include "hwynn/training/flax_safetensors.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -205,6 +206,20 @@ class Nester {
 };
 
 }  // namespace
+
+SafetensorsEntries NamedArrays(const Variables& variables) {
+  SafetensorsEntries entries;
+  for (const auto& [collection, arrays] : variables) {
+    for (const auto& [path, tensor] : arrays) {
+      std::string name = StrCat(collection, ".", path);
+      std::ranges::replace(name, '/', '.');
+      const bool added =
+          entries.emplace(name, SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())}).second;
+      Check(added, "NamedArrays: two arrays would be called \"", name, "\"");
+    }
+  }
+  return entries;
+}
 
 SafetensorsMetadata ArraysMetadata() {
   return {{"format", "hwynn arrays 1"}, {"naming", "Flax's paths, joined with \".\""}};

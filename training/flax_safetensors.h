@@ -9,12 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/layers/variables.h"
 #include "hwynn/training/msgpack.h"
 #include "hwynn/training/safetensors.h"
 
 namespace hwynn {
 
-/// The metadata of a file of arrays that are named by their paths: format and naming.
+/// The arrays of all collections by name: "params.Dense_0.kernel". They point into `variables`.
+SafetensorsEntries NamedArrays(const Variables& variables);
+
+/// The metadata of a file with such names: format and naming.
 SafetensorsMetadata ArraysMetadata();
 
 /// What WriteSafetensors takes.
