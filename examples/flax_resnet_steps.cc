@@ -31,8 +31,10 @@ int main(int argc, char** argv) {
     const int64_t batches = x.shape()[0] / batch_size;
     Check(batches > 0 || steps == 0, "x has ", x.shape()[0], " rows, less than a batch of ", batch_size);
 
-    // model = ResNet18(num_classes=num_classes), whose BatchNorms have nn.BatchNorm's fast variance
-    const auto model = MakeModel(model_name, {.num_classes = num_classes, .variance = Variance::kFast});
+    // model = ResNet18(num_classes=num_classes), whose BatchNorms have nn.BatchNorm's fast variance. JAX convolves
+    // directly on CPUs: with kDefault the logits would differ in the sixth digit.
+    const auto model = MakeModel(
+        model_name, {.num_classes = num_classes, .precision = Precision::kHighest, .variance = Variance::kFast});
     // tx = optax.sgd(learning_rate, momentum=0.9, nesterov=True)
     const OptimizerOptions sgd{.kind = OptimizerKind::kSgd, .momentum = 0.9f, .nesterov = true};
     // TrainState.create(…, params=model.init(jax.random.key(seed), x)['params'], tx=tx, batch_stats=…)

@@ -15,12 +15,9 @@
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/padding.h"
+#include "hwynn/kernels/precision.h"
 
 namespace hwynn {
-
-/// JAX's names. kDefault may take algorithms that multiply less and round more (Winograd: 2.7 times a direct sum's rms
-/// error, docs/numerics.md); kHighest is direct.
-enum class Precision { kDefault, kHighest };
 
 struct Conv2dParams {
   std::array<int64_t, 2> stride = {1, 1};    // {height, width}

@@ -9,7 +9,11 @@ namespace hwynn {
 namespace {
 
 Conv2dParams KernelParams(const ConvOptions& options) {
-  return {.stride = options.stride, .dilation = options.dilation, .padding = options.padding, .groups = options.groups};
+  return {.stride = options.stride,
+          .dilation = options.dilation,
+          .padding = options.padding,
+          .groups = options.groups,
+          .precision = options.precision};
 }
 
 }  // namespace

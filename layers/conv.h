@@ -4,6 +4,7 @@
 #include <array>
 
 #include "hwynn/kernels/padding.h"
+#include "hwynn/kernels/precision.h"
 #include "hwynn/layers/module.h"
 
 namespace hwynn {
@@ -16,6 +17,7 @@ struct ConvOptions {
   Padding padding = Padding::Same();         // at stride 2 not PyTorch's: see kernels/padding.h
   std::array<int64_t, 2> dilation = {1, 1};  // Flax's kernel_dilation
   int64_t groups = 1;                        // Flax's feature_group_count; depthwise: as many as channels
+  Precision precision = Precision::kDefault;
   bool use_bias = true;
   Initializer kernel_init = initializers::LecunNormal();
   Initializer bias_init = initializers::Zeros();

@@ -8,11 +8,12 @@
 namespace hwynn {
 namespace {
 
-Conv SquareConv(int64_t features, int64_t size, int64_t stride, PaddingRule padding) {
+Conv SquareConv(int64_t features, int64_t size, int64_t stride, const ResidualBlockOptions& options) {
   return Conv({.features = features,
                .kernel_size = {size, size},
                .stride = {stride, stride},
-               .padding = WindowPadding(padding, size),
+               .padding = WindowPadding(options.padding, size),
+               .precision = options.precision,
                .use_bias = false});
 }
 
@@ -29,16 +30,16 @@ BatchNormOptions LastNorm(BatchNormOptions norm) {
 
 Sequential BasicPath(const ResidualBlockOptions& options) {
   Sequential path;
-  path.Add(SquareConv(options.filters, 3, options.stride, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
-  path.Add(SquareConv(options.filters, 3, 1, options.padding));
+  path.Add(SquareConv(options.filters, 3, options.stride, options)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(options.filters, 3, 1, options));
   return path;
 }
 
 Sequential BottleneckPath(const ResidualBlockOptions& options) {
   Sequential path;
-  path.Add(SquareConv(options.filters, 1, 1, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
-  path.Add(SquareConv(options.filters, 3, options.stride, options.padding)).Add(BatchNorm(WithRelu(options.norm)));
-  path.Add(SquareConv(4 * options.filters, 1, 1, options.padding));
+  path.Add(SquareConv(options.filters, 1, 1, options)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(options.filters, 3, options.stride, options)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(4 * options.filters, 1, 1, options));
   return path;
 }
 
@@ -47,7 +48,7 @@ Sequential BottleneckPath(const ResidualBlockOptions& options) {
 ResidualBlock::ResidualBlock(const ResidualBlockOptions& options, Sequential main, std::string last_norm_name,
                              int64_t output_channels)
     : main_(std::move(main)), last_norm_name_(std::move(last_norm_name)), last_norm_(LastNorm(options.norm)) {
-  projection_.Add("conv_proj", SquareConv(output_channels, 1, options.stride, options.padding))
+  projection_.Add("conv_proj", SquareConv(output_channels, 1, options.stride, options))
       .Add("norm_proj", BatchNorm(WithRelu(options.norm, false)));
 }
 

@@ -4,6 +4,7 @@
 // The residual blocks of ResNets, as Flax's ImageNet example has them. BatchNorm, the addition and ReLU are fused.
 
 #include "hwynn/kernels/padding.h"
+#include "hwynn/kernels/precision.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/sequential.h"
 
@@ -24,6 +25,7 @@ struct ResidualBlockOptions {
   int64_t filters = 0;  // required
   int64_t stride = 1;
   PaddingRule padding = PaddingRule::kFlax;
+  Precision precision = Precision::kDefault;  // of its convolutions
   BatchNormOptions norm = {.momentum = 0.9};  // of all its BatchNorms; the last one's scale starts at 0
 };
 

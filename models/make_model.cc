@@ -39,12 +39,14 @@ std::unique_ptr<const Module> MakeModel(std::string_view name, const ModelOption
                                                     .num_classes = options.num_classes,
                                                     .width = options.width,
                                                     .padding = options.padding,
+                                                    .precision = options.precision,
                                                     .variance = options.variance}));
   }
   return std::make_unique<ResNet>(CifarResNet({.depth = depth,
                                                .num_classes = options.num_classes,
                                                .width = options.width,
                                                .padding = options.padding,
+                                               .precision = options.precision,
                                                .variance = options.variance}));
 }
 

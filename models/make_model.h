@@ -16,6 +16,7 @@ struct ModelOptions {
   int64_t num_classes = 10;
   double width = 1.0;  // multiplies the filters of a ResNet; the mlp has none
   PaddingRule padding = PaddingRule::kFlax;
+  Precision precision = Precision::kDefault;
   Variance variance = Variance::kStable;  // of its BatchNorms; Flax's is kFast
 };
 

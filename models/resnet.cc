@@ -32,6 +32,7 @@ ResNet::ResNet(const ResNetOptions& options) {
                          .kernel_size = {size, size},
                          .stride = {stride, stride},
                          .padding = Padding::Symmetric(size / 2),
+                         .precision = options.precision,
                          .use_bias = false,
                          .input_gradient = options.input_gradient}));
   Add("bn_init", BatchNorm(norm));
@@ -42,6 +43,8 @@ ResNet::ResNet(const ResNetOptions& options) {
       const ResidualBlockOptions block_options{.filters = options.num_filters << stage,
                                                .stride = stage > 0 && block == 0 ? 2 : 1,
                                                .padding = options.padding,
+                                               .precision = options.precision,
+                                               .precision = options.precision,
                                                .norm = options.norm};
       if (options.bottleneck) {
         Add(BottleneckResNetBlock(block_options));
@@ -64,6 +67,7 @@ ResNet ImageNetResNet(const ImageNetResNetOptions& options) {
                  .num_filters = Widen(64, options.width),
                  .num_classes = options.num_classes,
                  .padding = options.padding,
+                 .precision = options.precision,
                  .norm = {.momentum = 0.9, .variance = options.variance}});
 }
 
@@ -76,6 +80,7 @@ ResNet CifarResNet(const CifarResNetOptions& options) {
                  .num_filters = Widen(16, options.width),
                  .num_classes = options.num_classes,
                  .padding = options.padding,
+                 .precision = options.precision,
                  .norm = {.momentum = 0.9, .variance = options.variance}});
 }
 

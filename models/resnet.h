@@ -20,6 +20,7 @@ struct ResNetOptions {
   int64_t num_filters = 64;  // of the first stage; each later one has twice as many at half the extents
   int64_t num_classes = 1000;
   PaddingRule padding = PaddingRule::kFlax;
+  Precision precision = Precision::kDefault;  // of all convolutions
   BatchNormOptions norm = {.momentum = 0.9};  // of all BatchNorms (momentum: the fraction kept); Flax's example's
   bool input_gradient = false;                // whether Backward returns d loss / d image or an empty tensor
 };
@@ -41,6 +42,7 @@ struct ImageNetResNetOptions {
   int64_t num_classes = 1000;
   double width = 1.0;  // multiplies the filters, 64 in the first stage
   PaddingRule padding = PaddingRule::kFlax;
+  Precision precision = Precision::kDefault;
   Variance variance = Variance::kStable;  // of its BatchNorms; Flax's is kFast
 };
 
@@ -52,6 +54,7 @@ struct CifarResNetOptions {
   int64_t num_classes = 10;
   double width = 1.0;  // multiplies the filters, 16 in the first stage
   PaddingRule padding = PaddingRule::kFlax;
+  Precision precision = Precision::kDefault;
   Variance variance = Variance::kStable;
 };
 

@@ -1,0 +1,12 @@
+#ifndef HWYNN_KERNELS_PRECISION_H_
+#define HWYNN_KERNELS_PRECISION_H_
+
+namespace hwynn {
+
+/// How convolutions may round; JAX's names. kDefault may take algorithms that multiply less and round more (Winograd:
+/// 2.7 times a direct sum's rms error, docs/numerics.md); kHighest is direct.
+enum class Precision { kDefault, kHighest };
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_PRECISION_H_
