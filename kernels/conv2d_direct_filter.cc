@@ -28,16 +28,21 @@ int64_t PixelPitch(int64_t channels) { return channels < 64 ? 0 : ((channels + 1
 
 struct Plan {
   Plan(const Conv2dGeometry& g, const Source& source)
-      : blocks(source, kBlockPixels), channels(g.group_ic(), kMaxChannels) {
-    const int64_t channel_tasks = g.groups * channels.count;
-    const int64_t filter = g.filter_shape().num_elements();
-    chunks = (kMinTasks + channel_tasks - 1) / channel_tasks;
-    chunks = std::min({chunks, blocks.count() / kMinBlocksPerChunk, kMaxPartialFloats / filter});
-    chunks = std::max<int64_t>(chunks, 1);
-  }
+      : blocks(source, kBlockPixels), channels(g.group_ic(), kMaxChannels), chunks(blocks.count(), ChunkBlocks(g)) {}
+
   BlockGrid blocks;
   EvenSplit channels;  // of each group
-  int64_t chunks;
+  EvenSplit chunks;    // of the blocks
+
+ private:
+  int64_t ChunkBlocks(const Conv2dGeometry& g) const {
+    const int64_t channel_tasks = g.groups * channels.count;
+    const int64_t wanted =
+        std::min({(kMinTasks + channel_tasks - 1) / channel_tasks, blocks.count() / kMinBlocksPerChunk,
+                  kMaxPartialFloats / g.filter_shape().num_elements()});
+    const int64_t most = std::max<int64_t>(wanted, 1);
+    return (blocks.count() + most - 1) / most;
+  }
 };
 
 struct Operands {
@@ -164,8 +169,8 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t filter_floats = g.filter_shape().num_elements();
   // With one chunk its sums are the result.
   Tensor partials;
-  if (plan.chunks > 1) partials = workspace.NewTensor({plan.chunks * filter_floats});
-  float* sums = plan.chunks > 1 ? partials.data() : grad_filter;
+  if (plan.chunks.count > 1) partials = workspace.NewTensor({plan.chunks.count * filter_floats});
+  float* sums = plan.chunks.count > 1 ? partials.data() : grad_filter;
 
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
@@ -174,21 +179,21 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
                           Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr,
                                                 PixelPitch(plan.channels.Largest()));
   const int64_t channel_tasks = g.groups * plan.channels.count;
-  ParallelForWithScratch(plan.chunks * channel_tasks, scratch, [&](int64_t task, float* memory) {
+  ParallelForWithScratch(plan.chunks.count * channel_tasks, scratch, [&](int64_t task, float* memory) {
     const int64_t chunk = task / channel_tasks;
     const int64_t group = task % channel_tasks / plan.channels.count;
     const int64_t part = task % plan.channels.count;
-    const EvenSplit chunk_split(plan.blocks.count(), (plan.blocks.count() + plan.chunks - 1) / plan.chunks);
-    for (int64_t i = chunk_split.Begin(chunk); i < chunk_split.End(chunk); ++i) {
-      AddBlock(op, plan.blocks.Get(i), group, plan.channels.Begin(part), plan.channels.End(part),
-               i == chunk_split.Begin(chunk), memory, sums + chunk * filter_floats);
+    const int64_t first = plan.chunks.Begin(chunk);
+    for (int64_t i = first; i < plan.chunks.End(chunk); ++i) {
+      AddBlock(op, plan.blocks.Get(i), group, plan.channels.Begin(part), plan.channels.End(part), i == first, memory,
+               sums + chunk * filter_floats);
     }
   });
-  if (plan.chunks == 1) return;
+  if (plan.chunks.count == 1) return;
   const EvenSplit pieces(filter_floats, 16384);
   ParallelFor(pieces.count, [&](int64_t piece) {
     for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] = sums[i];
-    for (int64_t chunk = 1; chunk < plan.chunks; ++chunk) {
+    for (int64_t chunk = 1; chunk < plan.chunks.count; ++chunk) {
       const float* from = sums + chunk * filter_floats;
       for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] += from[i];
     }

@@ -44,7 +44,6 @@ ResNet::ResNet(const ResNetOptions& options) {
                                                .stride = stage > 0 && block == 0 ? 2 : 1,
                                                .padding = options.padding,
                                                .precision = options.precision,
-                                               .precision = options.precision,
                                                .norm = options.norm};
       if (options.bottleneck) {
         Add(BottleneckResNetBlock(block_options));

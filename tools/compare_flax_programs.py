@@ -4,9 +4,9 @@
     pip install jax==0.10.2 flax==0.12.8 optax==0.2.8 safetensors
     python tools/compare_flax_programs.py [--programs build/release/bin] [--cases 20] [--seed 0] [--only NAME]
 
-For each case it prints how far hwynn is from Flax (jitted) and how far Flax eager is from Flax jitted, both as the
-largest difference over the largest value of the line. A case fails where hwynn is farther away than the tolerance
-(1e-5, 1e-6 for one step) and than ten times what Flax's two ways differ.
+Errors are the largest difference over the largest value of the line, to the nearer of Flax eager and Flax jitted. A case
+fails where that is more than the tolerance, 1e-5, or 1e-6 for one step, though Flax's two ways agree that well.
+Cases in which they don't are counted as ill-conditioned.
 """
 
 import argparse
@@ -306,8 +306,9 @@ def command_line(options):
 def run(program, arrays, options, folder):
     inputs = folder / "inputs.safetensors"
     save_file(arrays, inputs)
-    result = subprocess.run([program, "--inputs", inputs, *command_line(options)], capture_output=True, text=True,
-                            check=True)
+    result = subprocess.run([program, "--inputs", inputs, *command_line(options)], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{program} {' '.join(command_line(options))}: {result.stderr}")
     return np.array(result.stdout.splitlines()[-1].split(), np.float64)
 
 
@@ -325,7 +326,7 @@ def main():
         name = program.__name__
         if arguments.only not in (None, name):
             continue
-        worst = 0
+        worst, ill_conditioned = 0, 0
         for case in range(arguments.cases):
             rng = np.random.default_rng([arguments.seed, programs.index(program), case])
             arrays, options, one_step = draw(name, rng)
@@ -338,12 +339,16 @@ def main():
             scale = np.abs(jitted).max()
             error = min(np.abs(ours - other).max() for other in (jitted, eager)) / scale
             spread = np.abs(eager - jitted).max() / scale
+            tolerance = 1e-6 if one_step else 1e-5
+            if spread > tolerance:
+                ill_conditioned += 1
+                continue
             worst = max(worst, error)
-            if not error <= max(1e-6 if one_step else 1e-5, 10 * spread):
+            if not error <= tolerance:
                 failed += 1
                 shapes = {key: value.shape for key, value in arrays.items()}
                 print(f"FAILED {name} case {case}: error {error:.1e}, Flax's own {spread:.1e}; {options} {shapes}")
-        print(f"{name}: {arguments.cases} cases, worst error {worst:.1e}")
+        print(f"{name}: {arguments.cases} cases, {ill_conditioned} ill-conditioned, worst error of the others {worst:.1e}")
     sys.exit(1 if failed else 0)
 
 

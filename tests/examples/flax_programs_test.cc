@@ -83,12 +83,12 @@ TEST(FlaxProgramsTest, TheGuidesTreeIsFlaxs) {
   const std::string inputs = folder / "inputs.safetensors";
   WriteInputs("linen_guide_mlp/0", inputs);
   const ProgramResult result =
-      RunProgram(ProgramPath("linen_guide_mlp"), {"--inputs", inputs, "--features", "4,1", "--steps", "0"}, folder);
+      RunProgram(ProgramPath("linen_guide_mlp"), {"--inputs", inputs, "--features", "5,4", "--steps", "0"}, folder);
   const std::vector<std::string> lines = Words(result.out, '\n');
-  const std::vector<std::string> tree = {"batch_stats/BatchNorm_0/mean (4,)", "batch_stats/BatchNorm_0/var (4,)",
-                                         "params/BatchNorm_0/bias (4,)",      "params/BatchNorm_0/scale (4,)",
-                                         "params/Dense_0/bias (4,)",          "params/Dense_0/kernel (6, 4)",
-                                         "params/Dense_1/bias (1,)",          "params/Dense_1/kernel (4, 1)"};
+  const std::vector<std::string> tree = {"batch_stats/BatchNorm_0/mean (5,)", "batch_stats/BatchNorm_0/var (5,)",
+                                         "params/BatchNorm_0/bias (5,)",      "params/BatchNorm_0/scale (5,)",
+                                         "params/Dense_0/bias (5,)",          "params/Dense_0/kernel (6, 5)",
+                                         "params/Dense_1/bias (4,)",          "params/Dense_1/kernel (5, 4)"};
   ASSERT_EQ(lines.size(), tree.size() + 1);
   EXPECT_EQ(std::vector(lines.begin(), lines.end() - 1), tree);
 }

@@ -47,7 +47,7 @@ for average in (0, 1):
 put(flax.nnx_conv_batch_norm, 0, {"x": normal(6, 2, 3, 4, 5)})
 put(flax.nnx_conv_batch_norm, 1, {"x": normal(7, 1, 5, 2, 17), "x2": normal(8, 1, 5, 2, 17)})
 guide = {"image": normal(9, 20, 6), "label": labels(10, 20, 4)}
-put(flax.linen_guide_mlp, 0, guide, seed=3, features=[12, 4], learning_rate=0.003, steps=3)
+put(flax.linen_guide_mlp, 0, guide, seed=3, features=[12, 4], learning_rate=0.0001, steps=3)
 put(flax.linen_guide_mlp, 1, guide, seed=4, features=[7, 5, 4], learning_rate=0.01, steps=1, without_batch_norm=True)
 images = {"x": normal(11, 3, 33, 35, 3), "y": labels(12, 3, 6)}
 put(flax.flax_resnet_steps, 0, images, model="resnet18", num_classes=6, seed=5, steps=2, batch_size=3,

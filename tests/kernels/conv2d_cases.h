@@ -39,6 +39,9 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       // Long rows, cut in blocks.
       {{1, 2, 500, 3}, {3, 3, 3, 5}, {}},
       {{1, 1, 701, 2}, {1, 5, 2, 4}, {.stride = {1, 2}}},
+      // More blocks of pixels than chunks, which they don't divide by.
+      {{1, 96, 97, 2}, {3, 3, 2, 3}, {}},
+      {{3, 61, 70, 3}, {1, 1, 3, 4}, {}},
       // Whole blocks of columns in the padding.
       {{1, 2, 4, 3}, {2, 3, 3, 4}, {.padding = Padding::Explicit(0, 1, 600, 600)}},
       // Geometry.
