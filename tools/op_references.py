@@ -49,9 +49,6 @@ def pairs(padding):
     return padding if isinstance(padding, str) else [tuple(side) for side in padding]
 
 
-# ---- convolution ----
-
-
 def _conv(attributes):
     def conv(x, w):
         return lax.conv_general_dilated(
@@ -94,9 +91,6 @@ def conv2d_backward_filter(attributes, input, grad_output):
         "grad_filter": _sum(transposed(input, grad_output), transposed(abs(input), abs(grad_output)), count, (0, 1)),
         "grad_bias": _sum(grad_output.sum((0, 1, 2)), bias_terms, min(64, count)),
     }
-
-
-# ---- batch normalisation ----
 
 
 @dataclasses.dataclass
@@ -192,9 +186,6 @@ def batch_norm_backward(attributes, input, scale, grad_output):
     }
 
 
-# ---- pools ----
-
-
 def _pool(attributes, start, reduce):
     def pool(x):
         window, stride = attributes["window"], attributes.get("stride", (1, 1))
@@ -233,9 +224,6 @@ def average_pool_forward(attributes, input):
 def average_pool_backward(attributes, input, grad_output):
     _, vjp = jax.vjp(_average_pool(attributes), input)
     return {"grad_input": _sum(vjp(grad_output)[0], vjp(abs(grad_output))[0], math.prod(attributes["window"]))}
-
-
-# ---- others ----
 
 
 def matmul_forward(attributes, a, b):
