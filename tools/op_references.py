@@ -22,26 +22,28 @@ from jax import lax  # noqa: E402
 
 UNIT = 2.0**-24
 BLOCK_GROWTH = math.sqrt(64) + 2
-# Winograd's sums run over whole tiles, with the transforms' coefficients as amplification.
-WINOGRAD = 3
+# Winograd's sums run over whole tiles of 6×6 pixels, with the transforms' coefficients as amplification.
+WINOGRAD, WINOGRAD_TERMS = 3, 36
 
 
 @dataclasses.dataclass
 class Expected:
     value: np.ndarray
     bound: np.ndarray
-    # Axes over which a Winograd tile spreads an error; none for outputs that never come from Winograd.
-    tile_axes: tuple = ()
+    winograd_bound: np.ndarray | None = None  # of the outputs that may come from Winograd's algorithm
 
     def bound_for(self, algorithm):
-        if self.tile_axes and algorithm.startswith("winograd"):
-            largest = self.bound.max(axis=self.tile_axes, keepdims=True)
-            return np.broadcast_to(WINOGRAD * largest, self.bound.shape)
-        return self.bound
+        return self.winograd_bound if algorithm.startswith("winograd") and self.winograd_bound is not None else self.bound
 
 
 def _sum(value, terms, count, tile_axes=()):
-    return Expected(np.asarray(value), np.asarray((math.sqrt(count) + 2) * UNIT * np.asarray(terms)), tile_axes)
+    """A sum of `count` terms; over `tile_axes` a Winograd tile spreads its errors."""
+    terms = np.asarray(terms)
+    result = Expected(np.asarray(value), (math.sqrt(count) + 2) * UNIT * terms)
+    if tile_axes:
+        bound = WINOGRAD * (math.sqrt(count + WINOGRAD_TERMS) + 2) * UNIT * terms.max(axis=tile_axes, keepdims=True)
+        result.winograd_bound = np.broadcast_to(bound, terms.shape)
+    return result
 
 
 def pairs(padding):
