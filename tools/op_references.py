@@ -4,8 +4,9 @@
 
 An Expected holds the value and, element by element, how far a float32 kernel may be from it. Bounds are made of
 Σ|terms|, the sum of the absolute values that a kernel adds up: |error| ≤ growth·u·Σ|terms| with u = 2⁻²⁴ and
-growth = √K + 2 for K terms (random-walk growth, Higham & Mary 2019, and the last roundings). BatchNorm's statistics and
-sums are float32 in blocks of 64 rows and double from there on, so K = 64 for them.
+growth = 1.5·√K + 2 for K terms: random-walk growth (Higham & Mary 2019; terms of one sign, in some thousand sums, come
+to √K) and the last roundings. BatchNorm's statistics and sums are float32 in blocks of 64 rows and double from there on, so
+K = 64 for them.
 """
 
 import dataclasses
@@ -21,7 +22,13 @@ import numpy as np  # noqa: E402
 from jax import lax  # noqa: E402
 
 UNIT = 2.0**-24
-BLOCK_GROWTH = math.sqrt(64) + 2
+
+
+def growth(count):
+    return 1.5 * math.sqrt(count) + 2
+
+
+BLOCK_GROWTH = growth(64)
 # Winograd's sums run over whole tiles of 6×6 pixels, with the transforms' coefficients as amplification.
 WINOGRAD, WINOGRAD_TERMS = 3, 36
 
@@ -39,9 +46,9 @@ class Expected:
 def _sum(value, terms, count, tile_axes=()):
     """A sum of `count` terms; over `tile_axes` a Winograd tile spreads its errors."""
     terms = np.asarray(terms)
-    result = Expected(np.asarray(value), (math.sqrt(count) + 2) * UNIT * terms)
+    result = Expected(np.asarray(value), growth(count) * UNIT * terms)
     if tile_axes:
-        bound = WINOGRAD * (math.sqrt(count + WINOGRAD_TERMS) + 2) * UNIT * terms.max(axis=tile_axes, keepdims=True)
+        bound = WINOGRAD * growth(count + WINOGRAD_TERMS) * UNIT * terms.max(axis=tile_axes, keepdims=True)
         result.winograd_bound = np.broadcast_to(bound, terms.shape)
     return result
 
@@ -176,9 +183,9 @@ def batch_norm_backward(attributes, input, scale, grad_output):
     normal = centered * r
     normal_error = centered * r_error + (r + r_error) * statistics.mean_error + UNIT * normal
     g = abs(grad_output)
-    growth = (math.sqrt(min(64, rows)) + 2) * UNIT
-    bias_bound = growth * g.sum(axes)
-    scale_bound = growth * (g * normal).sum(axes) + (1 + growth) * (g * normal_error).sum(axes)
+    rounding = growth(min(64, rows)) * UNIT
+    bias_bound = rounding * g.sum(axes)
+    scale_bound = rounding * (g * normal).sum(axes) + (1 + rounding) * (g * normal_error).sum(axes)
     terms = g + abs(grad_bias) / rows + normal * abs(grad_scale) / rows
     inner = (bias_bound + normal_error * (abs(grad_scale) + scale_bound) + normal * scale_bound) / rows
     return {
