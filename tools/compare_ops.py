@@ -27,9 +27,6 @@ LARGEST_WORK = 3e7  # multiplications of a case
 UNDERFLOW = 2.0**-126  # below it float32 has fewer bits
 
 
-# ---- drawing ----
-
-
 class Draw:
     """Random cases: each method returns (inputs, attributes), or None when what it drew doesn't fit together."""
 
@@ -216,9 +213,6 @@ class Draw:
         return drawn
 
 
-# ---- running ----
-
-
 class Driver:
     def __init__(self, program, folder):
         self.program, self.folder = str(program), folder
@@ -291,9 +285,6 @@ def keep(driver, folder, op, attributes, target, algorithm, texts):
     case = {"op": op, "attributes": attributes, "target": target, "algorithm": algorithm, "errors": texts,
             "command": driver.command(op, attributes, target, algorithm, folder)}
     (folder / "case.json").write_text(json.dumps(case, indent=1) + "\n")
-
-
-# ---- the whole ----
 
 
 class Comparison:

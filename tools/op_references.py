@@ -4,8 +4,9 @@
 
 An Expected holds the value and, element by element, how far a float32 kernel may be from it. Bounds are made of
 Σ|terms|, the sum of the absolute values that a kernel adds up: |error| ≤ growth·u·Σ|terms| with u = 2⁻²⁴ and
-growth = √K + 2 for K terms (random-walk growth, Higham & Mary 2019, and the last roundings). BatchNorm's statistics and
-sums are float32 in blocks of 64 rows and double from there on, so K = 64 for them.
+growth = 1.5·√K + 2 for K terms: random-walk growth (Higham & Mary 2019; terms of one sign, in some thousand sums, come
+to √K) and the last roundings. BatchNorm's statistics and sums are float32 in blocks of 64 rows and double from there on, so
+K = 64 for them.
 """
 
 import dataclasses
@@ -21,35 +22,40 @@ import numpy as np  # noqa: E402
 from jax import lax  # noqa: E402
 
 UNIT = 2.0**-24
-BLOCK_GROWTH = math.sqrt(64) + 2
-# Winograd's sums run over whole tiles, with the transforms' coefficients as amplification.
-WINOGRAD = 3
+
+
+def growth(count):
+    return 1.5 * math.sqrt(count) + 2
+
+
+BLOCK_GROWTH = growth(64)
+# Winograd's sums run over whole tiles of 6×6 pixels, with the transforms' coefficients as amplification.
+WINOGRAD, WINOGRAD_TERMS = 3, 36
 
 
 @dataclasses.dataclass
 class Expected:
     value: np.ndarray
     bound: np.ndarray
-    # Axes over which a Winograd tile spreads an error; none for outputs that never come from Winograd.
-    tile_axes: tuple = ()
+    winograd_bound: np.ndarray | None = None  # of the outputs that may come from Winograd's algorithm
 
     def bound_for(self, algorithm):
-        if self.tile_axes and algorithm.startswith("winograd"):
-            largest = self.bound.max(axis=self.tile_axes, keepdims=True)
-            return np.broadcast_to(WINOGRAD * largest, self.bound.shape)
-        return self.bound
+        return self.winograd_bound if algorithm.startswith("winograd") and self.winograd_bound is not None else self.bound
 
 
 def _sum(value, terms, count, tile_axes=()):
-    return Expected(np.asarray(value), np.asarray((math.sqrt(count) + 2) * UNIT * np.asarray(terms)), tile_axes)
+    """A sum of `count` terms; over `tile_axes` a Winograd tile spreads its errors."""
+    terms = np.asarray(terms)
+    result = Expected(np.asarray(value), growth(count) * UNIT * terms)
+    if tile_axes:
+        bound = WINOGRAD * growth(count + WINOGRAD_TERMS) * UNIT * terms.max(axis=tile_axes, keepdims=True)
+        result.winograd_bound = np.broadcast_to(bound, terms.shape)
+    return result
 
 
 def pairs(padding):
     """Padding as JAX takes it: a word, or a pair for height and one for width."""
     return padding if isinstance(padding, str) else [tuple(side) for side in padding]
-
-
-# ---- convolution ----
 
 
 def _conv(attributes):
@@ -94,9 +100,6 @@ def conv2d_backward_filter(attributes, input, grad_output):
         "grad_filter": _sum(transposed(input, grad_output), transposed(abs(input), abs(grad_output)), count, (0, 1)),
         "grad_bias": _sum(grad_output.sum((0, 1, 2)), bias_terms, min(64, count)),
     }
-
-
-# ---- batch normalisation ----
 
 
 @dataclasses.dataclass
@@ -180,9 +183,9 @@ def batch_norm_backward(attributes, input, scale, grad_output):
     normal = centered * r
     normal_error = centered * r_error + (r + r_error) * statistics.mean_error + UNIT * normal
     g = abs(grad_output)
-    growth = (math.sqrt(min(64, rows)) + 2) * UNIT
-    bias_bound = growth * g.sum(axes)
-    scale_bound = growth * (g * normal).sum(axes) + (1 + growth) * (g * normal_error).sum(axes)
+    rounding = growth(min(64, rows)) * UNIT
+    bias_bound = rounding * g.sum(axes)
+    scale_bound = rounding * (g * normal).sum(axes) + (1 + rounding) * (g * normal_error).sum(axes)
     terms = g + abs(grad_bias) / rows + normal * abs(grad_scale) / rows
     inner = (bias_bound + normal_error * (abs(grad_scale) + scale_bound) + normal * scale_bound) / rows
     return {
@@ -190,9 +193,6 @@ def batch_norm_backward(attributes, input, scale, grad_output):
         "grad_scale": Expected(grad_scale, scale_bound),
         "grad_bias": Expected(grad_bias, bias_bound),
     }
-
-
-# ---- pools ----
 
 
 def _pool(attributes, start, reduce):
@@ -233,9 +233,6 @@ def average_pool_forward(attributes, input):
 def average_pool_backward(attributes, input, grad_output):
     _, vjp = jax.vjp(_average_pool(attributes), input)
     return {"grad_input": _sum(vjp(grad_output)[0], vjp(abs(grad_output))[0], math.prod(attributes["window"]))}
-
-
-# ---- others ----
 
 
 def matmul_forward(attributes, a, b):

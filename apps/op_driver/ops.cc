@@ -9,8 +9,6 @@
 namespace hwynn::apps {
 namespace {
 
-// ---- convolution ----
-
 Conv2dParams ConvParams(const Case& c) {
   const Attributes& a = c.attributes();
   return {.stride = a.Pair("stride", {{1, 1}}),
@@ -56,8 +54,6 @@ void RunConv2dBackwardFilter(Case& c) {
                        {.algorithm = c.algorithm()});
   BiasGradient(grad_output, c.NewOutput("grad_bias", {filter_shape[3]}), c.workspace());
 }
-
-// ---- batch normalisation ----
 
 constexpr float kEpsilon = 1e-5f;
 
@@ -135,8 +131,6 @@ void RunBatchNormBackward(Case& c) {
                     c.workspace());
 }
 
-// ---- pools ----
-
 PoolParams Pool(const Case& c) {
   const Attributes& a = c.attributes();
   return {.window = a.Pair("window"),
@@ -172,8 +166,6 @@ void RunAveragePoolBackward(Case& c) {
   AveragePoolBackward(Pool(c), c.Input("grad_output"), c.NewOutput("grad_input", c.InputShape("input")));
 }
 
-// ---- others ----
-
 void RunMatmulForward(Case& c) {
   const Tensor a = c.Input("a"), b = c.Input("b");
   Check(a.shape().rank() == 2 && b.shape().rank() == 2 && a.shape()[1] == b.shape()[0],
@@ -189,8 +181,6 @@ void RunSoftmaxCrossEntropy(Case& c) {
       SoftmaxCrossEntropy(logits, c.Integers("labels"), 0.0f, c.NewOutput("grad_logits", logits.shape()));
   c.NewOutput("loss", {1})[0] = static_cast<float>(result.loss);
 }
-
-// ---- the table ----
 
 constexpr AttributeSpec kStride = {"stride", "[h,w]; [1,1] if not given"};
 constexpr AttributeSpec kDilation = {"dilation", "[h,w]; [1,1] if not given"};
