@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <functional>
 
@@ -174,19 +175,15 @@ TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
   const auto leaf = [](MsgpackValue& root) -> MsgpackValue& {
     return *root.Find("params")->Find("BatchNorm_0")->Find("scale");
   };
-  const auto floats = [](std::initializer_list<float> values) { return std::vector<float>(values); };
   const auto array = [&](const std::string& dtype, const Shape& shape, const std::vector<float>& values) {
     return MakeFlaxArray(dtype, shape, std::as_bytes(std::span(values)));
   };
-  const std::vector<float> five = floats({1, 2, 3, 4, 5});
+  const std::vector<float> five = {1, 2, 3, 4, 5};
+  const std::vector<float> holed = {1, 2, NAN, 4, 5};
   expect([&](MsgpackValue& root) { leaf(root) = array("int32", {5}, five); }, good, {"scale", "int32, not float32"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float33", {5}, five); }, good, {"scale", "unknown dtype"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float32", {6}, five); }, good, {"scale", "20 bytes"});
-  expect(
-      [&](MsgpackValue& root) {
-        leaf(root) = array("float32", {5}, floats({1, 2, NAN, 4, 5}));
-      },
-      good, {"scale", "NaN"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("float32", {5}, holed); }, good, {"scale", "NaN"});
   expect([&](MsgpackValue& root) { leaf(root) = {3.0}; }, good, {"scale", "isn't an array"});
   expect([&](MsgpackValue& root) { *root.Find("params") = {true}; }, good, {"params", "isn't a dictionary"});
   expect([&](MsgpackValue& root) { *root.Find("step") = {int64_t{-1}}; }, good, {"step", "whole number"});
