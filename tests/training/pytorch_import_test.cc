@@ -194,7 +194,12 @@ TEST_F(PyTorchImportTest, WhatDoesNotFitIsNamed) {
   expect([&](Weights& w) { resize(w, "conv1.weight", {2, 3, 7}); }, "conv1.weight");
   expect([&](Weights& w) { resize(w, "fc.weight", {3}); }, "fc.weight");
   expect([&](Weights& w) { resize(w, "layer1.0.se.weight", {3}); }, "layer1.0.se.weight");
-  expect([&](Weights& w) { resize(w, "layer1.7.conv1.weight", {2, 2, 3, 3}); }, "resnet20");
+  expect(
+      [&](Weights& w) {
+        resize(w, "layer1.7.conv1.weight", {2, 2, 3, 3});
+      },
+      "layer1 has 3 blocks, but one is number 7");
+  expect([&](Weights& w) { resize(w, "layer1.2.conv1.weight", {2, 2, 3, 3}); }, "resnet20");
   expect([&](Weights& w) { resize(w, "layer1.00.conv1.weight", {2, 2, 3, 3}); }, "is there twice");
   expect([&](Weights& w) { resize(w, "layer1.0.conv1." + std::string(100000, 'w'), {1}); }, "PyTorch's naming");
   expect([&](Weights& w) { w.arrays["bn1.weight"].values[1] = NAN; }, "bn1.weight");
