@@ -89,6 +89,9 @@ class Importer {
       bottleneck_ = bottleneck_ || (match[3] == "conv" && match[4] == "3");
     }
     for (size_t stage = 0; stage < blocks.size(); ++stage) {
+      const bool gap = !blocks[stage].empty() && *blocks[stage].rbegin() >= static_cast<int>(blocks[stage].size());
+      CheckData(!gap, file_.path(), ": layer", stage + 1, " has ", blocks[stage].size(), " blocks, but one is number ",
+                gap ? *blocks[stage].rbegin() : 0);
       first_block_[stage + 1] = first_block_[stage] + static_cast<int>(blocks[stage].size());
     }
   }
@@ -178,10 +181,10 @@ class Importer {
     constexpr int64_t kExtent = 32;  // of an image; any will do
     Variables expected;
     try {
-      int64_t count = 0;
-      for (const auto& [name, collection] : result_.variables) count += CountElements(collection);
+      int64_t limit = 1 << 20;  // more than the file has, so that what is missing gets named
+      for (const auto& [name, collection] : result_.variables) limit += 2 * CountElements(collection);
       const auto model = MakeModel(result_.model, {.num_classes = result_.num_classes, .width = result_.width});
-      expected = Init(*model, Key(), {1, kExtent, kExtent, result_.channels}, count);
+      expected = Init(*model, Key(), {1, kExtent, kExtent, result_.channels}, limit);
     } catch (const std::invalid_argument& error) {
       throw std::runtime_error(StrCat(file_.path(), ": looks like ", result_.model, ", but ", error.what()));
     }

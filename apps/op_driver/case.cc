@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "hwynn/apps/op_driver/ops.h"
@@ -9,6 +10,11 @@
 #include "hwynn/kernels/target.h"
 
 namespace hwynn::apps {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+}  // namespace
 
 Case::Case(const Op& op, const SafetensorsFile& file, const std::string& attributes, std::string algorithm)
     : file_(file), attributes_(attributes, op.attributes), algorithm_(std::move(algorithm)) {
@@ -34,6 +40,9 @@ Case::Case(const Op& op, const SafetensorsFile& file, const std::string& attribu
   }
   Note("op", op.name);
   Note("target", CurrentTarget());
+  // In memory that the kernel will take NaN shows what is read before it is written.
+  Tensor poison = workspace_.NewTensor({int64_t{4} << 20});
+  std::ranges::fill(poison.span(), kNan);
 }
 
 template <class T>
@@ -58,7 +67,7 @@ Tensor Case::Input(const std::string& name) const {
 TensorView Case::NewOutput(const std::string& name, const Shape& shape) {
   Check(shape.num_elements() <= kMaxElements, "output \"", name, "\" ", shape, " would have more than ", kMaxElements,
         " elements");
-  return outputs_.insert_or_assign(name, Tensor(shape)).first->second;
+  return outputs_.insert_or_assign(name, Tensor(shape, kNan)).first->second;
 }
 
 void Case::Write(const std::string& path) const {

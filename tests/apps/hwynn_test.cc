@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "hwynn/tests/support/files.h"
+#include "hwynn/training/safetensors.h"
 
 namespace hwynn {
 namespace {
@@ -221,6 +222,43 @@ TEST_F(HwynnTest, KilledInterruptedOrNotTheRunEndsTheSame) {
   }
 }
 
+TEST_F(HwynnTest, ConvertsInitialisesAndGivesLogits) {
+  const auto at = [&](const std::string& name) { return (folder_ / name).string(); };
+  const auto run = [&](const std::vector<std::string>& arguments) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+  };
+  // A checkpoint of hwynn's → Flax's TrainState → flat arrays → TrainState → checkpoint.
+  run(Train("run", {"--model=resnet18", "--width=0.05", "--batch-size=32", "--max-steps=2"}));
+  const std::string native = CheckpointOf("run");
+  run({"convert", native, at("a.msgpack")});
+  run({"convert", at("a.msgpack"), at("b.safetensors")});
+  run({"convert", at("b.safetensors"), at("checkpoint_2")});
+  EXPECT_TRUE(ReadText(at("a.msgpack")) == ReadText(at("checkpoint_2")));
+  run({"convert", at("checkpoint_2"), at("c.msgpack")});
+  EXPECT_TRUE(ReadText(at("a.msgpack")) == ReadText(at("c.msgpack")));
+  run({"convert", at("b.safetensors"), at("d.safetensors"), "--like", native});
+  const SafetensorsFile before(native), after(at("d.safetensors")), flat(at("b.safetensors"));
+  for (const auto& [name, entry] : before.entries()) {
+    EXPECT_TRUE(std::ranges::equal(entry.bytes, after.Entry(name).bytes)) << name;
+  }
+  EXPECT_TRUE(flat.entries().contains("opt_state.0.trace.ResNetBlock_7.Conv_1.kernel"));
+  EXPECT_EQ(Run({"inspect", at("b.safetensors")}).code, 0);
+
+  // Initial values alone; as a checkpoint they predict.
+  run({"init", "--model=resnet18", "--width=0.05", "--num-classes=10", "--channels=1", "--seed=7", "--output",
+       at("init.safetensors")});
+  const SafetensorsFile initial(at("init.safetensors"));
+  EXPECT_EQ(initial.entries().size(), 62u + 40u);
+  EXPECT_EQ(initial.Entry("params.Dense_0.kernel").shape, flat.Entry("params.Dense_0.kernel").shape);
+  run({"convert", at("init.safetensors"), at("e.safetensors"), "--like", native});
+  std::vector<float> images(3 * 40 * 33, 0.5f);
+  WriteSafetensors(at("x.safetensors"), {{"x", {"F32", {3, 40, 33, 1}, std::as_bytes(std::span(images))}}}, {});
+  run({"predict", "--checkpoint", at("e.safetensors"), "--arrays", at("x.safetensors"), "--output",
+       at("y.safetensors")});
+  EXPECT_EQ(SafetensorsFile(at("y.safetensors")).Entry("logits").shape, (Shape{3, 10}));
+}
+
 TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
   ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
   const std::string checkpoint = CheckpointOf("run"), file = ReadText(checkpoint);
@@ -246,6 +284,12 @@ TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
       {{"evaluate", "--checkpoint", (folder_ / "missing").string()}, "missing"},
       {{"predict", "--checkpoint", checkpoint, broken}, broken},
       {{"inspect", broken}, broken},
+      {{"convert", broken, (folder_ / "out.msgpack").string()}, broken},
+      {{"convert", checkpoint, checkpoint}, "same file"},
+      {{"convert", checkpoint, (folder_ / "out.bin").string()}, "out.bin"},
+      {{"convert", (folder_ / "blocked").string(), (folder_ / "out.safetensors").string()}, "blocked"},
+      {{"predict", "--checkpoint", checkpoint}, "--arrays"},
+      {{"init", "--model=resnet21", "--output", (folder_ / "out.safetensors").string()}, "resnet21"},
   };
   for (const auto& [arguments, expected] : cases) {
     const Result result = Run(arguments);

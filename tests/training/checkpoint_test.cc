@@ -168,8 +168,21 @@ TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
     SafetensorsMetadata metadata = file.metadata();
     metadata.erase(key);
     WriteSafetensors(changed, file.entries(), metadata);
+    if (key == "option.padding") continue;  // the test below
     EXPECT_NE(ErrorOf([&] { Checkpoint{changed}; }).find(changed), std::string::npos) << key;
   }
+}
+
+TEST_F(CheckpointTest, ThePaddingRuleIsKeptAndFlaxsWhenThereIsNone) {
+  info_.recipe.padding = PaddingRule::kPyTorch;
+  SaveCheckpoint(path_, info_, MakeState(3, 1));
+  EXPECT_EQ(Checkpoint(path_).info().recipe.padding, PaddingRule::kPyTorch);
+  const SafetensorsFile file(path_);
+  SafetensorsMetadata metadata = file.metadata();
+  ASSERT_EQ(metadata.erase("option.padding"), 1u);
+  const std::string older = (folder_ / "older.safetensors").string();
+  WriteSafetensors(older, file.entries(), metadata);
+  EXPECT_EQ(Checkpoint(older).info().recipe.padding, PaddingRule::kFlax);
 }
 
 }  // namespace

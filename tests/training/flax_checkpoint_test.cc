@@ -1,0 +1,336 @@
+// Flax's checkpoints: files that Flax wrote (tests/golden/formats_golden.py) and files that nobody should.
+
+#include "hwynn/training/flax_checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "hwynn/models/mlp.h"
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/training/flax_safetensors.h"
+
+namespace hwynn {
+namespace {
+
+using testing::Bytes;
+using testing::ExpectError;
+using testing::ReadBytes;
+
+const OptimizerOptions kMomentum{.kind = OptimizerKind::kSgd, .momentum = 0.9f};
+const OptimizerOptions kAdam{.kind = OptimizerKind::kAdam};
+const OptimizerOptions kAdamW{.kind = OptimizerKind::kAdamW};
+
+std::string GoldenPath(const std::string& name) { return HWYNN_GOLDEN_DIR "/flax_" + name + ".msgpack"; }
+
+/// The model of formats_golden.py.
+TrainState MakeState(const OptimizerOptions& optimizer, int64_t seed = 5) {
+  const Mlp model({.features = {5, 3}});
+  return CreateTrainState(model, optimizer, KeyFromSeed(seed), {1, 1, 4});
+}
+
+/// Every array has the values that Python saved beside the checkpoint.
+void ExpectGolden(const std::string& name, const TrainState& state) {
+  const SafetensorsFile golden(HWYNN_GOLDEN_DIR "/flax_formats.safetensors");
+  size_t arrays = 0;
+  const auto expect = [&](const std::string& prefix, const Collection& collection) {
+    for (const auto& [path, tensor] : collection) {
+      const SafetensorsEntry& entry = golden.Entry(name + "/" + prefix + "/" + path);
+      ASSERT_EQ(entry.shape, tensor.shape()) << path;
+      EXPECT_EQ(std::memcmp(entry.bytes.data(), tensor.data(), entry.bytes.size()), 0) << path;
+      ++arrays;
+    }
+  };
+  for (const auto& [collection, tensors] : state.variables) expect(collection, tensors);
+  expect("opt_state", state.opt_state);
+  for (const auto& [entry_name, entry] : golden.entries()) arrays -= entry_name.starts_with(name + "/") ? 1 : 0;
+  EXPECT_EQ(arrays, 0u);
+}
+
+struct Case {
+  std::string name;
+  OptimizerOptions optimizer;
+};
+const std::vector<Case> kCases = {{"adam", kAdam}, {"adamw", kAdamW}, {"momentum_chunked", kMomentum}};
+
+TEST(FlaxCheckpointTest, WhatFlaxWroteIsRestoredAndWrittenBackByteForByte) {
+  const testing::TempFolder folder;
+  for (const auto& [name, optimizer] : kCases) {
+    FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath(name));
+    EXPECT_EQ(file.step(), 2);
+    TrainState state = MakeState(optimizer);
+    file.Restore(state);
+    EXPECT_EQ(state.step, 2);
+    ExpectGolden(name, state);
+
+    file.Update(state);
+    file.Write(folder / name);
+    EXPECT_EQ(ReadBytes(folder / name), ReadBytes(GoldenPath(name))) << name;
+
+    // Other numbers go to the same places.
+    TrainState other = MakeState(optimizer, 6);
+    for (auto& [path, tensor] : other.opt_state) testing::FillNormal(tensor, 7);
+    other.step = 300;
+    file.Update(other);
+    file.Write(folder / name);
+    TrainState again = MakeState(optimizer, 8);
+    FlaxCheckpoint changed = FlaxCheckpoint::Read(folder / name);
+    changed.Restore(again);
+    EXPECT_EQ(again.step, 300);
+    changed.Update(state);
+    changed.Write(folder / name);
+    EXPECT_EQ(ReadBytes(folder / name), ReadBytes(GoldenPath(name))) << name;
+  }
+}
+
+TEST(FlaxCheckpointTest, NewDocumentsHaveTheBytesThatFlaxWritesAfterAJittedStep) {
+  const testing::TempFolder folder;
+  for (const auto& [name, optimizer] : {kCases[0], kCases[1]}) {
+    TrainState state = MakeState(optimizer);
+    FlaxCheckpoint::Read(GoldenPath(name)).Restore(state);
+    MsgpackValue root = FlaxCheckpoint::Create(state, optimizer).root();
+    // The state of the golden script has one more field.
+    std::get<MsgpackValue::Map>(root.data).push_back({"dynamic_scale", {nullptr}});
+    WriteMsgpack(folder / name, root);
+    EXPECT_EQ(ReadBytes(folder / name), ReadBytes(GoldenPath(name))) << name;
+  }
+}
+
+TEST(FlaxCheckpointTest, NewDocumentsAreRead) {
+  const testing::TempFolder folder;
+  for (const OptimizerOptions& optimizer : {OptimizerOptions{.momentum = 0.0f}, kMomentum, kAdam, kAdamW}) {
+    for (const bool schedule : {false, true}) {
+      TrainState state = MakeState(optimizer);
+      for (auto& [path, tensor] : state.opt_state) testing::FillNormal(tensor, 7);
+      state.step = 41;
+      FlaxCheckpoint::Create(state, optimizer, {.schedule = schedule, .chunk_bytes = 50})
+          .Write(folder / "checkpoint_41");
+      TrainState restored = MakeState(optimizer, 9);
+      const FlaxCheckpoint file = FlaxCheckpoint::Read(folder / "checkpoint_41");
+      file.Restore(restored);
+      EXPECT_EQ(restored.step, 41);
+      for (const auto& [path, tensor] : state.opt_state) {
+        EXPECT_EQ(std::memcmp(tensor.data(), restored.opt_state.at(path).data(), tensor.span().size_bytes()), 0);
+      }
+      const auto& kernel = restored.variables.at("params").at("Dense_0/kernel");
+      EXPECT_EQ(std::memcmp(state.variables.at("params").at("Dense_0/kernel").data(), kernel.data(), 80), 0);
+      EXPECT_TRUE(IsChunkedFlaxArray(*file.root().Find("params")->Find("Dense_0")->Find("kernel")));
+    }
+  }
+}
+
+TEST(FlaxCheckpointTest, ModulesAreSortedAsPythonSortsThem) {
+  TrainState state;
+  for (const char* path : {"a/kernel", "a-b/kernel", "B/kernel", "a/Kernel", "Block_10/x", "Block_2/x"}) {
+    state.variables["params"].emplace(path, Tensor({1}, 1.0f));
+  }
+  const MsgpackValue root = FlaxCheckpoint::Create(state, {.momentum = 0.0f}).root();
+  std::string names;
+  for (const auto& [name, value] : std::get<MsgpackValue::Map>(root.Find("params")->data)) names += name + " ";
+  EXPECT_EQ(names, "B Block_10 Block_2 a a-b ");
+}
+
+TEST(FlaxCheckpointTest, VariablesAloneNeedNoOptimizer) {
+  TrainState state = MakeState(kMomentum);
+  Variables variables = MakeState(kMomentum, 6).variables;
+  const FlaxSafetensors flat = FlaxToSafetensors(FlaxCheckpoint::Create(state, kMomentum).root(), "memory");
+  MsgpackValue root = FlaxFromSafetensors(flat.entries, flat.metadata, "memory");
+  std::erase_if(std::get<MsgpackValue::Map>(root.data), [](const auto& member) { return member.first == "opt_state"; });
+  const FlaxCheckpoint file("memory", root);
+  ExpectError([&] { file.Restore(state); }, {"memory", "opt_state"});
+  file.RestoreVariables(variables);
+  EXPECT_EQ(variables.at("params").at("Dense_1/kernel")[3], state.variables.at("params").at("Dense_1/kernel")[3]);
+}
+
+TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
+  const auto expect = [](const std::function<void(MsgpackValue&)>& change, TrainState& state,
+                         std::initializer_list<std::string> texts) {
+    MsgpackValue root = FlaxCheckpoint::Read(GoldenPath("adam")).root();
+    change(root);
+    const FlaxCheckpoint file("some.file", root);
+    const Variables before = Clone(state.variables);
+    ExpectError([&] { file.Restore(state); }, texts);
+    EXPECT_EQ(state.step, 0);
+    for (const auto& [path, tensor] : before.at("params")) {
+      EXPECT_EQ(std::memcmp(tensor.data(), state.variables.at("params").at(path).data(), tensor.span().size_bytes()),
+                0);
+    }
+  };
+  const auto nothing = [](MsgpackValue&) {};
+  TrainState good = MakeState(kAdam);
+  TrainState other_optimizer = MakeState(kMomentum);
+  expect(nothing, other_optimizer, {"some.file: byte", "opt_state/0/mu", "once more"});
+  TrainState other_shape = CreateTrainState(Mlp({.features = {6, 3}}), kAdam, KeyFromSeed(1), {1, 1, 4});
+  expect(nothing, other_shape, {"some.file: byte", "has shape [5]"});
+  TrainState missing = MakeState(kAdam);
+  missing.variables.at("params").emplace("more/kernel", Tensor({2}, 0.0f));
+  expect(nothing, missing, {"has no array \"params/more/kernel\""});
+  TrainState extra = MakeState(kAdam);
+  extra.variables.at("params").erase("Dense_0/bias");
+  expect(nothing, extra, {"some.file: byte", "\"params/Dense_0/bias\" isn't one of the model's"});
+
+  const auto leaf = [](MsgpackValue& root) -> MsgpackValue& {
+    return *root.Find("params")->Find("BatchNorm_0")->Find("scale");
+  };
+  const auto array = [&](const std::string& dtype, const Shape& shape, const std::vector<float>& values) {
+    return MakeFlaxArray(dtype, shape, std::as_bytes(std::span(values)));
+  };
+  const std::vector<float> five = {1, 2, 3, 4, 5};
+  const std::vector<float> holed = {1, 2, NAN, 4, 5};
+  expect([&](MsgpackValue& root) { leaf(root) = array("int32", {5}, five); }, good, {"scale", "int32, not float32"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("float33", {5}, five); }, good, {"scale", "unknown dtype"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("float32", {6}, five); }, good, {"scale", "20 bytes"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("float32", {5}, holed); }, good, {"scale", "NaN"});
+  expect([&](MsgpackValue& root) { leaf(root) = {3.0}; }, good, {"scale", "isn't an array"});
+  expect([&](MsgpackValue& root) { *root.Find("params") = {true}; }, good, {"params", "isn't a dictionary"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = {int64_t{-1}}; }, good, {"step", "whole number"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = {1.5}; }, good, {"step", "whole number"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = {int64_t{3}}; }, good,
+         {"opt_state/0/count", "is 2, the step is 3"});
+  expect([&](MsgpackValue& root) { *root.Find("opt_state") = {MsgpackValue::Map()}; }, good, {"opt_state", "mu"});
+  FlaxCheckpoint::Read(GoldenPath("adam")).Restore(good);
+
+  // A step that the document's int32 can't hold.
+  FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath("adam"));
+  good.step = int64_t{1} << 31;
+  EXPECT_THROW(file.Update(good), std::invalid_argument);
+  EXPECT_EQ(file.step(), 2);
+}
+
+TEST(FlaxCheckpointTest, DamagedChunksAreErrors) {
+  const auto expect = [](const std::function<void(MsgpackValue&)>& change, const std::string& text) {
+    FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath("momentum_chunked"));
+    MsgpackValue root = file.root();
+    MsgpackValue& kernel = *root.Find("params")->Find("Dense_0")->Find("kernel");
+    ASSERT_TRUE(IsChunkedFlaxArray(kernel));
+    change(kernel);
+    ExpectError([&] { ReadFlaxArray(kernel, "some.file", "a/kernel"); }, {"some.file: byte", "\"a/kernel\"", text});
+  };
+  const auto chunks = [](MsgpackValue& kernel) -> MsgpackValue::Map& {
+    return std::get<MsgpackValue::Map>(kernel.Find("chunks")->data);
+  };
+  const float one = 1;
+  const auto bytes = std::as_bytes(std::span(&one, 1));
+  expect([&](MsgpackValue& kernel) { chunks(kernel).pop_back(); }, "bytes, which are not a float32 array of [4,5]");
+  expect([&](MsgpackValue& kernel) { chunks(kernel)[1].first = "2"; }, "item \"2\" in a list of 2");
+  expect([&](MsgpackValue& kernel) { chunks(kernel)[1].first = "01"; }, "item \"01\"");
+  expect([&](MsgpackValue& kernel) { chunks(kernel)[1].second = {true}; }, "isn't an array");
+  expect([&](MsgpackValue& kernel) { chunks(kernel)[1].second = MakeFlaxArray("int32", {1}, bytes); },
+         "a chunk of int32");
+  expect([&](MsgpackValue& kernel) { chunks(kernel)[1].second = MakeFlaxArray("float32", {1, 1}, bytes); }, "[1,1]");
+  expect([&](MsgpackValue& kernel) { *kernel.Find("shape") = {false}; }, "where a list should be");
+  expect([&](MsgpackValue& kernel) { *kernel.Find("shape")->Find("0") = {int64_t{1} << 62}; }, "shape out of range");
+  expect([&](MsgpackValue& kernel) { *kernel.Find("shape")->Find("0") = {int64_t{-4}}; }, "isn't a size");
+  expect(
+      [&](MsgpackValue& kernel) {
+        std::get<MsgpackValue::Map>(kernel.data).erase(std::get<MsgpackValue::Map>(kernel.data).begin() + 1);
+      },
+      "without shape or chunks");
+}
+
+TEST(FlaxCheckpointTest, EveryTruncationAndEveryChangedByteIsAnErrorOrAState) {
+  const testing::TempFolder folder;
+  const Bytes whole = ReadBytes(GoldenPath("momentum_chunked"));
+  const auto read = [&](const Bytes& bytes) {
+    TrainState state = MakeState(kMomentum);
+    FlaxCheckpoint::Read(folder.Write("changed", bytes)).Restore(state);
+  };
+  for (size_t size = 0; size < whole.size(); size += 7) {
+    EXPECT_THROW(read(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))), std::runtime_error)
+        << size;
+  }
+  for (size_t i = 0; i < whole.size(); ++i) {
+    Bytes changed = whole;
+    changed[i] ^= 0xff;
+    try {
+      read(changed);
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find("changed"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(FlaxCheckpointTest, AFolderGivesItsNewestCheckpoint) {
+  const testing::TempFolder folder;
+  ExpectError([&] { FlaxCheckpoint::Read(folder.path()); }, {folder.path(), "checkpoint_<n>"});
+  for (const char* name :
+       {"checkpoint_9", "checkpoint_10", "checkpoint_2", "checkpoint_tmp", "checkpoint_11x", "other_99"}) {
+    folder.Write(name, ReadBytes(GoldenPath("adam")));
+  }
+  EXPECT_EQ(FlaxCheckpoint::Read(folder.path()).path(), folder / "checkpoint_10");
+  folder.Write("checkpoint_12/_METADATA", {});
+  ExpectError([&] { FlaxCheckpoint::Read(folder.path()); }, {"checkpoint_12", "Orbax"});
+}
+
+TEST(FlaxSafetensorsTest, TreesComeBackByteForByte) {
+  const testing::TempFolder folder;
+  for (const std::string name : {"adam", "adamw"}) {
+    const MsgpackValue root = FlaxCheckpoint::Read(GoldenPath(name)).root();
+    const FlaxSafetensors flat = FlaxToSafetensors(root, name);
+    WriteSafetensors(folder / "flat", flat.entries, flat.metadata);
+    const SafetensorsFile file(folder / "flat");
+    EXPECT_EQ(file.Entry("params.Dense_0.kernel").shape, (Shape{4, 5}));
+    EXPECT_EQ(file.Entry("step").dtype, "I32");
+    EXPECT_EQ(file.Entry("opt_state.0.mu.BatchNorm_0.scale").shape, (Shape{5}));
+    WriteMsgpack(folder / "back", FlaxFromSafetensors(file));
+    EXPECT_EQ(ReadBytes(folder / "back"), ReadBytes(GoldenPath(name))) << name;
+  }
+  const auto types = FlaxCheckpoint::Read(GoldenPath("types"));
+  const FlaxSafetensors flat = FlaxToSafetensors(types.root(), "types");
+  EXPECT_EQ(flat.entries.at("arrays.bf16").dtype, "BF16");
+  EXPECT_EQ(flat.entries.at("integers.11").dtype, "U64");
+  WriteMsgpack(folder / "back", FlaxFromSafetensors(flat.entries, flat.metadata, "types"));
+  EXPECT_EQ(ReadBytes(folder / "back"), ReadBytes(GoldenPath("types")));
+}
+
+TEST(FlaxSafetensorsTest, NamesAloneMakeSortedDictionaries) {
+  const float one = 1;
+  const auto bytes = std::as_bytes(std::span(&one, 1));
+  SafetensorsEntries entries{{"b.x", {"F32", {1}, bytes}}, {"a.y.z", {"F32", {}, bytes}}, {"a-b", {"I32", {1}, bytes}}};
+  const MsgpackValue root = FlaxFromSafetensors(entries, {}, "some.file");
+  EXPECT_EQ(std::get<MsgpackValue::Map>(root.data)[1].first, "a-b");
+  EXPECT_EQ(ReadFlaxArray(*root.Find("a")->Find("y")->Find("z"), "", "").shape, Shape());
+  entries["a.y"] = {"F32", {1}, bytes};
+  ExpectError([&] { FlaxFromSafetensors(entries, {}, "some.file"); }, {"some.file", "\"a.y.z\""});
+  entries = {{"a", {"F4", {2}, bytes.first(1)}}};
+  ExpectError([&] { FlaxFromSafetensors(entries, {}, "some.file"); }, {"some.file", "F4"});
+}
+
+TEST(FlaxSafetensorsTest, ATreeThatIsNotTheFilesIsAnError) {
+  const float one = 1;
+  const SafetensorsEntries entries{{"a", {"F32", {1}, std::as_bytes(std::span(&one, 1))}}};
+  const auto expect = [&](const std::string& tree, const std::string& text) {
+    ExpectError([&] { FlaxFromSafetensors(entries, {{"tree", tree}}, "some.file"); }, {"some.file", text});
+  };
+  expect("{", "can't be read");
+  expect("{}", "\"a\" isn't in the metadata's tree");
+  expect(R"({"a":"array","b":"array"})", "\"b\" is in the metadata's tree, but not in the file");
+  expect(R"({"a":"int"})", "number");
+  expect(R"({"a":"thing"})", "isn't known");
+  expect(R"({"a":3})", "can't be read");
+  expect(R"({"a":"array","":{"a":"array"}})", "twice");
+  expect(std::string(5000, '['), "too deeply");
+}
+
+TEST(FlaxSafetensorsTest, WhatSafetensorsHasNoFormForIsAnError) {
+  const auto expect = [](MsgpackValue value, const std::string& text) {
+    value.offset = 12;
+    ExpectError(
+        [&] {
+          FlaxToSafetensors({MsgpackValue::Map{{"a", value}}}, "some.file");
+        },
+        {"some.file: byte 12: \"a\"", text});
+  };
+  expect({MsgpackValue::Binary{}}, "no form");
+  expect({MsgpackValue::Extension{.type = 9, .data = {}}}, "no form");
+  expect({MsgpackValue::Extension{.type = 2, .data = {}}}, "no form");
+  expect(MakeFlaxArray("complex128", {0}, {}), "complex128");
+  const MsgpackValue clash{MsgpackValue::Map{{"a.b", {true}}, {"a", {MsgpackValue::Map{{"b", {true}}}}}}};
+  ExpectError([&] { FlaxToSafetensors(clash, "some.file"); }, {"some.file", "\"a.b\""});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Compares the logits of PyTorch ResNets with hwynn's after `hwynn convert`.
+
+    pip install torch==2.13.0 safetensors numpy
+    python tools/pytorch_resnet.py --hwynn build/release/bin/hwynn
+
+The models have torchvision's structure and names and random weights; running statistics are random too.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+class Block(nn.Module):
+    """torchvision's BasicBlock, or Bottleneck with the stride on its 3x3 convolution."""
+
+    def __init__(self, inputs, filters, stride, bottleneck):
+        super().__init__()
+        sizes = [(inputs, filters, 1), (filters, filters, 3), (filters, 4 * filters, 1)] if bottleneck else [
+            (inputs, filters, 3), (filters, filters, 3)]
+        strided = 1 if bottleneck else 0
+        for i, (fan_in, outputs, size) in enumerate(sizes):
+            conv = nn.Conv2d(fan_in, outputs, size, stride if i == strided else 1, size // 2, bias=False)
+            self.add_module(f"conv{i + 1}", conv)
+            self.add_module(f"bn{i + 1}", nn.BatchNorm2d(outputs))
+        self.convs = len(sizes)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = x
+        for i in range(1, self.convs + 1):
+            y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
+            if i < self.convs:
+                y = torch.relu(y)
+        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet(nn.Module):
+    """torchvision.models.resnet<depth>, with other numbers of filters, channels and classes if asked for."""
+
+    def __init__(self, depth, num_classes=1000, filters=64, channels=3):
+        super().__init__()
+        bottleneck = depth >= 50
+        self.conv1 = nn.Conv2d(channels, filters, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        inputs = filters
+        for stage, count in enumerate(STAGES[depth]):
+            blocks = []
+            for i in range(count):
+                blocks.append(Block(inputs, filters << stage, 2 if stage and not i else 1, bottleneck))
+                inputs = (filters << stage) * (4 if bottleneck else 1)
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(inputs, num_classes)
+
+    def forward(self, x):
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+def randomise(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in model.state_dict().items():
+        if value.ndim > 1:
+            fan_in = value[0].numel()
+            value.copy_(torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5)
+        elif name.endswith(("running_var", "bn1.weight", "bn2.weight", "bn3.weight", "downsample.1.weight")):
+            value.copy_(0.5 + torch.rand(value.shape, generator=generator))
+        elif value.is_floating_point():
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hwynn", default="build/release/bin/hwynn")
+    parser.add_argument("--depths", default="18,50")
+    parser.add_argument("--sizes", default="65x65,64x97,224x224")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tolerance", type=float, default=1e-5, help="of the largest logit")
+    args = parser.parse_args()
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        weights, imported, inputs, outputs = (
+            str(pathlib.Path(folder) / name) for name in ("w.safetensors", "h.safetensors", "x.safetensors", "y.safetensors"))
+        for depth in map(int, args.depths.split(",")):
+            model = ResNet(depth).eval()
+            randomise(model, args.seed + depth)
+            save_file(model.state_dict(), weights)
+            subprocess.run([args.hwynn, "convert", weights, imported], check=True)
+            for size in args.sizes.split(","):
+                height, width = map(int, size.split("x"))
+                x = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(args.seed))
+                save_file({"x": x.permute(0, 2, 3, 1).contiguous()}, inputs)
+                subprocess.run([args.hwynn, "predict", "--checkpoint", imported, "--arrays", inputs, "--output", outputs],
+                               check=True)
+                expected = model.double()(x.double())
+                error = (load_file(outputs)["logits"] - expected).abs().max() / expected.abs().max()
+                single = (model.float()(x) - expected).abs().max() / expected.abs().max()
+                worst = max(worst, error.item())
+                print(f"resnet{depth} {size}: hwynn {error:.2e}, PyTorch in float32 {single:.2e} of the largest logit")
+    if not worst <= args.tolerance:
+        sys.exit(f"differs by {worst:.2e} of the largest logit")
+
+
+if __name__ == "__main__":
+    main()
