@@ -13,6 +13,7 @@
 import argparse
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -178,7 +179,9 @@ def main():
     before, after = load_file(native), load_file(path("e.safetensors"))
     check("hwynn's checkpoint → msgpack → hwynn's checkpoint, arrays",
           before.keys() == after.keys() and all(before[n].tobytes() == after[n].tobytes() for n in before))
-    sys.exit(f"{len(failures)} differ; files in {folder}" if failures else 0)
+    if failures:
+        sys.exit(f"{len(failures)} differ; files in {folder}")
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
