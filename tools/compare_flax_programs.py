@@ -10,7 +10,6 @@ Cases in which they don't are counted as ill-conditioned.
 """
 
 import argparse
-import functools
 import pathlib
 import subprocess
 import sys
@@ -22,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from flax.training import train_state
 from safetensors.numpy import save_file
+
+from flax_models import ResNet, TrainState
 
 
 def nnx_train_with_batch_norm(arrays, seed, batch_size, learning_rate, steps, jitted):
@@ -140,10 +140,6 @@ def nnx_conv_batch_norm(arrays, jitted):
     return np.concatenate([np.ravel(a) for a in (trained, norm.moving_mean[...], norm.moving_var[...], evaluated)])
 
 
-class TrainState(train_state.TrainState):
-    batch_stats: dict
-
-
 def cross_entropy(logits, labels):
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
@@ -191,63 +187,10 @@ def linen_guide_mlp(arrays, seed, features, learning_rate, steps, jitted, withou
     return values + list(evaluate(state, x, y)[:2])
 
 
-class ResNetBlock(nn.Module):
-    filters: int
-    strides: tuple
-    train: bool
-
-    @nn.compact
-    def __call__(self, x):
-        norm = functools.partial(nn.BatchNorm, use_running_average=not self.train, momentum=0.9, epsilon=1e-5)
-        conv = functools.partial(nn.Conv, use_bias=False)
-        y = nn.relu(norm()(conv(self.filters, (3, 3), self.strides)(x)))
-        y = norm(scale_init=nn.initializers.zeros)(conv(self.filters, (3, 3))(y))
-        if x.shape != y.shape:
-            x = norm(name="norm_proj")(conv(self.filters, (1, 1), self.strides, name="conv_proj")(x))
-        return nn.relu(x + y)
-
-
-class BottleneckResNetBlock(nn.Module):
-    filters: int
-    strides: tuple
-    train: bool
-
-    @nn.compact
-    def __call__(self, x):
-        norm = functools.partial(nn.BatchNorm, use_running_average=not self.train, momentum=0.9, epsilon=1e-5)
-        conv = functools.partial(nn.Conv, use_bias=False)
-        y = nn.relu(norm()(conv(self.filters, (1, 1))(x)))
-        y = nn.relu(norm()(conv(self.filters, (3, 3), self.strides)(y)))
-        y = norm(scale_init=nn.initializers.zeros)(conv(4 * self.filters, (1, 1))(y))
-        if x.shape != y.shape:
-            x = norm(name="norm_proj")(conv(4 * self.filters, (1, 1), self.strides, name="conv_proj")(x))
-        return nn.relu(x + y)
-
-
-class ResNet(nn.Module):
-    stages: tuple
-    block: type
-    num_classes: int
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Conv(64, (7, 7), (2, 2), padding=[(3, 3), (3, 3)], use_bias=False, name="conv_init")(x)
-        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name="bn_init")(x))
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-        for i, blocks in enumerate(self.stages):
-            for j in range(blocks):
-                x = self.block(64 * 2**i, (2, 2) if i > 0 and j == 0 else (1, 1), train)(x)
-        return nn.Dense(self.num_classes)(jnp.mean(x, (1, 2)))
-
-
-RESNETS = {"resnet18": ((2, 2, 2, 2), ResNetBlock), "resnet34": ((3, 4, 6, 3), ResNetBlock),
-           "resnet50": ((3, 4, 6, 3), BottleneckResNetBlock)}
-
-
 def flax_resnet_steps(arrays, model, num_classes, seed, steps, batch_size, learning_rate, jitted):
     x, y = arrays["x"], arrays["y"]
     tx = optax.sgd(learning_rate, momentum=0.9, nesterov=True)
-    state = make_state(ResNet(*RESNETS[model], num_classes), seed, x, tx)
+    state = make_state(ResNet(int(model.removeprefix("resnet")), num_classes), seed, x, tx)
     train, evaluate = (jax.jit(train_step), jax.jit(eval_step)) if jitted else (train_step, eval_step)
     values = []
     for t in range(steps):
