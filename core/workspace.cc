@@ -1,10 +1,11 @@
 #include "hwynn/core/workspace.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <new>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #if defined(__linux__)
@@ -22,20 +23,26 @@ constexpr size_t kMinChunkBytes = size_t{32} << 20;
 
 constexpr size_t RoundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-struct Chunk {
-  char* data;
+// A part of a chunk. The regions of a chunk cover it; two that are free are never neighbours.
+struct Region {
   size_t size;
-  std::map<size_t, size_t> free;  // offset → size of each free region, never adjacent to another
+  bool free;
+};
+
+struct FreeChunk {
+  void operator()(char* data) const { ::operator delete (data, std::align_val_t{kHugePageBytes}); }
+};
+
+struct Chunk {
+  std::unique_ptr<char[], FreeChunk> data;
+  size_t size;
+  std::map<size_t, Region> regions;  // by offset
 };
 
 }  // namespace
 
 class PooledMemory final : public WorkspaceMemory {
  public:
-  ~PooledMemory() override {
-    for (const Chunk& chunk : chunks_) ::operator delete (chunk.data, std::align_val_t{kHugePageBytes});
-  }
-
   float* Allocate(size_t wanted) {
     const size_t size = RoundUp(std::max<size_t>(wanted, 1), kAlignmentBytes);
     const std::lock_guard lock(mutex_);
@@ -49,27 +56,27 @@ class PooledMemory final : public WorkspaceMemory {
     return reinterpret_cast<float*>(data);
   }
 
+  // Allocates nothing: it only marks a region and takes away those that merge with it.
   void Release(const float* pointer) noexcept override {
     const auto* data = reinterpret_cast<const char*>(pointer);
     const std::lock_guard lock(mutex_);
-    const auto taken = taken_.find(data);
-    HWYNN_DCHECK(taken != taken_.end());
-    const auto [chunk_index, size] = taken->second;
-    taken_.erase(taken);
-    in_use_ -= size;
-    Chunk& chunk = chunks_[chunk_index];
-    auto region = chunk.free.emplace(static_cast<size_t>(data - chunk.data), size).first;
-    const auto next = std::next(region);
-    if (next != chunk.free.end() && region->first + region->second == next->first) {
-      region->second += next->second;
-      chunk.free.erase(next);
+    const auto chunk = std::ranges::find_if(chunks_, [&](const Chunk& c) {
+      return !std::less<>()(data, c.data.get()) && std::less<>()(data, c.data.get() + c.size);
+    });
+    HWYNN_DCHECK(chunk != chunks_.end());
+    auto& regions = chunk->regions;
+    auto region = regions.find(static_cast<size_t>(data - chunk->data.get()));
+    HWYNN_DCHECK(region != regions.end() && !region->second.free);
+    in_use_ -= region->second.size;
+    region->second.free = true;
+    if (const auto next = std::next(region); next != regions.end() && next->second.free) {
+      region->second.size += next->second.size;
+      regions.erase(next);
     }
-    if (region != chunk.free.begin()) {
-      const auto previous = std::prev(region);
-      if (previous->first + previous->second == region->first) {
-        previous->second += region->second;
-        chunk.free.erase(region);
-      }
+    if (region == regions.begin()) return;
+    if (const auto previous = std::prev(region); previous->second.free) {
+      previous->second.size += region->second.size;
+      regions.erase(region);
     }
   }
 
@@ -84,33 +91,30 @@ class PooledMemory final : public WorkspaceMemory {
   }
 
   char* TakeFirstFit(size_t size) {
-    for (size_t index = 0; index < chunks_.size(); ++index) {
-      Chunk& chunk = chunks_[index];
-      const auto region =
-          std::find_if(chunk.free.begin(), chunk.free.end(), [&](const auto& r) { return r.second >= size; });
-      if (region == chunk.free.end()) continue;
-      const auto [offset, available] = *region;
-      char* data = chunk.data + offset;
-      taken_.emplace(data, std::pair(index, size));
-      chunk.free.erase(region);
-      if (available > size) chunk.free.emplace(offset + size, available - size);
-      return data;
+    for (Chunk& chunk : chunks_) {
+      const auto found = std::ranges::find_if(
+          chunk.regions, [&](const auto& region) { return region.second.free && region.second.size >= size; });
+      if (found == chunk.regions.end()) continue;
+      const auto [offset, region] = *found;
+      if (region.size > size) chunk.regions.emplace(offset + size, Region{region.size - size, true});
+      found->second = {size, false};
+      return chunk.data.get() + offset;
     }
     return nullptr;
   }
 
   void AddChunk(size_t size) {
-    auto* data = static_cast<char*>(::operator new (size, std::align_val_t{kHugePageBytes}));
+    auto* memory = static_cast<char*>(::operator new (size, std::align_val_t{kHugePageBytes}));
+    Chunk chunk{std::unique_ptr<char[], FreeChunk>(memory), size, {{0, {size, true}}}};
 #if defined(__linux__)
-    madvise(data, size, MADV_HUGEPAGE);  // advice: where it is refused, 4 KiB pages are still correct
+    madvise(memory, size, MADV_HUGEPAGE);  // advice: where it is refused, 4 KiB pages are still correct
 #endif
-    chunks_.push_back({data, size, {{0, size}}});
+    chunks_.push_back(std::move(chunk));
     reserved_ += size;
   }
 
   mutable std::mutex mutex_;
   std::vector<Chunk> chunks_;
-  std::unordered_map<const char*, std::pair<size_t, size_t>> taken_;  // address → chunk index, size
   size_t in_use_ = 0;
   size_t peak_ = 0;
   size_t reserved_ = 0;

@@ -3,7 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <vector>
+
+namespace {
+thread_local bool no_memory_left = false;
+}
+
+void* operator new(size_t size) {
+  if (void* memory = no_memory_left ? nullptr : std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace hwynn {
 namespace {
@@ -44,6 +57,17 @@ TEST(WorkspaceTest, LiveTensorsDoNotOverlapAndFreedNeighboursMerge) {
   // All regions have merged again when one request takes a whole chunk.
   const Tensor whole = workspace.NewTensor({reserved / 4});
   EXPECT_EQ(workspace.bytes_reserved(), reserved);
+}
+
+TEST(WorkspaceTest, GivingBackNeedsNoMemory) {
+  const Workspace workspace;
+  std::vector<Tensor> tensors;
+  for (int i = 0; i < 9; ++i) tensors.push_back(workspace.NewTensor({100}));
+  no_memory_left = true;
+  for (const size_t i : {4, 2, 3, 8, 0, 1}) tensors[i] = Tensor();  // alone, and beside free ones on either side
+  tensors.clear();
+  no_memory_left = false;
+  EXPECT_EQ(workspace.bytes_in_use(), 0);
 }
 
 TEST(WorkspaceTest, TensorOutlivesWorkspace) {
