@@ -19,14 +19,14 @@ constexpr const char* kColumns =
 }  // namespace
 
 HistoryRow MakeHistoryRow(const EpochReport& report) {
-  const MetricSums test = report.test.value_or(MetricSums{});
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   return {.epoch = report.epochs,
           .step = report.step,
           .learning_rate = report.learning_rate,
           .train_loss = report.train.MeanLoss(),
           .train_accuracy = report.train.Accuracy(),
-          .test_loss = test.MeanLoss(),
-          .test_accuracy = test.Accuracy(),
+          .test_loss = report.test ? report.test->MeanLoss() : kNone,
+          .test_accuracy = report.test ? report.test->Accuracy() : kNone,
           .images_per_second =
               report.train_seconds > 0 ? static_cast<double>(report.trained_images) / report.train_seconds : 0,
           .seconds = report.train_seconds + report.evaluation_seconds};

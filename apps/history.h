@@ -17,7 +17,7 @@ struct HistoryRow {
   double learning_rate = 0;
   double train_loss = 0;
   double train_accuracy = 0;
-  double test_loss = 0;
+  double test_loss = 0;  // NaN, as the accuracy, when the run was stopped within an epoch
   double test_accuracy = 0;
   double images_per_second = 0;
   double seconds = 0;  // of this epoch, its evaluation included

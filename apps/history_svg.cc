@@ -21,7 +21,8 @@ struct Axis {
   double low, high, tick;
 
   Axis(double lowest, double highest) {
-    const double range = std::max(highest - lowest, 1e-6);
+    // No narrower than numbers of that size can be told apart.
+    const double range = std::max(highest - lowest, 1e-6 * std::max({1.0, std::abs(lowest), std::abs(highest)}));
     const double power = std::pow(10.0, std::floor(std::log10(range / 5)));
     tick = 10 * power;
     for (const double factor : {1.0, 2.0, 5.0}) {
@@ -68,6 +69,13 @@ std::string Number(double value) {
 void Line(std::ostream& svg, double x1, double y1, double x2, double y2, const char* color) {
   svg << "<line x1=\"" << x1 << "\" y1=\"" << y1 << "\" x2=\"" << x2 << "\" y2=\"" << y2 << "\" stroke=\"" << color
       << "\"/>\n";
+}
+
+/// Whether a row can be drawn: not what is NaN, infinite, or so large that differences are.
+bool HasPlace(const HistoryRow& row) {
+  constexpr double kLargest = 1e100;
+  const auto values = {row.epoch, row.train_loss, row.test_loss, row.train_accuracy, row.test_accuracy};
+  return std::ranges::all_of(values, [](double value) { return std::abs(value) <= kLargest; });
 }
 
 /// One panel: a quantity by epoch, for training and test images.
@@ -125,11 +133,11 @@ std::string HistorySvg(const std::string& title, const std::vector<HistoryRow>& 
       << kWidth << "\" height=\"" << kHeight << "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#202020\">\n"
       << "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   Text(svg, kWidth / 2, 28, "middle", title, "font-size=\"17\"");
-  std::vector<HistoryRow> finite;  // what has a place in the picture
-  std::ranges::copy_if(rows, std::back_inserter(finite), [](const auto& row) { return std::isfinite(row.test_loss); });
-  if (!finite.empty()) {
-    Panel(svg, 70, "loss", finite, &HistoryRow::train_loss, &HistoryRow::test_loss);
-    Panel(svg, 540, "accuracy", finite, &HistoryRow::train_accuracy, &HistoryRow::test_accuracy);
+  std::vector<HistoryRow> drawn;
+  std::ranges::copy_if(rows, std::back_inserter(drawn), HasPlace);
+  if (!drawn.empty()) {
+    Panel(svg, 70, "loss", drawn, &HistoryRow::train_loss, &HistoryRow::test_loss);
+    Panel(svg, 540, "accuracy", drawn, &HistoryRow::train_accuracy, &HistoryRow::test_accuracy);
   }
   svg << "</svg>\n";
   return svg.str();

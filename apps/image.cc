@@ -13,8 +13,8 @@
 namespace hwynn::apps {
 namespace {
 
-// Larger images are refused before their memory is asked for: a few bytes of PNG can claim 2³¹ × 2³¹ pixels.
-constexpr uint32_t kMaxExtent = 1 << 14;
+// Decoded comments and colour profiles of a file; nobody looks at them.
+constexpr size_t kMaxAncillaryBytes = size_t{16} << 20;
 
 /// How much of source pixel p, the interval [p, p+1), target pixel t covers; target pixels are `scale` wide.
 double Overlap(int64_t t, double scale, int64_t p) {
@@ -31,10 +31,18 @@ Tensor ReadPng(const std::string& path, int64_t channels) {
   const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(0), spng_ctx_free);
   const auto check = [&](int status) { CheckData(status == 0, path, ": ", spng_strerror(status)); };
   CheckData(png != nullptr, path, ": there is not enough memory");
-  check(spng_set_image_limits(png.get(), kMaxExtent, kMaxExtent));
+  CheckData(!file.empty(), path, ": the file is empty");
+  check(spng_set_image_limits(png.get(), kMaxPngPixels, kMaxPngPixels));
+  check(spng_set_chunk_limits(png.get(), kMaxAncillaryBytes, kMaxAncillaryBytes));
   check(spng_set_png_buffer(png.get(), file.data(), file.size()));
   spng_ihdr header;
   check(spng_get_ihdr(png.get(), &header));
+  const int64_t pixels = int64_t{header.width} * header.height;
+  CheckData(pixels <= kMaxPngPixels, path, ": ", header.width, "x", header.height, " pixels at byte 16 are more than ",
+            kMaxPngPixels);
+  CheckData(static_cast<uint64_t>(pixels) * header.bit_depth / 8 <= kMaxInflation * file.size(), path, ": ",
+            header.width, "x", header.height, " pixels at byte 16 are more than a file of ", file.size(),
+            " bytes can hold");
   size_t size = 0;
   check(spng_decoded_image_size(png.get(), SPNG_FMT_RGB8, &size));
   std::vector<uint8_t> rgb(size);

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <iomanip>
@@ -13,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "hwynn/apps/commands.h"
 #include "hwynn/apps/history.h"
@@ -34,6 +37,7 @@ struct TrainCommand {
   std::string finetune;
   int64_t max_steps = std::numeric_limits<int64_t>::max();
   bool resume = false;
+  bool overwrite = false;
   bool json = false;
   MachineOptions machine;
   std::vector<std::string> arguments;  // as typed
@@ -57,10 +61,11 @@ int64_t PeakRssBytes() {
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
-/// The command that goes on where this one stopped, for a shell.
-std::string ResumeCommand(const TrainCommand& command) {
+/// This command, for a shell, but with `start` for what it says of an earlier run.
+std::string CommandWith(const TrainCommand& command, const std::string& start) {
   std::string line;
   for (const std::string& argument : command.arguments) {
+    if (argument == "--resume" || argument == "--overwrite") continue;
     const bool plain = argument.find_first_not_of(
                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                            "_-./=,:+") == std::string::npos;
@@ -73,7 +78,7 @@ std::string ResumeCommand(const TrainCommand& command) {
     }
     line += ' ';
   }
-  return line + (command.resume ? "" : "--resume");
+  return line + start;
 }
 
 /// A checkpoint's recipe, which must agree with every option that was typed.
@@ -110,6 +115,7 @@ class Run {
  private:
   void Describe(const TrainState& state) const;
   void Record(const EpochReport& report);
+  bool IsRecorded(int64_t step) const { return !history_.empty() && history_.back().step == step; }
   void Save(const TrainState& state) const;
   void PrintResult() const;
 
@@ -122,11 +128,17 @@ class Run {
   std::vector<HistoryRow> history_;
   double trained_images_ = 0;  // by this process
   double train_seconds_ = 0;
+  double earlier_seconds_ = 0;  // that the epoch in progress took before the run was stopped
 };
 
 int Run::Execute() {
   std::optional<Checkpoint> previous;
-  if (command_.resume && std::filesystem::exists(checkpoint_path_)) previous.emplace(checkpoint_path_);
+  if (std::filesystem::exists(checkpoint_path_)) {
+    Check(command_.resume || command_.overwrite, checkpoint_path_,
+          " is an earlier run's; to go on with that: ", CommandWith(command_, "--resume"),
+          "; to replace it: ", CommandWith(command_, "--overwrite"), "; to keep it, add --output and another folder");
+    if (command_.resume) previous.emplace(checkpoint_path_);
+  }
   info_.recipe = previous ? ResumedRecipe(command_, *previous, checkpoint_path_) : FreshRecipe(command_);
   const TrainOptions& options = info_.recipe.training;
   splits_ = LoadRecipeDataset(info_.recipe.dataset, command_.data_dir);
@@ -157,15 +169,22 @@ int Run::Execute() {
   Describe(state);
 
   const int64_t last_step = std::min(trainer.total_steps(), command_.max_steps);
-  const bool recorded = !history_.empty() && history_.back().step == state.step;
   const bool at_end = state.step >= last_step || state.step % trainer.steps_per_epoch() == 0;
-  if (state.step > 0 && at_end && !recorded) Record(trainer.Report());  // it was stopped just before that
-  if (state.step < last_step && recorded && state.step % trainer.steps_per_epoch() != 0) history_.pop_back();
+  if (IsRecorded(state.step) && (!at_end || std::isnan(history_.back().test_loss))) {
+    earlier_seconds_ = history_.back().seconds;  // a row of a part of an epoch: the whole epoch's takes its place
+    history_.pop_back();
+  }
+  if (state.step > 0 && at_end && !IsRecorded(state.step)) Record(trainer.Report());  // it was stopped just before that
   Progress progress(state.step, last_step, trainer.steps_per_epoch(), options.batch_size);
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point epoch_start = Clock::now();
+  int64_t epoch_first_step = state.step;
+  StepReport last;
   StopOnSignals();
   const bool finished = trainer.Run({.on_step =
                                          [&](const StepReport& report) {
                                            progress.Step(report);
+                                           last = report;
                                            return !stop_requested;
                                          },
                                      .on_epoch =
@@ -173,14 +192,24 @@ int Run::Execute() {
                                            progress.Clear();
                                            Record(report);
                                            progress.Epoch(history_.back(), options.epochs);
+                                           epoch_start = Clock::now();
+                                           epoch_first_step = report.step;
                                            return !stop_requested || report.step == last_step;
                                          },
                                      .on_save = [&](const TrainState& saved) { Save(saved); }},
                                     command_.max_steps);
   progress.Clear();
   if (!finished) {
+    if (!IsRecorded(state.step)) {  // stopped within an epoch: its time so far
+      Record({.step = last.step,
+              .epochs = static_cast<double>(last.step) / static_cast<double>(trainer.steps_per_epoch()),
+              .learning_rate = last.learning_rate,
+              .train = last.epoch_sums,
+              .trained_images = (last.step - epoch_first_step) * options.batch_size,
+              .train_seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count()});
+    }
     std::cout << "stopped after step " << state.step << " of " << trainer.total_steps() << ", saved in "
-              << checkpoint_path_ << "; to go on: " << ResumeCommand(command_) << std::endl;
+              << checkpoint_path_ << "; to go on: " << CommandWith(command_, "--resume") << std::endl;
     return kExitInterrupted;
   }
   PrintResult();
@@ -198,6 +227,7 @@ void Run::Describe(const TrainState& state) const {
 
 void Run::Record(const EpochReport& report) {
   history_.push_back(MakeHistoryRow(report));
+  history_.back().seconds += std::exchange(earlier_seconds_, 0.0);
   trained_images_ += static_cast<double>(report.trained_images);
   train_seconds_ += report.train_seconds;
   WriteHistory(history_path_, history_);
@@ -257,7 +287,10 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
   command->add_option("--output", options->output, "the run's folder; default runs/MODEL-DATASET")->type_name("DIR");
   command->add_option("--finetune", options->finetune, "starts from this checkpoint's arrays; the head may differ")
       ->type_name("FILE");
-  command->add_flag("--resume", options->resume, "goes on from the checkpoint in the output folder, if there is one");
+  CLI::Option* resume = command->add_flag("--resume", options->resume,
+                                          "goes on from the checkpoint in the output folder, if there is one");
+  command->add_flag("--overwrite", options->overwrite, "replaces the checkpoint in the output folder, if there is one")
+      ->excludes(resume);
   command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
   options->machine.AddTo(*command);
   command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Run(*options).Execute(); }); });

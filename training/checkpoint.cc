@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/training/sound_values.h"
+#include "hwynn/training/utf8.h"
 
 namespace hwynn {
 namespace {
@@ -63,11 +65,34 @@ void CheckShape(const SafetensorsFile& file, const std::string& name, const Tens
             tensor.shape());
 }
 
+bool DifferInLastExtentAlone(const Shape& a, const Shape& b) {
+  if (a == b || a.rank() != b.rank()) return false;
+  const auto rest = static_cast<size_t>(a.rank() - 1);
+  return std::ranges::equal(a.extents().first(rest), b.extents().first(rest));
+}
+
+/// The arrays' names and shapes were checked.
 void Copy(const SafetensorsFile& file, const Arrays& arrays) {
+  for (const auto& [name, tensor] : arrays) {
+    const auto unsound = FindUnsoundValue(name, file.Entry(name).bytes);
+    CheckData(!unsound, file.path(), ": array \"", name, "\" ", unsound.value_or(""));
+  }
   for (const auto& [name, tensor] : arrays) {
     const std::span<const std::byte> bytes = file.Entry(name).bytes;
     if (!bytes.empty()) std::memcpy(tensor->data(), bytes.data(), bytes.size());
   }
+}
+
+void CheckInfo(const CheckpointInfo& info) {
+  const Shape& shape = info.image_shape;
+  Check(shape.rank() == 3 && shape.num_elements() > 0, "image shape ", shape, " isn't [H,W,C]");
+  Check(shape.num_elements() <= kMaxImageElements, "image shape ", shape, " has more than ", kMaxImageElements,
+        " elements");
+  Check(!info.class_names.empty(), "there are no class names");
+  for (size_t i = 0; i < info.class_names.size(); ++i) {
+    Check(IsUtf8(info.class_names[i]), "the name of class ", i, " isn't UTF-8");
+  }
+  CheckStandardization(info.standardization, shape.back());
 }
 
 const std::string& MetadataText(const SafetensorsFile& file, const std::string& key) {
@@ -82,7 +107,12 @@ T Metadata(const SafetensorsFile& file, const std::string& key) {
   constexpr bool kWhole = std::is_same_v<T, int64_t> || std::is_same_v<T, std::vector<int64_t>>;
   const auto fits = [](const Json& number) { return !kWhole || number.is_number_integer(); };
   try {
-    const Json value = Json::parse(MetadataText(file, key));
+    const auto check_depth = [&](int depth, Json::parse_event_t event, const Json&) {
+      const bool opens = event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
+      CheckData(!opens || depth == 0, file.path(), ": the metadata's \"", key, "\" nests too deeply");
+      return true;
+    };
+    const Json value = Json::parse(MetadataText(file, key), check_depth);
     CheckData(value.is_array() ? std::ranges::all_of(value, fits) : fits(value), file.path(), ": the metadata's \"",
               key, "\" isn't whole");
     return value.get<T>();
@@ -106,6 +136,7 @@ Recipe ReadRecipe(const SafetensorsFile& file) {
 }  // namespace
 
 void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const TrainState& state) {
+  CheckInfo(info);
   SafetensorsEntries entries;
   const auto add = [&](std::string_view name, const Collection& collection) {
     for (const auto& [array, tensor] : collection) {
@@ -134,7 +165,10 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
   WriteSafetensors(path, entries, metadata);
 }
 
-Checkpoint::Checkpoint(const std::string& path) : file_(path) {
+Checkpoint::Checkpoint(const std::string& path) : Checkpoint(SafetensorsFile(path)) {}
+
+Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
+  const std::string& path = file_.path();
   CheckData(file_.metadata().contains("format"), path, ": a safetensors file, but not a checkpoint of hwynn");
   const std::string& format = MetadataText(file_, "format");
   CheckData(format == kFormat, path, ": format \"", format, "\" isn't \"", kFormat, "\", the one known here");
@@ -142,18 +176,19 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path) {
   epoch_sums_ = {.loss = Metadata<double>(file_, "epoch_loss_sum"),
                  .correct = Metadata<int64_t>(file_, "epoch_correct"),
                  .examples = Metadata<int64_t>(file_, "epoch_examples")};
-  CheckData(step_ >= 0, path, ": step ", step_, " is negative");
+  constexpr int64_t kMaxCount = int64_t{1} << 53;  // far from where adding a batch overflows
+  CheckData(step_ >= 0 && step_ <= kMaxCount, path, ": step ", step_, " is out of range");
+  CheckData(
+      epoch_sums_.correct >= 0 && epoch_sums_.correct <= epoch_sums_.examples && epoch_sums_.examples <= kMaxCount,
+      path, ": ", epoch_sums_.correct, " hits in ", epoch_sums_.examples, " images of the epoch are out of range");
   try {
     info_.image_shape = Shape(Metadata<std::vector<int64_t>>(file_, "image_shape"));
-    Check(info_.image_shape.rank() == 3 && info_.image_shape.num_elements() > 0, "image shape ", info_.image_shape,
-          " isn't [H,W,C]");
     info_.class_names = Metadata<std::vector<std::string>>(file_, "class_names");
-    Check(!info_.class_names.empty(), "there are no class names");
     info_.standardization = {Metadata<std::vector<float>>(file_, "mean"),
                              Metadata<std::vector<float>>(file_, "stddev")};
-    CheckStandardization(info_.standardization, info_.image_shape.back());
+    CheckInfo(info_);
   } catch (const std::invalid_argument& error) {
-    throw std::runtime_error(StrCat(path, ": ", error.what()));
+    throw std::runtime_error(StrCat(path, ": the metadata: ", error.what()));
   }
   info_.recipe = ReadRecipe(file_);
 }
@@ -187,9 +222,12 @@ std::vector<std::string> Checkpoint::RestoreBody(Variables& variables) const {
   std::vector<std::string> fresh;
   const auto module_of = [](const std::string& name) { return name.substr(0, name.rfind('.')); };
   for (const auto& [name, tensor] : arrays) {
-    if (file_.Entry(name).shape == tensor->shape()) continue;
-    if (!fresh.empty() && module_of(name) != module_of(fresh[0])) CheckShape(file_, name, *tensor);
-    fresh.push_back(name);
+    const bool of_head = fresh.empty() || module_of(name) == module_of(fresh[0]);
+    if (of_head && DifferInLastExtentAlone(file_.Entry(name).shape, tensor->shape())) {
+      fresh.push_back(name);
+    } else {
+      CheckShape(file_, name, *tensor);
+    }
   }
   for (const std::string& name : fresh) arrays.erase(name);
   Copy(file_, arrays);

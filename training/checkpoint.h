@@ -15,6 +15,10 @@
 
 namespace hwynn {
 
+/// Image shapes of more elements are refused, so that a file of a few bytes can't make whoever uses it ask for all
+/// memory: models of convolutions alone have arrays of the same shapes for any size of image.
+inline constexpr int64_t kMaxImageElements = int64_t{1} << 26;
+
 /// What someone needs besides the arrays, to go on training or to classify an image.
 struct CheckpointInfo {
   Recipe recipe;
@@ -23,15 +27,20 @@ struct CheckpointInfo {
   Standardization standardization;
 };
 
-/// Replaces the file at `path` as a whole, or leaves it as it was (WriteSafetensors).
+/// Replaces the file at `path` as a whole, or leaves it as it was (WriteSafetensors). Throws std::invalid_argument for
+/// information that couldn't be read back: an image shape that isn't [H,W,C] or has more than kMaxImageElements, no
+/// class names or one that isn't UTF-8, a standardisation that doesn't fit the channels.
 void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const TrainState& state);
 
-/// A checkpoint that was read. Arrays are copied out by the Restore functions, each of which checks every path, dtype
-/// and shape before it changes anything, and throws std::runtime_error that names the array that doesn't fit.
+/// A checkpoint that was read. Arrays are copied out by the Restore functions. Each of them checks every path, dtype,
+/// shape and value before it changes anything, and throws std::runtime_error that names the array that doesn't fit or
+/// isn't sound: with the element that is NaN or infinite or, in an array `batch_stats.….var`, negative.
 class Checkpoint {
  public:
   /// Throws std::runtime_error for a file that isn't a checkpoint of this library.
   explicit Checkpoint(const std::string& path);
+  /// The same for a file that was read already.
+  explicit Checkpoint(SafetensorsFile file);
 
   const CheckpointInfo& info() const { return info_; }
   int64_t step() const { return step_; }
@@ -44,8 +53,9 @@ class Checkpoint {
   /// params and batch_stats alone, for inference.
   void RestoreVariables(Variables& variables) const;
 
-  /// For fine-tuning: as RestoreVariables, but arrays of one module, the head, may have other shapes; those keep the
-  /// values they have. Returns their names.
+  /// For fine-tuning: as RestoreVariables, but arrays of one module, the head, may differ in their last extent, the
+  /// number of classes; those keep the values they have. Returns their names. No module but the last one can differ so:
+  /// what follows another one would have to differ too.
   std::vector<std::string> RestoreBody(Variables& variables) const;
 
  private:

@@ -9,6 +9,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/training/file_io.h"
+#include "hwynn/training/utf8.h"
 
 namespace hwynn {
 namespace {
@@ -67,7 +68,10 @@ std::vector<std::string> ReadClassNames(const fs::path& directory, const Format&
   if (!fs::exists(path, ignored)) return format.class_names;
   std::ifstream file(path);
   std::vector<std::string> names;
+  int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
+    ++number;
+    CheckData(IsUtf8(line), path.string(), ": line ", number, " isn't UTF-8");
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (!line.empty()) names.push_back(line);
   }

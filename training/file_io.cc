@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <filesystem>
 #include <system_error>
 
@@ -64,6 +66,21 @@ class Descriptor {
   int descriptor_;
 };
 
+// Removes the temporary files of processes that ended before they could, each "<path>.tmp.<process id>".
+void RemoveLeftovers(const std::filesystem::path& directory, const std::string& path) {
+  const std::string prefix = std::filesystem::path(path).filename().string() + ".tmp.";
+  std::error_code ignored;
+  for (const auto& file : std::filesystem::directory_iterator(directory, ignored)) {
+    const std::string name = file.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    const char* const end = name.data() + name.size();
+    pid_t process = 0;
+    const auto number = std::from_chars(name.data() + prefix.size(), end, process);
+    const bool is_ours = number.ec == std::errc() && number.ptr == end && process > 0;
+    if (is_ours && kill(process, 0) != 0 && errno == ESRCH) unlink(file.path().c_str());
+  }
+}
+
 void SyncDirectory(const std::string& path) {
   Descriptor directory(path, O_RDONLY | O_DIRECTORY, "open the folder");
   // Some file systems can't sync a folder, and say so.
@@ -91,6 +108,9 @@ std::vector<std::byte> ReadFile(const std::string& path) {
 }
 
 void WriteFileAtomically(const std::string& path, std::span<const std::span<const std::byte>> pieces) {
+  std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  if (directory.empty()) directory = ".";
+  RemoveLeftovers(directory, path);
   // The process id keeps two programs that write the same file apart; a file of that name is a dead process's.
   const std::string temporary = StrCat(path, ".tmp.", getpid());
   unlink(temporary.c_str());
@@ -104,8 +124,7 @@ void WriteFileAtomically(const std::string& path, std::span<const std::span<cons
     unlink(temporary.c_str());
     throw;
   }
-  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  SyncDirectory(directory.empty() ? "." : directory.string());
+  SyncDirectory(directory.string());
 }
 
 void WriteFileAtomically(const std::string& path, const std::string& text) {

@@ -11,6 +11,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/training/file_io.h"
+#include "hwynn/training/sound_values.h"
 
 namespace hwynn {
 namespace {
@@ -54,16 +55,6 @@ MsgpackValue WithInteger(MsgpackValue value, int64_t number, const std::string& 
   Check(ToInteger(value, path, name) == number, "FlaxCheckpoint::Update: \"", name, "\" of ", path, " can't hold ",
         number);
   return value;
-}
-
-bool AllFinite(std::span<const std::byte> floats) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  for (size_t i = 0; i < floats.size(); i += sizeof(uint32_t)) {
-    uint32_t bits;
-    std::memcpy(&bits, floats.data() + i, sizeof(bits));
-    if ((bits & kExponent) == kExponent) return false;
-  }
-  return true;
 }
 
 /// Where the parts of a state are in a document. Value and Array are const or not, as what they are found in.
@@ -166,7 +157,8 @@ class Binder {
       const FlaxArray array = ReadFlaxArray(value, path_, name);
       check(array.dtype == "float32", "is ", array.dtype, ", not float32");
       check(array.shape == tensor->shape(), "has shape ", array.shape, ", the model's is ", tensor->shape());
-      check(AllFinite(array.data.bytes), "has elements that are NaN or infinite");
+      const auto unsound = FindUnsoundValue(name, array.data.bytes);
+      check(!unsound, unsound.value_or(""));
       pairs_.push_back({name, &value, tensor});
       leaves.erase(leaf);
     }

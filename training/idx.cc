@@ -14,9 +14,6 @@
 namespace hwynn {
 namespace {
 
-// Deflate makes at most 1032 bytes of one.
-constexpr uint64_t kMaxInflation = 1032;
-
 constexpr uint32_t kLabelsMagic = 0x00000801;
 constexpr uint32_t kImagesMagic = 0x00000803;
 

@@ -11,6 +11,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/models/make_model.h"
+#include "hwynn/training/sound_values.h"
 
 namespace hwynn {
 namespace {
@@ -66,7 +67,7 @@ class Importer {
       if (name.ends_with(kBatchCount)) continue;
       const Place place = Find(name);
       const std::string path = StrCat(place.module, "/", place.name);
-      result_.variables[std::string(place.collection)].emplace(path, Read(name, entry));
+      result_.variables[std::string(place.collection)].emplace(path, Read(name, place.name, entry));
       CheckEntry(names_.emplace(StrCat(place.collection, "/", path), name).second, name, "is there twice");
     }
     Describe();
@@ -124,7 +125,8 @@ class Importer {
     return {kBatchStats, std::move(module), "var"};
   }
 
-  Tensor Read(const std::string& name, const SafetensorsEntry& entry) const {
+  Tensor Read(const std::string& name, std::string_view flax_name, const SafetensorsEntry& entry) const {
+    CheckEntry(entry.shape.num_elements() > 0, name, "is empty");
     std::vector<float> values;
     if (entry.dtype == "F32") {
       values = ReadAs<float>(entry.bytes, [](float value) { return value; });
@@ -136,7 +138,8 @@ class Importer {
       CheckEntry(entry.dtype == "F16", name, "is ", entry.dtype, ", not F32, F16, BF16 or F64");
       values = ReadAs<uint16_t>(entry.bytes, HalfToFloat);
     }
-    for (size_t i = 0; i < values.size(); ++i) CheckEntry(std::isfinite(values[i]), name, "has ", values[i], " at ", i);
+    const auto unsound = FindUnsoundValue(flax_name, std::as_bytes(std::span(values)));
+    CheckEntry(!unsound, name, unsound.value_or(""));
     const Shape& shape = entry.shape;
     const bool is_kernel = shape.rank() == 4 || shape.rank() == 2;
     CheckEntry(is_kernel || shape.rank() == 1, name, "has shape ", shape);

@@ -206,7 +206,10 @@ class HeaderReader {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(ReadFile(path)) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, ReadFile(path)) {}
+
+SafetensorsFile::SafetensorsFile(std::string path, std::vector<std::byte> file)
+    : path_(std::move(path)), file_(std::move(file)) {
   HeaderReader(path_, file_).Read(entries_, metadata_);
 }
 

@@ -32,6 +32,8 @@ class SafetensorsFile {
   /// dtype; a shape whose bytes overflow or aren't those of its offsets; arrays that overlap, leave holes or bytes
   /// over, or end outside the file.
   explicit SafetensorsFile(const std::string& path);
+  /// The same for a file that is in memory already; errors call it `path`.
+  SafetensorsFile(std::string path, std::vector<std::byte> file);
 
   const std::string& path() const { return path_; }
   /// The arrays by name. The bytes live as long as this object and may be unaligned: copy them out.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "hwynn/core/check.h"
@@ -112,12 +113,14 @@ EpochReport Trainer::Report() {
 
 void Trainer::Save(const TrainCallbacks& callbacks) const {
   if (!callbacks.on_save) return;
-  for (const auto& [name, collection] : state_.variables) {
+  const auto check = [&](std::string_view name, const Collection& collection) {
     std::vector<ConstTensorView> arrays;
     for (const auto& [path, tensor] : collection) arrays.emplace_back(tensor);
     CheckData(std::isfinite(SumOfSquares(arrays)), "the ", name, " aren't finite after step ", state_.step,
               "; a lower learning rate or a longer warm-up may help");
-  }
+  };
+  for (const auto& [name, collection] : state_.variables) check(name, collection);
+  check("optimizer's values", state_.opt_state);
   callbacks.on_save(state_);
 }
 

@@ -200,6 +200,36 @@ TEST_F(HwynnTest, ThreadsAndResumingDoNotChangeTheFile) {
   EXPECT_TRUE(files[0] == ReadText(CheckpointOf("resumed")));
 }
 
+TEST_F(HwynnTest, AnEpochThatIsResumedKeepsItsTime) {
+  const auto seconds_of_last_row = [&] {
+    const std::string history = LastLine(ReadText(folder_ / "run/history.csv"));
+    return std::stod(history.substr(history.rfind(',') + 1));
+  };
+  ASSERT_EQ(Run(Train("run", {"--max-steps=1"})).code, 0);
+  // As if that step had taken very long.
+  std::string history = ReadText(folder_ / "run/history.csv");
+  history.resize(history.rfind(','));
+  WriteText(folder_ / "run/history.csv", history + ",1000\n");
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2", "--resume"})).code, 0);
+  EXPECT_GT(seconds_of_last_row(), 1000.0);
+  EXPECT_LT(seconds_of_last_row(), 1900.0);
+}
+
+TEST_F(HwynnTest, AnEarlierRunIsReplacedOnlyWhenAskedTo) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
+  const std::string file = ReadText(CheckpointOf("run"));
+  const Result refused = Run(Train("run", {"--max-steps=3"}));
+  EXPECT_EQ(refused.code, 1);
+  for (const std::string& text : {CheckpointOf("run"), std::string("--max-steps=3 --resume;"),
+                                 std::string("--max-steps=3 --overwrite;"), std::string("--output")}) {
+    EXPECT_NE(refused.err.find(text), std::string::npos) << refused.err;
+  }
+  EXPECT_TRUE(ReadText(CheckpointOf("run")) == file);
+  EXPECT_EQ(Run(Train("run", {"--overwrite", "--resume"})).code, 1);
+  ASSERT_EQ(Run(Train("run", {"--max-steps=3", "--overwrite"})).code, 0);
+  EXPECT_FALSE(ReadText(CheckpointOf("run")) == file);
+}
+
 TEST_F(HwynnTest, KilledInterruptedOrNotTheRunEndsTheSame) {
   const Result whole = Run(Train("whole", {"--json"}));
   ASSERT_EQ(whole.code, 0) << whole.err;
@@ -268,17 +298,17 @@ TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"train", "--no-such-option"}, "no-such-option"},
       {{}, "subcommand"},
-      {Train("run", {"--epochs=0"}), "epochs"},
-      {Train("run", {"--epochs=ten"}), "epochs"},
-      {Train("run", {"--batch-size=20000"}), "batch size"},
-      {Train("run", {"--model=resnet21"}), "resnet21"},
-      {Train("run", {"--dataset=imagenet"}), "imagenet"},
-      {Train("run", {"--dataset=cifar10", "--data-dir=/no/such/folder"}), "/no/such/folder"},
+      {Train("run", {"--overwrite", "--epochs=0"}), "epochs"},
+      {Train("run", {"--overwrite", "--epochs=ten"}), "epochs"},
+      {Train("run", {"--overwrite", "--batch-size=20000"}), "batch size"},
+      {Train("run", {"--overwrite", "--model=resnet21"}), "resnet21"},
+      {Train("run", {"--overwrite", "--dataset=imagenet"}), "imagenet"},
+      {Train("run", {"--overwrite", "--dataset=cifar10", "--data-dir=/no/such/folder"}), "/no/such/folder"},
       {Train("run", {"--target=Z80"}), "Z80"},
       {Train("run", {"--threads=0"}), "threads"},
-      {Train("run", {"--learning-rate=1e30", "--warmup-epochs=0"}), "step"},
+      {Train("run", {"--overwrite", "--learning-rate=1e30", "--warmup-epochs=0"}), "step"},
       {Train("run", {"--resume", "--epochs=4"}), "epochs 3, not 4"},
-      {Train("run", {"--finetune", broken}), broken},
+      {Train("run", {"--overwrite", "--finetune", broken}), broken},
       {Train("blocked"), "blocked"},
       {{"evaluate", "--checkpoint", broken}, broken},
       {{"evaluate", "--checkpoint", (folder_ / "missing").string()}, "missing"},

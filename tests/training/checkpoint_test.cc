@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 
 #include "hwynn/tests/support/fill.h"
@@ -134,9 +135,71 @@ TEST_F(CheckpointTest, FineTuningKeepsAFreshHead) {
             0);
   EXPECT_EQ(state.variables.at("params").at("body/shift")[1], trained.variables.at("params").at("body/shift")[1]);
 
+  // Only the number of classes may differ, and only in one module.
+  for (const char* path : {"head/kernel", "body/shift"}) {
+    TrainState wrong = MakeState(path[0] == 'h' ? 3 : 7, 2);
+    Tensor& array = wrong.variables.at("params").at(path);
+    array = Tensor(array.shape().rank() == 2 ? Shape{array.shape()[0] + 1, array.shape()[1]} : Shape{99}, 0.0f);
+    EXPECT_NE(ErrorOf([&] { Checkpoint(path_).RestoreBody(wrong.variables); }).find("has shape"), std::string::npos)
+        << path;
+  }
+
   // Another image size changes the body too: that is another model, not another head.
   TrainState other = CreateTrainState(LinearModel(7), {}, KeyFromSeed(2), {4, 4, 1});
   EXPECT_NE(ErrorOf([&] { Checkpoint(path_).RestoreBody(other.variables); }).find("has shape"), std::string::npos);
+}
+
+TEST_F(CheckpointTest, ValuesThatAreNotSoundAreNamedAndNothingChanges) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  struct Case {
+    const char *collection, *path;
+    int64_t element;
+    float value;
+    const char* text;
+  };
+  for (const Case& c : {Case{"params", "head/kernel", 5, nan, "\"params.head.kernel\" holds nan at element 5"},
+                        Case{"params", "body/shift", 0, -infinity, "\"params.body.shift\" holds -inf at element 0"},
+                        Case{"batch_stats", "body/steps", 0, infinity, "\"batch_stats.body.steps\" holds inf"},
+                        Case{"batch_stats", "body/var", 1, -1e-30f, "\"batch_stats.body.var\" holds -1e-30"},
+                        Case{"batch_stats", "body/var", 0, nan, "\"batch_stats.body.var\" holds nan"}}) {
+    TrainState state = MakeState(3, 1);
+    state.variables.at("batch_stats").emplace("body/var", Tensor({2}, 0.5f));
+    TrainState restored = MakeState(3, 2);
+    restored.variables.at("batch_stats").emplace("body/var", Tensor({2}, 1.0f));
+    state.variables.at(c.collection).at(c.path)[c.element] = c.value;
+    SaveCheckpoint(path_, info_, state);
+    const Variables before = Clone(restored.variables);
+    const Checkpoint checkpoint(path_);
+    for (const std::string& error : {ErrorOf([&] { checkpoint.Restore(restored); }),
+                                     ErrorOf([&] { checkpoint.RestoreVariables(restored.variables); }),
+                                     ErrorOf([&] { checkpoint.RestoreBody(restored.variables); })}) {
+      EXPECT_NE(error.find(c.text), std::string::npos) << error;
+      EXPECT_NE(error.find(path_), std::string::npos) << error;
+    }
+    for (const auto& [name, collection] : before) ExpectEqual(collection, restored.variables.at(name));
+  }
+  // Negative zero is no negative variance, and other statistics may be negative.
+  TrainState state = MakeState(3, 1);
+  state.variables.at("batch_stats").emplace("body/var", Tensor({2}, -0.0f));
+  state.variables.at("batch_stats").emplace("body/mean", Tensor({2}, -3.0f));
+  SaveCheckpoint(path_, info_, state);
+  EXPECT_EQ(ErrorOf([&] { Checkpoint(path_).RestoreVariables(state.variables); }), "no std::runtime_error");
+}
+
+TEST_F(CheckpointTest, InformationThatCouldNotBeReadBackIsNotSaved) {
+  const TrainState state = MakeState(3, 1);
+  for (const auto& change : std::vector<std::function<void(CheckpointInfo&)>>{
+           [](CheckpointInfo& info) { info.class_names[1] = "\xff"; },
+           [](CheckpointInfo& info) { info.class_names.clear(); },
+           [](CheckpointInfo& info) {
+             info.image_shape = {1 << 13, (1 << 13) + 1, 1};
+           },
+           [](CheckpointInfo& info) { info.standardization.stddev = {0.0f}; }}) {
+    CheckpointInfo info = info_;
+    change(info);
+    EXPECT_THROW(SaveCheckpoint(path_, info, state), std::invalid_argument);
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
 TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
@@ -146,6 +209,10 @@ TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
   const std::vector<std::pair<std::string, std::string>> changes = {{"format", "another 2"},
                                                                     {"step", "-1"},
                                                                     {"step", "1e300"},
+                                                                    {"step", "9007199254740993"},
+                                                                    {"epoch_correct", "-1"},
+                                                                    {"epoch_correct", "1"},
+                                                                    {"epoch_examples", "9223372036854775807"},
                                                                     {"step", "x"},
                                                                     {"image_shape", "[2,3.5,1]"},
                                                                     {"image_shape", "[1,2]"},

@@ -89,6 +89,8 @@ TEST(CifarTest, TakesClassNamesFromTheirFile) {
             (std::vector<std::string>{"a", "b b", "c", "d", "e", "f", "g", "h", "i", "j"}));
   folder.Write("batches.meta.txt", {'a', '\n'});
   ExpectError([&] { LoadCifar10(folder.path()); }, {folder / "batches.meta.txt", "1 class names instead of 10"});
+  folder.Write("batches.meta.txt", {'a', '\n', 0xc3, '\n'});
+  ExpectError([&] { LoadCifar10(folder.path()); }, {folder / "batches.meta.txt", "line 2 isn't UTF-8"});
 }
 
 TEST(CifarTest, RejectsBadFiles) {

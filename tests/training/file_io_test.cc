@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "hwynn/tests/support/files.h"
 
@@ -43,6 +47,21 @@ TEST(FileIoTest, WriteErrorsLeaveNothingBehind) {
   folder.Write("folder/file", {1});
   ExpectError([&] { WriteFileAtomically(folder / "folder", "text"); }, {folder / "folder", "can't replace"});
   EXPECT_EQ(folder.CountFiles(), 1);
+}
+
+TEST(FileIoTest, TemporaryFilesOfDeadProcessesGo) {
+  const TempFolder folder;
+  const pid_t ended = fork();
+  if (ended == 0) _exit(0);
+  ASSERT_EQ(waitpid(ended, nullptr, 0), ended);
+  folder.Write("file.tmp." + std::to_string(ended), {1});
+  // Those of a process that lives, of another file, and what isn't one of ours at all.
+  const std::vector<std::string> others = {"file.tmp." + std::to_string(getppid()),
+                                           "other.tmp." + std::to_string(ended), "file.tmp.txt", "file.tmp.-1"};
+  for (const std::string& name : others) folder.Write(name, {1});
+  WriteFileAtomically(folder / "file", "text");
+  EXPECT_FALSE(std::filesystem::exists(folder / ("file.tmp." + std::to_string(ended))));
+  for (const std::string& name : others) EXPECT_TRUE(std::filesystem::exists(folder / name)) << name;
 }
 
 // A limit on the size of files stands for a full disk: write() stores a part, then fails.
