@@ -37,7 +37,6 @@ struct TrainCommand {
   std::string finetune;
   int64_t max_steps = std::numeric_limits<int64_t>::max();
   bool resume = false;
-  bool overwrite = false;
   bool json = false;
   MachineOptions machine;
   std::vector<std::string> arguments;  // as typed
@@ -61,11 +60,10 @@ int64_t PeakRssBytes() {
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
-/// This command, for a shell, but with `start` for what it says of an earlier run.
-std::string CommandWith(const TrainCommand& command, const std::string& start) {
+/// The command that goes on where this one stopped, for a shell.
+std::string ResumeCommand(const TrainCommand& command) {
   std::string line;
   for (const std::string& argument : command.arguments) {
-    if (argument == "--resume" || argument == "--overwrite") continue;
     const bool plain = argument.find_first_not_of(
                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                            "_-./=,:+") == std::string::npos;
@@ -78,7 +76,7 @@ std::string CommandWith(const TrainCommand& command, const std::string& start) {
     }
     line += ' ';
   }
-  return line + start;
+  return line + (command.resume ? "" : "--resume");
 }
 
 /// A checkpoint's recipe, which must agree with every option that was typed.
@@ -108,7 +106,8 @@ class Run {
         folder_(command.output.empty() ? "runs/" + command.fields["model"] + "-" + command.fields["dataset"]
                                        : command.output),
         checkpoint_path_((folder_ / "checkpoint.safetensors").string()),
-        history_path_((folder_ / "history.csv").string()) {}
+        history_path_((folder_ / "history.csv").string()),
+        curve_path_((folder_ / "history.svg").string()) {}
 
   int Execute();
 
@@ -116,29 +115,27 @@ class Run {
   void Describe(const TrainState& state) const;
   void Record(const EpochReport& report);
   bool IsRecorded(int64_t step) const { return !history_.empty() && history_.back().step == step; }
-  void Save(const TrainState& state) const;
+  void Save(const TrainState& state);
+  void KeepEarlierRun();
   void PrintResult() const;
 
   TrainCommand& command_;
   const std::filesystem::path folder_;
   const std::string checkpoint_path_;
   const std::string history_path_;
+  const std::string curve_path_;
   CheckpointInfo info_;
   DatasetSplits splits_;
   std::vector<HistoryRow> history_;
   double trained_images_ = 0;  // by this process
   double train_seconds_ = 0;
-  double earlier_seconds_ = 0;  // that the epoch in progress took before the run was stopped
+  bool folder_is_ours_ = false;  // no files of an earlier run are in it
+  double earlier_seconds_ = 0;   // that the epoch in progress took before the run was stopped
 };
 
 int Run::Execute() {
   std::optional<Checkpoint> previous;
-  if (std::filesystem::exists(checkpoint_path_)) {
-    Check(command_.resume || command_.overwrite, checkpoint_path_,
-          " is an earlier run's; to go on with that: ", CommandWith(command_, "--resume"),
-          "; to replace it: ", CommandWith(command_, "--overwrite"), "; to keep it, add --output and another folder");
-    if (command_.resume) previous.emplace(checkpoint_path_);
-  }
+  if (command_.resume && std::filesystem::exists(checkpoint_path_)) previous.emplace(checkpoint_path_);
   info_.recipe = previous ? ResumedRecipe(command_, *previous, checkpoint_path_) : FreshRecipe(command_);
   const TrainOptions& options = info_.recipe.training;
   splits_ = LoadRecipeDataset(info_.recipe.dataset, command_.data_dir);
@@ -154,6 +151,7 @@ int Run::Execute() {
   TrainState& state = trainer.state();
   if (previous) {
     previous->Restore(state);
+    folder_is_ours_ = true;
     history_ = ReadHistory(history_path_);
     std::erase_if(history_, [&](const HistoryRow& row) {
       const bool partial = row.step % trainer.steps_per_epoch() != 0 && row.step != state.step;
@@ -209,7 +207,7 @@ int Run::Execute() {
               .train_seconds = std::chrono::duration<double>(Clock::now() - epoch_start).count()});
     }
     std::cout << "stopped after step " << state.step << " of " << trainer.total_steps() << ", saved in "
-              << checkpoint_path_ << "; to go on: " << CommandWith(command_, "--resume") << std::endl;
+              << checkpoint_path_ << "; to go on: " << ResumeCommand(command_) << std::endl;
     return kExitInterrupted;
   }
   PrintResult();
@@ -226,19 +224,32 @@ void Run::Describe(const TrainState& state) const {
 }
 
 void Run::Record(const EpochReport& report) {
+  KeepEarlierRun();
   history_.push_back(MakeHistoryRow(report));
   history_.back().seconds += std::exchange(earlier_seconds_, 0.0);
   trained_images_ += static_cast<double>(report.trained_images);
   train_seconds_ += report.train_seconds;
   WriteHistory(history_path_, history_);
-  WriteFileAtomically((folder_ / "history.svg").string(),
-                      HistorySvg(info_.recipe.model + " on " + info_.recipe.dataset, history_));
+  WriteFileAtomically(curve_path_, HistorySvg(info_.recipe.model + " on " + info_.recipe.dataset, history_));
 }
 
-void Run::Save(const TrainState& state) const {
+void Run::Save(const TrainState& state) {
+  KeepEarlierRun();
   SaveCheckpoint(checkpoint_path_, info_, state);
-  // A history that is there now is of an earlier run in this folder; resuming would take it for this run's.
-  if (history_.empty()) std::filesystem::remove(history_path_);
+}
+
+// Before this run writes its first file: what an earlier run left in the folder moves to a folder of its own.
+void Run::KeepEarlierRun() {
+  namespace fs = std::filesystem;
+  if (std::exchange(folder_is_ours_, true)) return;
+  std::vector<std::string> files = {checkpoint_path_, history_path_, curve_path_};
+  std::erase_if(files, [](const std::string& file) { return !fs::exists(file); });
+  if (files.empty()) return;
+  int number = 1;
+  while (!fs::create_directory(folder_ / StrCat("earlier-", number))) ++number;
+  const fs::path earlier = folder_ / StrCat("earlier-", number);
+  for (const std::string& file : files) fs::rename(file, earlier / fs::path(file).filename());
+  std::cout << "an earlier run's files are now in " << earlier.string() << std::endl;
 }
 
 void Run::PrintResult() const {
@@ -287,10 +298,7 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
   command->add_option("--output", options->output, "the run's folder; default runs/MODEL-DATASET")->type_name("DIR");
   command->add_option("--finetune", options->finetune, "starts from this checkpoint's arrays; the head may differ")
       ->type_name("FILE");
-  CLI::Option* resume = command->add_flag("--resume", options->resume,
-                                          "goes on from the checkpoint in the output folder, if there is one");
-  command->add_flag("--overwrite", options->overwrite, "replaces the checkpoint in the output folder, if there is one")
-      ->excludes(resume);
+  command->add_flag("--resume", options->resume, "goes on from the checkpoint in the output folder, if there is one");
   command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
   options->machine.AddTo(*command);
   command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Run(*options).Execute(); }); });

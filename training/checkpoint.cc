@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/training/flax_safetensors.h"
 #include "hwynn/training/sound_values.h"
 #include "hwynn/training/utf8.h"
 
@@ -152,6 +153,7 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
   const auto extents = info.image_shape.extents();
   SafetensorsMetadata metadata{
       {"format", std::string(kFormat)},
+      {"naming", kFlaxNaming},
       {"step", Json(state.step).dump()},
       {"epoch_loss_sum", Json(state.epoch_sums.loss).dump()},
       {"epoch_correct", Json(state.epoch_sums.correct).dump()},

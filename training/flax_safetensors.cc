@@ -221,9 +221,7 @@ SafetensorsEntries NamedArrays(const Variables& variables) {
   return entries;
 }
 
-SafetensorsMetadata ArraysMetadata() {
-  return {{"format", "hwynn arrays 1"}, {"naming", "Flax's paths, joined with \".\""}};
-}
+SafetensorsMetadata ArraysMetadata() { return {{"format", "hwynn arrays 1"}, {"naming", kFlaxNaming}}; }
 
 FlaxSafetensors FlaxToSafetensors(const MsgpackValue& root, const std::string& path) {
   return Flattener(path).Flatten(root);

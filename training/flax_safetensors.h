@@ -15,6 +15,9 @@
 
 namespace hwynn {
 
+/// What the metadata calls such names.
+inline constexpr char kFlaxNaming[] = "Flax's paths, joined with \".\"";
+
 /// The arrays of all collections by name: "params.Dense_0.kernel". They point into `variables`.
 SafetensorsEntries NamedArrays(const Variables& variables);
 

@@ -215,19 +215,20 @@ TEST_F(HwynnTest, AnEpochThatIsResumedKeepsItsTime) {
   EXPECT_LT(seconds_of_last_row(), 1900.0);
 }
 
-TEST_F(HwynnTest, AnEarlierRunIsReplacedOnlyWhenAskedTo) {
+TEST_F(HwynnTest, AnEarlierRunsFilesAreKept) {
   ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
-  const std::string file = ReadText(CheckpointOf("run"));
-  const Result refused = Run(Train("run", {"--max-steps=3"}));
-  EXPECT_EQ(refused.code, 1);
-  for (const std::string& text : {CheckpointOf("run"), std::string("--max-steps=3 --resume;"),
-                                 std::string("--max-steps=3 --overwrite;"), std::string("--output")}) {
-    EXPECT_NE(refused.err.find(text), std::string::npos) << refused.err;
-  }
-  EXPECT_TRUE(ReadText(CheckpointOf("run")) == file);
-  EXPECT_EQ(Run(Train("run", {"--overwrite", "--resume"})).code, 1);
-  ASSERT_EQ(Run(Train("run", {"--max-steps=3", "--overwrite"})).code, 0);
-  EXPECT_FALSE(ReadText(CheckpointOf("run")) == file);
+  const std::string first = ReadText(CheckpointOf("run"));
+  ASSERT_EQ(Run(Train("run", {"--max-steps=3"})).code, 0);
+  const std::string second = ReadText(CheckpointOf("run"));
+  const Result third = Run(Train("run", {"--max-steps=1"}));
+  ASSERT_EQ(third.code, 0);
+  EXPECT_NE(third.out.find((folder_ / "run/earlier-2").string()), std::string::npos) << third.out;
+  EXPECT_TRUE(ReadText(folder_ / "run/earlier-1/checkpoint.safetensors") == first);
+  EXPECT_TRUE(ReadText(folder_ / "run/earlier-2/checkpoint.safetensors") == second);
+  EXPECT_TRUE(fs::exists(folder_ / "run/earlier-2/history.csv") && fs::exists(folder_ / "run/earlier-2/history.svg"));
+  EXPECT_FALSE(ReadText(CheckpointOf("run")) == second);
+  ASSERT_EQ(Run(Train("run", {"--resume", "--max-steps=2"})).code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "run/earlier-3"));
 }
 
 TEST_F(HwynnTest, KilledInterruptedOrNotTheRunEndsTheSame) {
@@ -298,17 +299,17 @@ TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"train", "--no-such-option"}, "no-such-option"},
       {{}, "subcommand"},
-      {Train("run", {"--overwrite", "--epochs=0"}), "epochs"},
-      {Train("run", {"--overwrite", "--epochs=ten"}), "epochs"},
-      {Train("run", {"--overwrite", "--batch-size=20000"}), "batch size"},
-      {Train("run", {"--overwrite", "--model=resnet21"}), "resnet21"},
-      {Train("run", {"--overwrite", "--dataset=imagenet"}), "imagenet"},
-      {Train("run", {"--overwrite", "--dataset=cifar10", "--data-dir=/no/such/folder"}), "/no/such/folder"},
+      {Train("run", {"--epochs=0"}), "epochs"},
+      {Train("run", {"--epochs=ten"}), "epochs"},
+      {Train("run", {"--batch-size=20000"}), "batch size"},
+      {Train("run", {"--model=resnet21"}), "resnet21"},
+      {Train("run", {"--dataset=imagenet"}), "imagenet"},
+      {Train("run", {"--dataset=cifar10", "--data-dir=/no/such/folder"}), "/no/such/folder"},
       {Train("run", {"--target=Z80"}), "Z80"},
       {Train("run", {"--threads=0"}), "threads"},
-      {Train("run", {"--overwrite", "--learning-rate=1e30", "--warmup-epochs=0"}), "step"},
+      {Train("run", {"--learning-rate=1e30", "--warmup-epochs=0"}), "step"},
       {Train("run", {"--resume", "--epochs=4"}), "epochs 3, not 4"},
-      {Train("run", {"--overwrite", "--finetune", broken}), broken},
+      {Train("run", {"--finetune", broken}), broken},
       {Train("blocked"), "blocked"},
       {{"evaluate", "--checkpoint", broken}, broken},
       {{"evaluate", "--checkpoint", (folder_ / "missing").string()}, "missing"},

@@ -235,7 +235,7 @@ TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
     SafetensorsMetadata metadata = file.metadata();
     metadata.erase(key);
     WriteSafetensors(changed, file.entries(), metadata);
-    if (key == "option.padding") continue;  // the test below
+    if (key == "option.padding" || key == "naming") continue;  // older checkpoints lack them
     EXPECT_NE(ErrorOf([&] { Checkpoint{changed}; }).find(changed), std::string::npos) << key;
   }
 }
