@@ -26,7 +26,7 @@ foreach(folder core kernels layers models training)
   if(folder STREQUAL "kernels")  # nor are headers that several kernels share inside
     foreach(header ${headers})
       get_filename_component(name ${header} NAME)
-      if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/reference/${name} AND NOT name MATCHES "^(padding|target)\\.h$")
+      if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/reference/${name} AND NOT name MATCHES "^(padding|precision|target)\\.h$")
         list(REMOVE_ITEM headers ${header})
       endif()
     endforeach()

@@ -183,7 +183,7 @@ TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
   expect([&](MsgpackValue& root) { leaf(root) = array("int32", {5}, five); }, good, {"scale", "int32, not float32"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float33", {5}, five); }, good, {"scale", "unknown dtype"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float32", {6}, five); }, good, {"scale", "20 bytes"});
-  expect([&](MsgpackValue& root) { leaf(root) = array("float32", {5}, holed); }, good, {"scale", "NaN"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("float32", {5}, holed); }, good, {"scale", "nan at element 2"});
   expect([&](MsgpackValue& root) { leaf(root) = {3.0}; }, good, {"scale", "isn't an array"});
   expect([&](MsgpackValue& root) { *root.Find("params") = {true}; }, good, {"params", "isn't a dictionary"});
   expect([&](MsgpackValue& root) { *root.Find("step") = {int64_t{-1}}; }, good, {"step", "whole number"});
