@@ -68,6 +68,8 @@ struct Conv2dEpilogue {
   ConstTensorView bias{};      // [OC]
   ConstTensorView residual{};  // [N,OH,OW,OC]
   bool relu = false;
+
+  bool empty() const { return scale.size() == 0 && bias.size() == 0 && residual.size() == 0 && !relu; }
 };
 
 /// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row

@@ -4,6 +4,8 @@
 // grad_output: each phase of input pixels modulo the stride meets its own subset of taps, so no zeros are inserted or
 // added up.
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,6 +13,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
 #include "hwynn/kernels/conv2d_window.h"
+#include "hwynn/kernels/flat.h"
 
 namespace hwynn {
 namespace {
@@ -100,16 +103,30 @@ int64_t PackedFloats(const Product& product, const GemmTiles& tiles) {
          tiles.PaddedColumns(product.group_out);
 }
 
-// One block, panels [panel0, panel1) of every group.
+// Large outputs that tiles store as whole cache lines, and don't add to.
+bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
+  const Destination& to = product.destination;
+  const int64_t line = 64 / static_cast<int64_t>(sizeof(float));
+  return product.source.N * to.H * to.W * to.C * static_cast<int64_t>(sizeof(float)) >= kStreamBytes &&
+         reinterpret_cast<uintptr_t>(to.data) % 64 == 0 && tiles.panel() % line == 0 &&
+         product.group_out % tiles.panel() == 0;
+}
+
+// One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
-              int64_t panel1, float* scratch) {
+              int64_t panel1, const Block* next, float* scratch) {
   const Source& source = product.source;
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
+  const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
+  std::vector<PrefetchStream::Piece> pieces;
+  if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
+  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * tile_split.count *
+                                      (block.n1 - block.n0) * (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
@@ -129,12 +146,15 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.ldc = destination.step_w * destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
+        args.prefetch = &prefetch;
+        args.stream = stream;
         if (last && product.epilogue != nullptr) {
           const Conv2dEpilogue& wanted = *product.epilogue;
           if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
           if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
           epilogue.relu = wanted.relu;
           args.epilogue = &epilogue;
+          args.stream = false;
         }
         for (int64_t n = block.n0; n < block.n1; ++n) {
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
@@ -154,6 +174,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
       }
     }
   }
+  if (stream) hwy::FlushStream();
 }
 
 void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
@@ -167,8 +188,12 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
       Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue, 0);
   ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
     const int64_t part = task % panel_split.count;
-    RunBlock(product, extent, tiles, depths, packed, blocks.Get(task / panel_split.count), panel_split.Begin(part),
-             panel_split.End(part), memory);
+    const int64_t block = task / panel_split.count;
+    Block next;
+    const bool last = part + 1 == panel_split.count && block + 1 < blocks.count();
+    if (last) next = blocks.Get(block + 1);
+    RunBlock(product, extent, tiles, depths, packed, blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
+             last ? &next : nullptr, memory);
   });
 }
 
@@ -239,7 +264,7 @@ void DirectForward(const Conv2dGeometry& g, const float* input, const float* fil
                   .group_in = g.group_ic(),
                   .group_out = g.group_oc(),
                   .prologue = options.prologue.scale.size() != 0 ? &options.prologue : nullptr,
-                  .epilogue = &options.epilogue};
+                  .epilogue = options.epilogue.empty() ? nullptr : &options.epilogue};
   for (int64_t ky = 0; ky < g.KH; ++ky) {
     for (int64_t kx = 0; kx < g.KW; ++kx) {
       product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});

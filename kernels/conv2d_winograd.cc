@@ -155,7 +155,9 @@ void Run(const Problem& p, const float* filter) {
 
     const EvenSplit rows(count, gemm.max_rows);
     const TileRun run{0, 0, p.C};
+    PrefetchStream none;
     ForwardTileArgs args{};
+    args.prefetch = &none;
     args.lda = p.C;
     args.runs = &run;
     args.num_runs = 1;
@@ -295,7 +297,9 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                            std::fill_n(zeros, widest, 0.0f);
                            if (pitch > p.O) std::fill_n(out, kWinogradPoints * out_stride, 0.0f);
                            const PixelRow row{0, 0};
+                           PrefetchStream none;
                            FilterTileArgs args{};
+                           args.prefetch = &none;
                            args.a_stride = c1 - c0;
                            args.b_stride = pitch;
                            args.rows = &row;
