@@ -120,14 +120,13 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
-  const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
-  const bool half_tiles = block.x1 - block.x0 <= tiles.max_rows / 2;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
   std::vector<PrefetchStream::Piece> pieces;
   if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
-  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * tile_split.count *
-                                      (block.n1 - block.n0) * (block.y1 - block.y0));
+  const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
+  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * row_tiles.count * (block.n1 - block.n0) *
+                                      (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
@@ -135,18 +134,17 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
       for (int64_t panel = panel0; panel < panel1; ++panel) {
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-        const auto vectors = static_cast<size_t>(tiles.PanelVectors(columns) - 1);
+        const int64_t vectors = tiles.PanelVectors(columns);
+        const EvenSplit tile_split(block.x1 - block.x0, tiles.MaxRows(vectors));
         const int64_t channel = group * product.group_out + column;
 
         TileEpilogue epilogue;
         ForwardTileArgs args{};
         args.a = window.data();
         args.lda = source.step_w * window.pixel_pitch();
-        args.second_a = window.image_pitch();
         args.runs = runs.data();
         args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
         args.ldc = destination.step_w * destination.C;
-        args.second_c = destination.H * destination.W * destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
@@ -159,10 +157,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
           args.epilogue = &epilogue;
           args.stream = false;
         }
-        int64_t images = 1;  // in a tile
-        for (int64_t n = block.n0; n < block.n1; n += images) {
-          // The same rows of two images meet the same taps.
-          images = half_tiles && n + 1 < block.n1 ? 2 : 1;
+        for (int64_t n = block.n0; n < block.n1; ++n) {
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
             args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
             for (int64_t i = 0; i < tile_split.count; ++i) {
@@ -173,8 +168,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
                 epilogue.residual = product.epilogue->residual.data() + c;
               }
-              const int64_t rows = tile_split.End(i) - gx;
-              (images == 2 ? tiles.forward_pair[vectors][rows - 1] : tiles.forward[vectors][rows - 1])(args);
+              tiles.forward[vectors - 1][tile_split.End(i) - gx - 1](args);
             }
           }
         }

@@ -139,7 +139,7 @@ void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0,
       args.columns = columns;
       args.accumulate = !first;
       float* c = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + c0) * g.OC + channel;
-      const EvenSplit split(tap_group.length, op.tiles.max_rows);
+      const EvenSplit split(tap_group.length, op.tiles.MaxRows(vectors));
       for (int64_t i = 0; i < split.count; ++i) {
         args.a = window.data() + split.Begin(i);
         args.c = c + split.Begin(i) * g.OC;

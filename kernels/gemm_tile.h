@@ -69,8 +69,6 @@ class PrefetchStream {
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·lda
   int64_t lda;
-  // Of a pair, two tiles in one: how far the second lies behind the first. It makes a full tile of two half ones.
-  int64_t second_a, second_c;
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
@@ -107,19 +105,21 @@ struct FilterTileArgs {
 /// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
 struct GemmTiles {
   static constexpr int kMaxRows = 14;
+  static constexpr int kMaxVectors = 4;
   int64_t lanes;
-  int64_t max_rows;
   int64_t max_vectors;
-  void (*forward[2][kMaxRows])(const ForwardTileArgs&) noexcept;
-  void (*forward_pair[2][kMaxRows / 2])(const ForwardTileArgs&) noexcept;  // [vectors − 1][rows of each − 1]
-  void (*filter[2][kMaxRows])(const FilterTileArgs&) noexcept;
+  int64_t rows[kMaxVectors];  // of the tallest tile
+  void (*forward[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
 
   /// Columns of a whole panel.
   int64_t panel() const { return lanes * max_vectors; }
-  /// Vectors of a panel that has `columns` left to cover: the last panel of 48 columns on 16 lanes takes one.
-  int64_t PanelVectors(int64_t columns) const { return columns > lanes ? 2 : 1; }
+  /// Vectors of a panel that has `columns` left to cover: the last panel of 80 columns on 16 lanes takes one.
+  int64_t PanelVectors(int64_t columns) const { return std::min(max_vectors, (columns + lanes - 1) / lanes); }
+  /// Rows of the tallest tile of a panel of so many vectors.
+  int64_t MaxRows(int64_t vectors) const { return rows[vectors - 1]; }
   /// Columns rounded up to whole vectors: the floats of one row of all panels.
   int64_t PaddedColumns(int64_t columns) const { return (columns + lanes - 1) / lanes * lanes; }
 };
