@@ -120,11 +120,13 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
+  const int64_t width = block.x1 - block.x0;
+  const int64_t image_c = destination.H * destination.W * destination.C;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
   std::vector<PrefetchStream::Piece> pieces;
   if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
-  const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
+  const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
   PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * row_tiles.count * (block.n1 - block.n0) *
                                       (block.y1 - block.y0));
 
@@ -135,7 +137,6 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
         const int64_t vectors = tiles.PanelVectors(columns);
-        const EvenSplit tile_split(block.x1 - block.x0, tiles.MaxRows(vectors));
         const int64_t channel = group * product.group_out + column;
 
         TileEpilogue epilogue;
@@ -157,18 +158,39 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
           args.epilogue = &epilogue;
           args.stream = false;
         }
-        for (int64_t n = block.n0; n < block.n1; ++n) {
+        // The same image rows of several images meet the same taps: where short rows would leave tiles half empty,
+        // tiles go on in the next image.
+        const auto* scattered = tiles.forward_scattered[vectors - 1];
+        const int64_t max_rows = tiles.MaxRows(vectors);
+        const bool across_images = scattered[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
+        const int64_t images = across_images ? block.n1 - block.n0 : 1;
+        const EvenSplit tile_split(images * width, max_rows);
+        for (int64_t n = block.n0; n < block.n1; n += images) {
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
             args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
             for (int64_t i = 0; i < tile_split.count; ++i) {
-              const int64_t gx = tile_split.Begin(i);
-              const int64_t c = destination.Offset(n, gy, block.x0 + gx) + channel;
-              args.a = window.data() + gx * args.lda;
+              const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
+              const int64_t image = tile_split.Begin(i) / width;
+              const int64_t gx = tile_split.Begin(i) % width;
+              const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + channel;
+              args.a = window.data() + image * window.image_pitch() + gx * args.lda;
               args.c = destination.data + c;
               if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
                 epilogue.residual = product.epilogue->residual.data() + c;
               }
-              tiles.forward[vectors - 1][tile_split.End(i) - gx - 1](args);
+              if (gx + rows <= width) {
+                tiles.forward[vectors - 1][rows - 1](args);
+                continue;
+              }
+              ScatteredRow scattered_rows[kMaxScatteredRows];
+              for (int64_t r = 0; r < rows; ++r) {
+                const int64_t next = (gx + r) / width;
+                const int64_t x = (gx + r) % width - gx;
+                scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
+              }
+              args.scattered = scattered_rows;
+              scattered[rows - 1](args);
+              args.scattered = nullptr;
             }
           }
         }

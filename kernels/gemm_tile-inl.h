@@ -38,12 +38,12 @@ inline constexpr int kTileVectors = 2;
 constexpr int TileRows(int vectors) { return vectors == 2 ? 4 : 8; }
 #endif
 
-// Rows of a tile lie `stride` bytes apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
+// Rows of a tile that lie args.lda apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
 // that 14 rows take 5 pointers and a stride instead of 14 registers.
 template <int kRows>
-struct RowPointers {
-  HWY_INLINE RowPointers(const float* a, int64_t stride_floats)
-      : stride(stride_floats * static_cast<int64_t>(sizeof(float))) {
+struct EvenRows {
+  HWY_INLINE EvenRows(const float* a, const ForwardTileArgs& args)
+      : stride(args.lda * static_cast<int64_t>(sizeof(float))) {
     for (int i = 0; i < kCount; ++i) base[i] = reinterpret_cast<const char*>(a) + 3 * i * stride;
   }
   HWY_INLINE const float* At(int row) const {
@@ -57,6 +57,23 @@ struct RowPointers {
   const char* base[kCount];
   int64_t stride;
 };
+
+// Rows that lie anywhere.
+template <int kRows>
+struct ScatteredRows {
+  HWY_INLINE ScatteredRows(const float* a, const ForwardTileArgs& args) {
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] = a + args.scattered[i].a;
+  }
+  HWY_INLINE const float* At(int row) const { return base[row]; }
+  HWY_INLINE void Advance(int k) { HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] += k; }
+
+  const float* base[kRows];
+};
+
+// Where row i of a tile goes in C.
+HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int i) {
+  return args.scattered != nullptr ? args.scattered[i].c : i * args.ldc;
+}
 
 // acc[i][j] += a(i)·b[j]: one step of a tile. Its loops, like all over the accumulators, are unrolled: one that isn't
 // would put them all into memory.
@@ -92,7 +109,7 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vecto
     const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
     const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
     for (int i = 0; i < rows; ++i) {
-      const int64_t at = i * args.ldc + column;
+      const int64_t at = RowOfC(args, i) + column;
       float* c = args.c + at;
       V v = hn::Load(d, sums + (i * vectors + j) * lanes);
       if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
@@ -105,7 +122,7 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vecto
 }
 
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
-template <int kMR, int kNR, class D>
+template <template <int> class Rows, int kMR, int kNR, class D>
 void ForwardTile(const ForwardTileArgs& args) noexcept {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -113,13 +130,13 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   ZeroTile(d, acc);
   if (!args.stream) {  // C's lines come while the sums are formed
     for (int i = 0; i < kMR; ++i) {
-      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + RowOfC(args, i) + j * lanes);
     }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
-    RowPointers<kMR> a(args.a + run.a, args.lda);
+    Rows<kMR> a(args.a + run.a, args);
     for (int64_t left = run.k; left > 0;) {
       args.prefetch->Fetch();
       int64_t steps = args.prefetch->StepsToFetch(left);
@@ -149,13 +166,14 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     FinishTile<D>(sums, kMR, kNR, args);
     return;
   }
-  float* c = args.c;
   if (args.stream) {
-    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = args.c + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
     }
   } else {
-    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = args.c + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
   }
@@ -242,7 +260,10 @@ void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, co
 template <int kNR, class D, int... kRows>
 void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
   tiles.rows[kNR - 1] = TileRows(kNR);
-  ((tiles.forward[kNR - 1][kRows] = ForwardTile<kRows + 1, kNR, D>), ...);
+  ((tiles.forward[kNR - 1][kRows] = ForwardTile<EvenRows, kRows + 1, kNR, D>), ...);
+  if constexpr (sizeof...(kRows) <= kMaxScatteredRows) {
+    ((tiles.forward_scattered[kNR - 1][kRows] = ForwardTile<ScatteredRows, kRows + 1, kNR, D>), ...);
+  }
   ((tiles.filter[kNR - 1][kRows] = FilterTile<kRows + 1, kNR, D>), ...);
 }
 

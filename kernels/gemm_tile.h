@@ -66,9 +66,16 @@ class PrefetchStream {
   int64_t lines_per_fetch_ = 0;
 };
 
+/// Where a row of a tile lies, in A and in C.
+struct ScatteredRow {
+  int64_t a;
+  int64_t c;
+};
+
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·lda
   int64_t lda;
+  const ScatteredRow* scattered;  // for forward_scattered, instead of lda and ldc; else null
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
@@ -80,6 +87,9 @@ struct ForwardTileArgs {
   const TileEpilogue* epilogue;
   PrefetchStream* prefetch;
 };
+
+/// The most rows whose pointers fit the general registers of x86.
+inline constexpr int64_t kMaxScatteredRows = 8;
 
 /// One image row of pixels: offsets of its first pixel in a and b.
 struct PixelRow {
@@ -110,6 +120,8 @@ struct GemmTiles {
   int64_t max_vectors;
   int64_t rows[kMaxVectors];  // of the tallest tile
   void (*forward[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  /// Null for tiles of more rows than there are registers for pointers.
+  void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
