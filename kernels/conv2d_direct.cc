@@ -112,6 +112,12 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
          product.group_out % tiles.panel() == 0;
 }
 
+// A strided filter's window has several times as many pixels as the block has outputs.
+int64_t BlockPixels(const Product& product) {
+  const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
+  return wide ? kBlockPixels / 2 : kBlockPixels;
+}
+
 // One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
@@ -202,7 +208,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
 
 void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   const TapExtent extent(product.taps);
-  const BlockGrid blocks(product.source, kBlockPixels);
+  const BlockGrid blocks(product.source, BlockPixels(product));
   const std::vector<DepthBlock> depths = CutDepth(product.taps.size(), product.group_in);
   const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
   const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();
