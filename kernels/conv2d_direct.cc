@@ -282,16 +282,8 @@ void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const fl
   });
 }
 
-bool Pointwise(const Conv2dGeometry& g) {
-  return g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
-}
-
-// A plain matrix product: all pixels are one row, and tiles don't end with image rows.
-void Flatten(Product& product) {
-  Source& source = product.source;
-  const int64_t pixels = source.N * source.grid_h * source.grid_w;
-  source = {source.data, 1, 1, pixels, source.C, 1, pixels, 1, 1};
-  product.destination = {product.destination.data, 1, pixels, product.destination.C, 1, 1, 0, 0};
+bool OneTap(const Conv2dGeometry& g) {
+  return g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0;
 }
 
 Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* output) {
@@ -306,7 +298,11 @@ Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* outpu
       product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
     }
   }
-  if (Pointwise(g)) Flatten(product);
+  if (OneTap(g)) {
+    product.source = OneTapSource(product.source);
+    // Like the source, a plain matrix product's output is one long row.
+    if (product.source.N * product.source.H == 1) product.destination = {output, 1, product.source.W, g.OC, 1, 1, 0, 0};
+  }
   return product;
 }
 
@@ -336,7 +332,12 @@ std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g, const float*
       products.push_back(std::move(product));
     }
   }
-  if (Pointwise(g)) Flatten(products.front());
+  if (OneTap(g) && products.size() == 1) {
+    Product& product = products.front();
+    product.source = OneTapSource(product.source);
+    if (product.source.N * product.source.H == 1)
+      product.destination = {grad_input, 1, product.source.W, g.IC, 1, 1, 0, 0};
+  }
   return products;
 }
 

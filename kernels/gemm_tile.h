@@ -29,10 +29,9 @@ struct TileEpilogue {
 /// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
 class PrefetchStream {
  public:
-  /// `bytes` from `data` on.
   struct Piece {
     const float* data;
-    int64_t bytes;
+    int64_t floats;
   };
   static constexpr int kStepsPerFetch = 16;  // of a micro-kernel: k or pixels
 
@@ -41,7 +40,7 @@ class PrefetchStream {
   PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
-    for (const Piece& piece : pieces) lines += (piece.bytes + kLine - 1) / kLine;
+    for (const Piece& piece : pieces) lines += (piece.floats + kLineFloats - 1) / kLineFloats;
     lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
   }
 
@@ -52,14 +51,14 @@ class PrefetchStream {
 
   void Fetch() {
     for (int64_t i = 0; i < lines_per_fetch_ && piece_ != end_; ++i) {
-      __builtin_prefetch(reinterpret_cast<const char*>(piece_->data) + offset_, 0, 2);
-      offset_ += kLine;
-      if (offset_ >= piece_->bytes) ++piece_, offset_ = 0;
+      __builtin_prefetch(piece_->data + offset_, 0, 2);
+      offset_ += kLineFloats;
+      if (offset_ >= piece_->floats) ++piece_, offset_ = 0;
     }
   }
 
  private:
-  static constexpr int64_t kLine = 64;
+  static constexpr int64_t kLineFloats = 16;
   const Piece* piece_ = nullptr;
   const Piece* end_ = nullptr;
   int64_t offset_ = 0;
