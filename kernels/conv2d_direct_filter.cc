@@ -13,10 +13,10 @@
 namespace hwynn {
 namespace {
 
-// A block's rows of x and dy, 224 × 256 floats each, and those of the next block, which are on their way, stay in the
-// second-level cache; storing a tile costs 2 % of its sums.
+// A block's rows of x and dy, 224 × 256 and 224 × 512 floats, and those of the next block, which are on their way, stay
+// in the second-level cache; storing a tile costs 2 % of its sums.
 constexpr int64_t kBlockPixels = 224;
-constexpr int64_t kMaxColumns = 256;  // output channels of a task: whole panels
+constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
 // Of dF in a task: its sums are read and written once a block, from the second-level cache too.
 constexpr int64_t kMaxSums = int64_t{1} << 17;
 constexpr int64_t kMaxChannels = 256;
@@ -119,20 +119,21 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  auto* pixel_rows = reinterpret_cast<PixelRow*>(scratch);
-  float* grad_copy = reinterpret_cast<float*>(pixel_rows + rows);
+  float* grad_copy = scratch;  // first: vectors are read from it, and should not cross cache lines
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  float* window_copy = grad_copy + rows * pixels * grad_width;
+  auto* pixel_rows = reinterpret_cast<PixelRow*>(grad_copy + rows * pixels * grad_width);
+  float* window_copy = reinterpret_cast<float*>(pixel_rows + rows);
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
   const int64_t pitch = SharesSets(source.step_w * source.pixel_pitch) ? part.c1 - part.c0 : 0;
   const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
                       window_copy);
   // Tiles read whole vectors of dy.
-  const bool in_place = grad_width == part.o1 - part.o0 && !(getenv("SD") && g.OC % atoi(getenv("SD")) == 0);
+  const bool in_place = grad_width == part.o1 - part.o0 && g.OC % 1024 != 0;
   if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
   const float* grad = in_place ? op.grad_output + output0 + part.o0 : grad_copy;
   const int64_t grad_stride = in_place ? g.OC : grad_width;
+  const int64_t a_stride = source.step_w * window.pixel_pitch();
   const std::vector<TapGroup> tap_groups = GroupTaps(op, part.c1 - part.c0, window.pixel_pitch());
 
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
@@ -152,16 +153,22 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
           if (y < 0 || y >= source.H) continue;
           const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
                                          : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
-          pixel_rows[num_rows++] = {window.Offset(n, y, block.x0 * source.step_w + tap.x), pixel * grad_stride};
+          const int64_t a = window.Offset(n, y, block.x0 * source.step_w + tap.x);
+          const int64_t b = pixel * grad_stride;
+          PixelRow* last = num_rows > 0 ? &pixel_rows[num_rows - 1] : nullptr;
+          if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels * grad_stride == b) {
+            last->pixels += pixels;  // rows that touch in both are one
+          } else {
+            pixel_rows[num_rows++] = {a, b, pixels};
+          }
         }
       }
       FilterTileArgs args{};
-      args.a_stride = source.step_w * window.pixel_pitch();
+      args.a_stride = a_stride;
       args.b = grad + column - part.o0;
       args.b_stride = grad_stride;
       args.rows = pixel_rows;
       args.num_rows = num_rows;
-      args.pixels = pixels;
       args.ldc = g.OC;
       args.columns = columns;
       args.accumulate = !first;

@@ -190,7 +190,7 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
-    for (int64_t left = args.pixels; left > 0;) {
+    for (int64_t left = args.rows[r].pixels; left > 0;) {
       args.prefetch->Fetch();
       int64_t steps = args.prefetch->StepsToFetch(left);
       left -= steps;

@@ -90,10 +90,11 @@ struct ForwardTileArgs {
 /// The most rows whose pointers fit the general registers of x86.
 inline constexpr int64_t kMaxScatteredRows = 8;
 
-/// One image row of pixels: offsets of its first pixel in a and b.
+/// Pixels at even distances: offsets of the first one in a and b.
 struct PixelRow {
   int64_t a;
   int64_t b;
+  int64_t pixels;
 };
 
 struct FilterTileArgs {
@@ -103,8 +104,7 @@ struct FilterTileArgs {
   int64_t b_stride;
   const PixelRow* rows;
   int64_t num_rows;
-  int64_t pixels;  // of each row
-  float* c;        // element i of the tile at c + i·ldc
+  float* c;  // element i of the tile at c + i·ldc
   int64_t ldc;
   int64_t columns;
   bool accumulate;
