@@ -122,6 +122,8 @@ struct GemmTiles {
   /// Null for tiles of more rows than there are registers for pointers.
   void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
+  /// Zeros, past the caches; whole vectors, aligned.
+  void (*stream_zeros)(float* to, int64_t floats) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
 
