@@ -71,14 +71,6 @@ struct Doubles {
   Tensor memory;
 };
 
-// Adds the moments (mean_b, m2_b) of rows_b rows to those of `rows` rows.
-void MergeMoments(double rows, double& mean, double& m2, double rows_b, double mean_b, double m2_b) {
-  const double delta = mean_b - mean;
-  const double weight = rows_b / (rows + rows_b);
-  mean += delta * weight;
-  m2 += m2_b + delta * delta * rows * weight;
-}
-
 ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, const float* grad, const float* output,
                 std::span<const float> shift, const Workspace& workspace) {
   const Cut cut(x);

@@ -28,6 +28,14 @@ struct ChannelRows {
   int64_t channels;
 };
 
+/// Chan's formula: adds the moments (mean_b, m2_b) of rows_b rows to those of `rows` rows; m2 = Σ (x − mean)².
+inline void MergeMoments(double rows, double& mean, double& m2, double rows_b, double mean_b, double m2_b) {
+  const double delta = mean_b - mean;
+  const double weight = rows_b / (rows + rows_b);
+  mean += delta * weight;
+  m2 += m2_b + delta * delta * rows * weight;
+}
+
 /// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
 

@@ -21,6 +21,7 @@ struct Algorithm {
   Reason not_worth;  // can, but the dispatcher prefers a later row
   bool highest;      // as accurate as a sum in float can be: allowed with Precision::kHighest
   bool prologue;     // has one
+  bool statistics;   // gathers them on the way; else another pass over the output does
   decltype(&DirectPackedFloats) packed_floats;
   decltype(&DirectPackFilter) pack;
   // Null: not for this pass.
@@ -42,11 +43,11 @@ struct Algorithm {
 
 // Best first; the last row takes everything.
 constexpr Algorithm kTable[] = {
-    {"direct_depthwise", DepthwiseDeclines, Never, true, false, DepthwisePackedFloats, DepthwisePackFilter,
+    {"direct_depthwise", DepthwiseDeclines, Never, true, false, false, DepthwisePackedFloats, DepthwisePackFilter,
      DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, false, WinogradPackedFloats, WinogradPackFilter,
-     WinogradForward, WinogradBackwardInput, WinogradBackwardFilter},
-    {"direct", Never, Never, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, false, false, WinogradPackedFloats,
+     WinogradPackFilter, WinogradForward, WinogradBackwardInput, WinogradBackwardFilter},
+    {"direct", Never, Never, true, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
      DirectBackwardFilter},
 };
 
@@ -133,7 +134,7 @@ void CheckForward(std::string_view function, const Conv2dGeometry& g, ConstTenso
 void RunForward(const Algorithm& row, const Conv2dGeometry& g, ConstTensorView input, const float* packed,
                 TensorView output, const Workspace& workspace, const Conv2dOptions& options) {
   row.forward(g, input.data(), packed, output.data(), workspace, options);
-  if (options.epilogue.mean.size() == 0) return;
+  if (options.epilogue.mean.size() == 0 || row.statistics) return;
   const int64_t rows = g.N * g.OH * g.OW;
   const ChannelSums moments = StableMoments({output.data(), rows, g.OC}, workspace);
   for (int64_t c = 0; c < g.OC; ++c) {

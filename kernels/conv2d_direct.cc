@@ -12,6 +12,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_statistics.h"
 #include "hwynn/kernels/conv2d_window.h"
 #include "hwynn/kernels/flat.h"
 
@@ -44,6 +45,7 @@ struct Product {
   int64_t groups, group_in, group_out;
   const Conv2dPrologue* prologue = nullptr;
   const Conv2dEpilogue* epilogue = nullptr;
+  OutputStatistics* statistics = nullptr;
   // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.
   bool clear_cells = false;
 };
@@ -138,10 +140,17 @@ void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_
   }
 }
 
-// One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
+// Panels [panel0, panel1) of every group of one block.
+struct BlockTask {
+  Block block;
+  int64_t panel0, panel1;
+  const Block* next;  // which this thread will likely see next, or null
+  float* statistics;  // of the block, or null
+};
+
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
-              const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
-              int64_t panel1, const Block* next, float* scratch) {
+              const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task, float* scratch) {
+  const Block& block = task.block;
   const Source& source = product.source;
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
@@ -151,15 +160,15 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
   std::vector<PrefetchStream::Piece> pieces;
-  if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
+  if (task.next != nullptr) AppendBlockMemory(source, extent, *task.next, 0, source.C, pieces);
   const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
-  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * row_tiles.count * (block.n1 - block.n0) *
-                                      (block.y1 - block.y0));
+  PrefetchStream prefetch(pieces, product.groups * depth * (task.panel1 - task.panel0) * row_tiles.count *
+                                      (block.n1 - block.n0) * (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
       const bool last = k + 1 == depths.size();
-      for (int64_t panel = panel0; panel < panel1; ++panel) {
+      for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
         const int64_t vectors = tiles.PanelVectors(columns);
@@ -176,13 +185,17 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
         args.stream = stream;
+        if (last && (product.epilogue != nullptr || task.statistics != nullptr)) args.epilogue = &epilogue;
         if (last && product.epilogue != nullptr) {
           const Conv2dEpilogue& wanted = *product.epilogue;
           if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
           if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
           epilogue.relu = wanted.relu;
-          args.epilogue = &epilogue;
-          args.stream = false;
+        }
+        if (last && task.statistics != nullptr) {
+          epilogue.statistics = task.statistics + channel;
+          epilogue.statistics_stride = product.statistics->stride();
+          epilogue.first_statistics = true;
         }
         // The same image rows of several images meet the same taps: where short rows would leave tiles half empty,
         // tiles go on in the next image.
@@ -215,17 +228,18 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               }
               if (gx + rows <= width) {
                 tiles.forward[vectors - 1][rows - 1](args);
-                continue;
+              } else {
+                ScatteredRow scattered_rows[kMaxScatteredRows];
+                for (int64_t r = 0; r < rows; ++r) {
+                  const int64_t next = (gx + r) / width;
+                  const int64_t x = (gx + r) % width - gx;
+                  scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
+                }
+                args.scattered = scattered_rows;
+                scattered[rows - 1](args);
+                args.scattered = nullptr;
               }
-              ScatteredRow scattered_rows[kMaxScatteredRows];
-              for (int64_t r = 0; r < rows; ++r) {
-                const int64_t next = (gx + r) / width;
-                const int64_t x = (gx + r) % width - gx;
-                scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
-              }
-              args.scattered = scattered_rows;
-              scattered[rows - 1](args);
-              args.scattered = nullptr;
+              epilogue.first_statistics = false;
             }
           }
         }
@@ -248,10 +262,12 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
     const int64_t part = task % panel_split.count;
     const int64_t block = task / panel_split.count;
     Block next;
-    const bool last = part + 1 == panel_split.count && block + 1 < blocks.count();
-    if (last) next = blocks.Get(block + 1);
-    RunBlock(product, extent, tiles, depths, packed, blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
-             last ? &next : nullptr, memory);
+    const bool fetch = part + 1 == panel_split.count && block + 1 < blocks.count();
+    if (fetch) next = blocks.Get(block + 1);
+    const BlockTask block_task{blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
+                               fetch ? &next : nullptr,
+                               product.statistics != nullptr ? product.statistics->Part(block) : nullptr};
+    RunBlock(product, extent, tiles, depths, packed, block_task, memory);
   });
 }
 
@@ -404,11 +420,20 @@ void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* fil
 }
 
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
-                   const Workspace& /*workspace*/, const Conv2dOptions& options) {
+                   const Workspace& workspace, const Conv2dOptions& options) {
+  const Conv2dEpilogue& epilogue = options.epilogue;
   Product product = ForwardProduct(g, input, output);
   if (options.prologue.scale.size() != 0) product.prologue = &options.prologue;
-  if (!options.epilogue.empty()) product.epilogue = &options.epilogue;
+  if (!epilogue.empty()) product.epilogue = &epilogue;
+  if (epilogue.mean.size() == 0) {
+    Run(product, packed, CurrentGemmTiles());
+    return;
+  }
+  const BlockGrid blocks(product.source, BlockPixels(product));
+  OutputStatistics statistics(blocks.count(), g.OC, workspace);
+  product.statistics = &statistics;
   Run(product, packed, CurrentGemmTiles());
+  statistics.Merge([&](int64_t block) { return blocks.Get(block).outputs(); }, epilogue.mean, epilogue.var);
 }
 
 void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,

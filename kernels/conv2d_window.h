@@ -47,6 +47,7 @@ Source OneTapSource(const Source& source);
 /// Output pixels: images × grid rows × grid columns, half-open.
 struct Block {
   int64_t n0, n1, y0, y1, x0, x1;
+  int64_t outputs() const { return (n1 - n0) * (y1 - y0) * (x1 - x0); }
 };
 
 /// Blocks of about `pixels` outputs, cut by shape alone: long rows are cut, short ones put together, and small images

@@ -92,11 +92,41 @@ HWY_INLINE void ZeroTile(D d, hn::Vec<D> (&acc)[kMR][kNR]) {
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
 }
 
+// Adds the `rows` values of each of n columns to the epilogue's statistics.
+template <class D>
+HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pitch, int rows,
+                              const TileEpilogue& epilogue, int64_t column, int64_t n) {
+  using V = hn::Vec<D>;
+  float* shifts = epilogue.statistics + column;
+  float* sums = shifts + epilogue.statistics_stride;
+  float* squares = sums + epilogue.statistics_stride;
+  V shift, sum, square;
+  if (epilogue.first_statistics) {
+    // The mean of the rows, by differences from the first: equal values give exactly themselves.
+    shift = hn::Load(d, values);
+    V difference = hn::Zero(d);
+    for (int i = 1; i < rows; ++i) difference = hn::Add(difference, hn::Sub(hn::Load(d, values + i * pitch), shift));
+    shift = hn::MulAdd(difference, hn::Set(d, 1.0f / static_cast<float>(rows)), shift);
+    StoreUpTo(d, shift, shifts, n);
+    sum = square = hn::Zero(d);
+  } else {
+    shift = LoadUpTo(d, shifts, n);
+    sum = LoadUpTo(d, sums, n);
+    square = LoadUpTo(d, squares, n);
+  }
+  for (int i = 0; i < rows; ++i) {
+    const V centered = hn::Sub(hn::Load(d, values + i * pitch), shift);
+    sum = hn::Add(sum, centered);
+    square = hn::MulAdd(centered, centered, square);
+  }
+  StoreUpTo(d, sum, sums, n);
+  StoreUpTo(d, square, squares, n);
+}
+
 // Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
 // frequent case and would cost the accumulators their registers.
 template <class D>
-HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vectors,
-                             const ForwardTileArgs& args) noexcept {
+HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, const ForwardTileArgs& args) noexcept {
   const D d;
   using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -116,8 +146,14 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vecto
       if (affine) v = hn::Add(hn::Mul(v, scale), bias);
       if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + at, n));
       if (epilogue.relu) v = Relu(v);
-      StoreUpTo(d, v, c, n);
+      if (args.stream) {
+        hn::Stream(v, d, c);
+      } else {
+        StoreUpTo(d, v, c, n);
+      }
+      hn::Store(v, d, sums + (i * vectors + j) * lanes);
     }
+    if (epilogue.statistics != nullptr) AddStatistics(d, sums + j * lanes, vectors * lanes, rows, epilogue, column, n);
   }
 }
 

@@ -17,12 +17,17 @@ struct TileRun {
   int64_t k;
 };
 
-/// Applied in this order to C: ·scale, + bias, + residual (addressed like C), relu. Null: left out.
+/// Applied in this order to C: ·scale, + bias, + residual (addressed like C), relu, statistics. Null: left out.
 struct TileEpilogue {
   const float* scale = nullptr;
   const float* bias = nullptr;
   const float* residual = nullptr;
   bool relu = false;
+  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile
+  // chooses the shifts and starts the sums.
+  float* statistics = nullptr;
+  int64_t statistics_stride = 0;
+  bool first_statistics = false;
 };
 
 /// Memory that a later block reads, fetched into the second-level cache a few lines at a time, between the
@@ -82,7 +87,7 @@ struct ForwardTileArgs {
   int64_t ldc;
   int64_t columns;  // of C, at most the panel's width
   bool accumulate;  // C += instead of C =
-  bool stream;  // non-temporal stores; C's rows must be aligned to vectors, columns whole, nothing else be asked for
+  bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
   const TileEpilogue* epilogue;
   PrefetchStream* prefetch;
 };
