@@ -67,11 +67,13 @@ class ResNet(nn.Module):
                 blocks.append(Block(inputs, filters << stage, 2 if stage and not i else 1, bottleneck))
                 inputs = (filters << stage) * (4 if bottleneck else 1)
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.stages = len(STAGES[depth])
         self.fc = nn.Linear(inputs, num_classes)
 
     def forward(self, x):
         x = self.maxpool(self.bn1(self.conv1(x)).relu_())
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for stage in range(1, self.stages + 1):
+            x = getattr(self, f"layer{stage}")(x)
         return self.fc(x.mean((2, 3)))
 
 

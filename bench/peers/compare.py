@@ -204,8 +204,9 @@ def main():
     parser.add_argument("--json", action="store_true", help="the results as JSON on standard output, not the table")
     parser.add_argument("--output", type=pathlib.Path, metavar="DIR", help="writes peers.json, peers.txt, peers.svg there")
     args = parser.parse_args()
-    if not 1 <= args.threads <= len(processors):
-        parser.error(f"--threads must be 1 to {len(processors)}")
+    fewest = 2 if args.threads_scaling else 1
+    if not fewest <= args.threads <= len(processors):
+        parser.error(f"--threads must be {fewest} to {len(processors)}")
 
     listed = subprocess.run([args.worker], stdout=subprocess.PIPE, text=True, check=True).stdout
     wanted = re.compile(args.cases or ("TrainStep/resnet(18|50)" if args.threads_scaling else "TrainStep|Inference"))
@@ -232,6 +233,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no stopped worker is left behind
     try:
         main()
     except Unavailable as error:

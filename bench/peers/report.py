@@ -13,11 +13,10 @@ def rows(case):
                     if seconds is not None and base is not None]
         seconds, of_peak, ratios = zip(*measured)
         median = statistics.median(seconds)
-        yield {"name": contender["name"], "version": contender["version"], "rounds": len(seconds), "seconds": median,
-               "low": min(seconds), "high": max(seconds), "images_per_s": case["batch"] / median,
-               "gflops": case["flops"] / median * 1e-9, "of_peak": statistics.median(of_peak),
-               "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios),
-               "memory": contender["memory"]}
+        yield {"name": contender["name"], "seconds": median, "low": min(seconds), "high": max(seconds),
+               "images_per_s": case["batch"] / median, "gflops": case["flops"] / median * 1e-9,
+               "of_peak": statistics.median(of_peak), "ratio": statistics.median(ratios), "ratio_low": min(ratios),
+               "ratio_high": max(ratios), "memory": contender["memory"]}
 
 
 def versions(results):
@@ -27,19 +26,25 @@ def versions(results):
 
 def conditions(results):
     contenders = [contender for case in results["cases"] for contender in case["contenders"]]
-    peaks = [peak for contender in contenders for peak in contender["peak"]]
     threads = max(contender["threads"] for contender in contenders)
+    peaks = [peak for contender in contenders if contender["threads"] == threads for peak in contender["peak"]]
     peak = statistics.median(peaks) * 1e-9
-    return (f"{results['processor']}, {threads} threads; medians of {results['rounds']} interleaved rounds; "
-            f"FMA peak {peak:.0f} GFLOP/s ({min(peaks) * 1e-9:.0f}–{max(peaks) * 1e-9:.0f})")
+    return (f"{results['processor']}, {threads} thread{'s' * (threads > 1)}; medians of {results['rounds']} interleaved "
+            f"rounds; FMA peak {peak:.0f} GFLOP/s ({min(peaks) * 1e-9:.0f}–{max(peaks) * 1e-9:.0f})")
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1e3:.{0 if seconds >= 0.1 else 1 if seconds >= 0.01 else 2}f}"
 
 
 def text(results):
+    names = versions(results)
     lines = [f"{results['date']}, {conditions(results)}", ""]
-    lines += [f"  {name}: {version}" for name, version in versions(results).items()]
-    lines += ["", "GFLOP/s count the direct algorithm's multiplications and additions, whichever algorithm runs; of peak: of "
-              "the FMA peak", "measured in the same round; × hwynn: time over hwynn's in the same round (lowest–highest).", "",
-              f"{'':22}{'ms':>9}  {'lowest–highest':>17}{'images/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'memory':>10}  × hwynn"]
+    lines += [f"  {name}: {version}" for name, version in names.items()]
+    lines += ["", "GFLOP/s count the direct algorithm's multiplications and additions, whichever algorithm runs. Of peak and",
+              "the last column, times relative to the first contender's, are within a round: medians (lowest–highest).", "",
+              f"{'':22}{'ms':>9}  {'lowest–highest':>17}{'images/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'memory':>10}"
+              f"  × {next(iter(names))}"]
     for case in results["cases"]:
         lines += ["", case["name"]]
         for row in rows(case):
@@ -62,10 +67,12 @@ def label(case):
 def markdown(results):
     """A row a case, a column a contender."""
     names = list(versions(results))
-    lines = [f"{results['date']}, {conditions(results)}.", "",
+    peers = ", ".join(dict.fromkeys(version for name, version in versions(results).items() if name != names[0]))
+    lines = [f"{results['date']}, {conditions(results)}. {peers}. hwynn's rate is effective, × the FMA peak; the others' "
+             "times are × hwynn's.", "",
              "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for case in results["cases"]:
-        cells = {row["name"]: f"{row['seconds'] * 1e3:.{1 if row['seconds'] < 0.1 else 0}f} ms, " + (
+        cells = {row["name"]: f"{milliseconds(row['seconds'])} ms, " + (
             f"**{row['of_peak']:.2f} × peak**" if i == 0 else f"{row['ratio']:.2f} ×") for i, row in enumerate(rows(case))}
         lines.append(f"| {label(case)} | " + " | ".join(cells.get(name, "") for name in names) + " |")
     return "\n".join(lines)
@@ -87,7 +94,7 @@ def plot(results, path):
         top = y
         for row in rows(case):
             axes.barh(y, row["of_peak"], height=0.9, color=colors[row["name"]])
-            axes.text(row["of_peak"], y, f" {row['seconds'] * 1e3:.3g} ms", va="center", fontsize=7)
+            axes.text(row["of_peak"], y, f" {milliseconds(row['seconds'])} ms", va="center", fontsize=7)
             y += 1
         ticks.append(((top + y - 1) / 2, label(case)))
         y += 1
@@ -95,6 +102,7 @@ def plot(results, path):
     axes.set_yticks(*zip(*ticks), fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("effective rate ÷ FMA peak")
-    axes.legend([pyplot.Rectangle((0, 0), 1, 1, color=colors[name]) for name in names], names, fontsize=8)
+    axes.legend([pyplot.Rectangle((0, 0), 1, 1, color=colors[name]) for name in names], names, fontsize=8,
+                loc="lower center", bbox_to_anchor=(0.4, 1), ncols=len(names), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
