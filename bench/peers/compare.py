@@ -111,13 +111,16 @@ def find_jemalloc():
 def contenders_of(args):
     """hwynn first: the others are compared with it."""
     def hwynn(name, threads):
-        return Contender(name, {"train", "infer", *CONVOLUTIONS}, threads, lambda case: [args.worker, case["name"], threads])
+        return Contender(name, {"train", "infer", *CONVOLUTIONS}, threads,
+                         lambda case: [args.worker, case["name"], threads])
 
     def script(name, kinds, python, file, *more, environment={}):
         command = [args.peers / python / "bin/python", HERE / file]
+        if not re.search(args.contenders, name):
+            return
         if not command[0].exists():
             left_out(name, f"no {command[0]}")
-        elif re.search(args.contenders, name):
+        else:
             yield Contender(name, kinds, args.threads, lambda case: [*command, json.dumps(case), args.threads, *more],
                             environment)
 
@@ -137,6 +140,10 @@ def contenders_of(args):
     return contenders
 
 
+def peak_contender(args, threads):
+    return Contender("hwynn peak", set(), threads, lambda _: [args.worker, "Peak", threads])
+
+
 def left_out(name, reason):
     print(f"left out: {name}: {reason}", file=sys.stderr)
 
@@ -150,8 +157,7 @@ def compare(case, contenders, args, processors):
             return worker
 
         started = [start(contender) for contender in contenders if case["kind"] in contender.kinds]
-        peaks = {threads: start(Contender("hwynn peak", set(), threads, lambda _, threads=threads: [args.worker, "Peak", threads]))
-                 for threads in {contender.threads for contender in contenders}}
+        peaks = {threads: start(peak_contender(args, threads)) for threads in {c.threads for c in contenders}}
         workers = []
         for worker in [*peaks.values(), *started]:  # they prepare side by side
             try:
@@ -172,12 +178,12 @@ def compare(case, contenders, args, processors):
                     worker.measure(args.seconds)
             for peak in peaks.values():
                 peak.measure(0.05)
-        return {**case, "flops": workers[0].about["flops"], "contenders": [
-            {"name": worker.contender.name, "version": worker.about["version"], "threads": worker.contender.threads,
-             "seconds": worker.seconds, "memory": worker.peak_memory(),
-             "peak": [peaks[worker.contender.threads].about["flops"] / seconds
-                      for seconds in peaks[worker.contender.threads].seconds]}
-            for worker in workers]}
+        return {**case, "flops": workers[0].about["flops"],
+                "peak": {str(threads): [peak.about["flops"] / seconds for seconds in peak.seconds]
+                         for threads, peak in peaks.items()},
+                "contenders": [{"name": worker.contender.name, "version": worker.about["version"],
+                                "threads": worker.contender.threads, "memory": worker.peak_memory(),
+                                "seconds": worker.seconds} for worker in workers]}
 
 
 def processor_name():
@@ -192,29 +198,32 @@ def main():
     parser.add_argument("--peers", type=pathlib.Path, default=ROOT / "build/peers", help="what setup.sh made")
     parser.add_argument("--jemalloc", type=pathlib.Path, help="libjemalloc.so.2, if it isn't found by itself")
     parser.add_argument("--cases", metavar="REGEX", help="by default all training steps and inferences; the rest are "
-                        "single convolutions, Conv2dForward/56x56x64_3x3x64_s1/batch:16; hwynn_worker lists them")
-    parser.add_argument("--contenders", metavar="REGEX", default="", help="hwynn always takes part")
+                        "single convolutions: Conv2dForward/56x56x64_3x3x64_s1/batch:16. hwynn_worker lists them")
+    parser.add_argument("--contenders", metavar="REGEX", default="", help="by default all; hwynn always takes part")
     parser.add_argument("--threads", type=int, default=len(processors))
     parser.add_argument("--threads-scaling", action="store_true",
                         help="hwynn's training steps with --threads and with one thread, no others")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a measurement: a repetition at least")
-    parser.add_argument("--budget", type=float, default=20, help="seconds after which a contender sits a case out; three "
-                        "rounds at least")
+    parser.add_argument("--budget", type=float, default=20,
+                        help="seconds after which a contender sits out the rest of a case, three rounds at least")
     parser.add_argument("--json", action="store_true", help="the results as JSON on standard output, not the table")
-    parser.add_argument("--output", type=pathlib.Path, metavar="DIR", help="writes peers.json, peers.txt, peers.svg there")
+    parser.add_argument("--output", type=pathlib.Path, metavar="DIR", help="writes peers.json, .txt, .svg")
     args = parser.parse_args()
     fewest = 2 if args.threads_scaling else 1
     if not fewest <= args.threads <= len(processors):
         parser.error(f"--threads must be {fewest} to {len(processors)}")
 
+    if not args.worker.exists():
+        parser.error(f"no {args.worker}: ./dev build hwynn_worker")
     listed = subprocess.run([args.worker], stdout=subprocess.PIPE, text=True, check=True).stdout
     wanted = re.compile(args.cases or ("TrainStep/resnet(18|50)" if args.threads_scaling else "TrainStep|Inference"))
-    cases = [case for case in map(json.loads, listed.splitlines()) if case["kind"] != "peak" and wanted.search(case["name"])]
+    cases = [case for case in map(json.loads, listed.splitlines()) if wanted.search(case["name"])]
     if not cases:
         parser.error(f"no case matches {wanted.pattern!r}")
     contenders = contenders_of(args)
-    results = {"processor": processor_name(), "date": datetime.date.today().isoformat(), "rounds": args.rounds, "cases": []}
+    results = {"processor": processor_name(), "date": datetime.date.today().isoformat(), "rounds": args.rounds,
+               "cases": []}
     start = time.monotonic()
     for case in cases:
         print(f"{time.monotonic() - start:4.0f} s  {case['name']}", file=sys.stderr)

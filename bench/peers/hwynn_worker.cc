@@ -1,8 +1,9 @@
 // hwynn's side of bench/peers/compare.py, which describes the conversation.
 //
 //   hwynn_worker                 lists the cases, a JSON object a line
-//   hwynn_worker CASE THREADS    prepares the case of that name, says so, and repeats it on request
+//   hwynn_worker CASE THREADS    prepares the case of that name, or Peak, says so, and repeats it on request
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -84,7 +85,7 @@ Case CaseOf(const ConvShape& shape, const std::string& name, const ConvPass& pas
 }
 
 std::vector<Case> Cases() {
-  std::vector<Case> cases = {PeakCase()};
+  std::vector<Case> cases;
   for (const char* model : {"resnet18", "resnet50"}) cases.push_back(CaseOf(ModelCase{model, 224, 3, 32, true}));
   cases.push_back(CaseOf(ModelCase{"resnet20", 28, 1, 128, true}));
   for (const char* model : {"resnet18", "resnet50"}) {
@@ -125,20 +126,19 @@ void Serve(const Case& chosen, int threads) {
 }
 
 int Main(int argc, char** argv) try {
-  const std::vector<Case> cases = Cases();
+  std::vector<Case> cases = Cases();
   if (argc == 1) {
     for (const Case& c : cases) std::cout << c.description << "\n";
     return 0;
   }
+  cases.push_back(PeakCase());
   Check(argc == 3, "usage: hwynn_worker [CASE THREADS]");
-  for (const Case& c : cases) {
-    if (c.description["name"] != argv[1]) continue;
-    const int threads = std::stoi(argv[2]);
-    RunWithThreads(threads, [&] { Serve(c, threads); });
-    return 0;
-  }
-  Check(false, "no case \"", argv[1], "\"; without arguments hwynn_worker lists them");
-  return 1;
+  const auto chosen =
+      std::find_if(cases.begin(), cases.end(), [&](const Case& c) { return c.description["name"] == argv[1]; });
+  Check(chosen != cases.end(), "no case \"", argv[1], "\"; without arguments hwynn_worker lists them");
+  const int threads = std::stoi(argv[2]);
+  RunWithThreads(threads, [&] { Serve(*chosen, threads); });
+  return 0;
 } catch (const std::exception& error) {
   std::cerr << "error: " << error.what() << "\n";
   return 1;

@@ -9,7 +9,7 @@ def rows(case):
     first = case["contenders"][0]["seconds"]
     for contender in case["contenders"]:
         measured = [(seconds, case["flops"] / seconds / peak, seconds / base)
-                    for seconds, peak, base in zip(contender["seconds"], contender["peak"], first)
+                    for seconds, peak, base in zip(contender["seconds"], peaks_beside(case, contender), first)
                     if seconds is not None and base is not None]
         seconds, of_peak, ratios = zip(*measured)
         median = statistics.median(seconds)
@@ -19,18 +19,21 @@ def rows(case):
                "ratio_high": max(ratios), "memory": contender["memory"]}
 
 
+def peaks_beside(case, contender):
+    """The FMA peak of each round, on the contender's number of threads."""
+    return case["peak"][str(contender["threads"])]
+
+
 def versions(results):
     """By contender, the names and versions that its workers gave."""
     return {contender["name"]: contender["version"] for case in results["cases"] for contender in case["contenders"]}
 
 
 def conditions(results):
-    contenders = [contender for case in results["cases"] for contender in case["contenders"]]
-    threads = max(contender["threads"] for contender in contenders)
-    peaks = [peak for contender in contenders if contender["threads"] == threads for peak in contender["peak"]]
-    peak = statistics.median(peaks) * 1e-9
+    threads = max(contender["threads"] for case in results["cases"] for contender in case["contenders"])
+    peaks = [peak * 1e-9 for case in results["cases"] for peak in case["peak"][str(threads)]]
     return (f"{results['processor']}, {threads} thread{'s' * (threads > 1)}; medians of {results['rounds']} interleaved "
-            f"rounds; FMA peak {peak:.0f} GFLOP/s ({min(peaks) * 1e-9:.0f}–{max(peaks) * 1e-9:.0f})")
+            f"rounds; FMA peak {statistics.median(peaks):.0f} GFLOP/s ({min(peaks):.0f}–{max(peaks):.0f})")
 
 
 def milliseconds(seconds):
@@ -41,17 +44,17 @@ def text(results):
     names = versions(results)
     lines = [f"{results['date']}, {conditions(results)}", ""]
     lines += [f"  {name}: {version}" for name, version in names.items()]
-    lines += ["", "GFLOP/s count the direct algorithm's multiplications and additions, whichever algorithm runs. Of peak and",
-              "the last column, times relative to the first contender's, are within a round: medians (lowest–highest).", "",
-              f"{'':22}{'ms':>9}  {'lowest–highest':>17}{'images/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'memory':>10}"
+    lines += ["", "GFLOP/s count the direct algorithm's multiplications and additions, whichever algorithm runs. Of peak",
+              "and the last column, time over the first contender's, are taken within a round: medians (lowest–highest).",
+              "", f"{'':22}{'ms':>9}  {'lowest–highest':>17}{'images/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'memory':>10}"
               f"  × {next(iter(names))}"]
     for case in results["cases"]:
         lines += ["", case["name"]]
         for row in rows(case):
             spread = f"{row['low'] * 1e3:.2f}–{row['high'] * 1e3:.2f}"
             lines.append(f"  {row['name']:20}{row['seconds'] * 1e3:9.2f}  {spread:>17}{row['images_per_s']:10.1f}"
-                         f"{row['gflops']:9.1f}{row['of_peak']:9.0%}{row['memory'] / 2**20:6.0f} MiB  {row['ratio']:.2f} "
-                         f"({row['ratio_low']:.2f}–{row['ratio_high']:.2f})")
+                         f"{row['gflops']:9.1f}{row['of_peak']:9.0%}{row['memory'] / 2**20:6.0f} MiB"
+                         f"  {row['ratio']:.2f} ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})")
     return "\n".join(lines)
 
 
@@ -66,15 +69,18 @@ def label(case):
 
 def markdown(results):
     """A row a case, a column a contender."""
-    names = list(versions(results))
-    peers = ", ".join(dict.fromkeys(version for name, version in versions(results).items() if name != names[0]))
-    lines = [f"{results['date']}, {conditions(results)}. {peers}. hwynn's rate is effective, × the FMA peak; the others' "
-             "times are × hwynn's.", "",
+    named = versions(results)
+    names = list(named)
+    others = ", ".join(dict.fromkeys(named[name] for name in names[1:]))
+    lines = [f"{results['date']}, {conditions(results)}. {others}. {names[0]}'s rate is effective, × the FMA peak; the "
+             f"others' times are × {names[0]}'s.", "",
              "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for case in results["cases"]:
-        cells = {row["name"]: f"{milliseconds(row['seconds'])} ms, " + (
-            f"**{row['of_peak']:.2f} × peak**" if i == 0 else f"{row['ratio']:.2f} ×") for i, row in enumerate(rows(case))}
-        lines.append(f"| {label(case)} | " + " | ".join(cells.get(name, "") for name in names) + " |")
+        cells = dict.fromkeys(names, "")
+        for row in rows(case):
+            relation = f"**{row['of_peak']:.2f} × peak**" if row["name"] == names[0] else f"{row['ratio']:.2f} ×"
+            cells[row["name"]] = f"{milliseconds(row['seconds'])} ms, {relation}"
+        lines.append(f"| {label(case)} | " + " | ".join(cells.values()) + " |")
     return "\n".join(lines)
 
 
@@ -88,7 +94,8 @@ def plot(results, path):
 
     names = list(versions(results))
     colors = dict(zip(names, ["#0b6e4f", "#d1495b", "#edae49", "#8d96a3", "#00798c", "#66418b"]))
-    figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.19 * sum(len(case["contenders"]) + 1 for case in results["cases"])))
+    bars = sum(len(case["contenders"]) + 1 for case in results["cases"])
+    figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.19 * bars))
     y, ticks = 0, []
     for case in results["cases"]:
         top = y
