@@ -26,4 +26,4 @@ if marks:
         readme = readme[:marks.start(2)] + table + readme[marks.end(2):]
         (ROOT / "README.md").write_text(readme, encoding="utf-8")
     elif marks.group(2) != table:
-        sys.exit("README.md: the table differs from docs/results/peers.json; tools/check_readme.py --write")
+        sys.exit("README.md: the table differs from docs/results/peers.json; python3 tools/check_readme.py --write")
