@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 from flax.training import train_state
 
-STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 20: (3, 3, 3)}  # 20: of the CIFAR family
 
 
 class ResNetBlock(nn.Module):
@@ -43,23 +43,28 @@ class BottleneckResNetBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The ResNet of Flax's ImageNet example."""
+    """The ResNet of Flax's ImageNet example with 64 filters, and the CIFAR family: three stages, 16 filters, a stem of
+    one 3x3 convolution."""
 
     depth: int
     num_classes: int
-    filters: int = 64
+    filters: int = 0
 
     @nn.compact
     def __call__(self, x, train=False):
         conv = partial(nn.Conv, use_bias=False)
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5)
-        x = conv(self.filters, (7, 7), (2, 2), padding=[(3, 3), (3, 3)], name="conv_init")(x)
+        cifar = len(STAGES[self.depth]) == 3
+        filters = self.filters or (16 if cifar else 64)
+        size, stride = (3, 1) if cifar else (7, 2)
+        x = conv(filters, (size, size), (stride, stride), padding=size // 2, name="conv_init")(x)
         x = nn.relu(norm(name="bn_init")(x))
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+        if not cifar:
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
         block = BottleneckResNetBlock if self.depth >= 50 else ResNetBlock
         for stage, count in enumerate(STAGES[self.depth]):
             for i in range(count):
-                x = block(self.filters << stage, 2 if stage and not i else 1, conv, norm)(x)
+                x = block(filters << stage, 2 if stage and not i else 1, conv, norm)(x)
         return nn.Dense(self.num_classes)(x.mean((1, 2)))
 
 

@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
+          20: (3, 3, 3)}  # 20: of the CIFAR family
 
 
 class Block(nn.Module):
@@ -42,19 +43,23 @@ class Block(nn.Module):
         for i in range(1, self.convs + 1):
             y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
             if i < self.convs:
-                y = torch.relu(y)
-        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+                y.relu_()
+        y += x if self.downsample is None else self.downsample(x)
+        return y.relu_()
 
 
 class ResNet(nn.Module):
-    """torchvision.models.resnet<depth>, with other numbers of filters, channels and classes if asked for."""
+    """torchvision.models.resnet<depth>, with other numbers of filters, channels and classes if asked for, and the
+    CIFAR family: three stages, 16 filters, a stem of one 3x3 convolution."""
 
-    def __init__(self, depth, num_classes=1000, filters=64, channels=3):
+    def __init__(self, depth, num_classes=1000, filters=None, channels=3):
         super().__init__()
         bottleneck = depth >= 50
-        self.conv1 = nn.Conv2d(channels, filters, 7, 2, 3, bias=False)
+        cifar = len(STAGES[depth]) == 3
+        filters = filters or (16 if cifar else 64)
+        self.conv1 = nn.Conv2d(channels, filters, *((3, 1, 1) if cifar else (7, 2, 3)), bias=False)
         self.bn1 = nn.BatchNorm2d(filters)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.maxpool = nn.Identity() if cifar else nn.MaxPool2d(3, 2, 1)
         inputs = filters
         for stage, count in enumerate(STAGES[depth]):
             blocks = []
@@ -62,11 +67,13 @@ class ResNet(nn.Module):
                 blocks.append(Block(inputs, filters << stage, 2 if stage and not i else 1, bottleneck))
                 inputs = (filters << stage) * (4 if bottleneck else 1)
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.stages = len(STAGES[depth])
         self.fc = nn.Linear(inputs, num_classes)
 
     def forward(self, x):
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.maxpool(self.bn1(self.conv1(x)).relu_())
+        for stage in range(1, self.stages + 1):
+            x = getattr(self, f"layer{stage}")(x)
         return self.fc(x.mean((2, 3)))
 
 

@@ -1,8 +1,11 @@
 #include "hwynn/bench/support/conv2d_shapes.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "hwynn/bench/support/model_convs.h"
 #include "hwynn/core/check.h"
+#include "hwynn/models/make_model.h"
 
 namespace hwynn::bench {
 
@@ -36,64 +39,33 @@ Conv2dGeometry GeometryOf(const ConvShape& s, int64_t batch) {
 }
 
 const std::vector<ConvShape>& ConvShapes() {
-  static const std::vector<ConvShape> shapes = {
-      // ResNet-50 v1.5.
-      {224, 3, 7, 64, 2},
-      {56, 64, 1, 64, 1},
-      {56, 64, 3, 64, 1},
-      {56, 64, 1, 256, 1},
-      {56, 256, 1, 64, 1},
-      {56, 256, 1, 128, 1},
-      {56, 128, 3, 128, 2},
-      {28, 128, 1, 512, 1},
-      {56, 256, 1, 512, 2},
-      {28, 512, 1, 128, 1},
-      {28, 128, 3, 128, 1},
-      {28, 512, 1, 256, 1},
-      {28, 256, 3, 256, 2},
-      {14, 256, 1, 1024, 1},
-      {28, 512, 1, 1024, 2},
-      {14, 1024, 1, 256, 1},
-      {14, 256, 3, 256, 1},
-      {14, 1024, 1, 512, 1},
-      {14, 512, 3, 512, 2},
-      {7, 512, 1, 2048, 1},
-      {14, 1024, 1, 2048, 2},
-      {7, 2048, 1, 512, 1},
-      {7, 512, 3, 512, 1},
-      // ResNet-18 and 34 besides.
-      {56, 64, 3, 128, 2},
-      {56, 64, 1, 128, 2},
-      {28, 128, 3, 256, 2},
-      {28, 128, 1, 256, 2},
-      {14, 256, 3, 512, 2},
-      {14, 256, 1, 512, 2},
-      // The CIFAR family on 28×28×1 and 32×32×3.
-      {28, 1, 3, 16, 1, 1, 128},
-      {28, 16, 3, 16, 1, 1, 128},
-      {28, 16, 3, 32, 2, 1, 128},
-      {28, 16, 1, 32, 2, 1, 128},
-      {14, 32, 3, 32, 1, 1, 128},
-      {14, 32, 3, 64, 2, 1, 128},
-      {14, 32, 1, 64, 2, 1, 128},
-      {7, 64, 3, 64, 1, 1, 128},
-      {32, 3, 3, 16, 1, 1, 128},
-      {32, 16, 3, 16, 1, 1, 128},
-      {32, 16, 3, 32, 2, 1, 128},
-      {16, 32, 3, 32, 1, 1, 128},
-      {16, 32, 3, 64, 2, 1, 128},
-      {8, 64, 3, 64, 1, 1, 128},
-      // MobileNet's depthwise layers.
-      {112, 32, 3, 32, 1, 32},
-      {112, 64, 3, 64, 2, 64},
-      {56, 128, 3, 128, 1, 128},
-      {56, 128, 3, 128, 2, 128},
-      {28, 256, 3, 256, 1, 256},
-      {28, 256, 3, 256, 2, 256},
-      {14, 512, 3, 512, 1, 512},
-      {14, 512, 3, 512, 2, 512},
-      {7, 1024, 3, 1024, 1, 1024},
-  };
+  static const std::vector<ConvShape> shapes = [] {
+    std::vector<ConvShape> distinct;
+    // A full model would draw millions of weights; one with a single filter in the first stage has the same tree, with
+    // channels 1/filters of its.
+    const auto add_model = [&](const char* name, int64_t filters, const Shape& images) {
+      const auto model = MakeModel(name, {.width = 1.0 / static_cast<double>(filters)});
+      const Variables variables = Init(*model, Key{}, images);
+      for (const ModelConv& conv : ConvolutionsOf(GetCollection(variables, kParams), images)) {
+        const Conv2dGeometry& g = conv.geometry;
+        const bool first = !conv.input_gradient;
+        const bool dense = g.IH == 1;
+        const ConvShape shape{g.IH, first ? g.IC : g.IC * filters, g.KH, g.OC * filters, g.stride_h, 1, g.N};
+        if (!dense && std::find(distinct.begin(), distinct.end(), shape) == distinct.end()) distinct.push_back(shape);
+      }
+    };
+    add_model("resnet50", 64, {16, 224, 224, 3});
+    add_model("resnet18", 64, {16, 224, 224, 3});
+    add_model("resnet20", 16, {128, 28, 28, 1});
+    add_model("resnet20", 16, {128, 32, 32, 3});
+    // MobileNet's depthwise layers: size, channels, stride.
+    constexpr int64_t kDepthwise[][3] = {{112, 32, 1}, {112, 64, 2}, {56, 128, 1}, {56, 128, 2}, {28, 256, 1},
+                                         {28, 256, 2}, {14, 512, 1}, {14, 512, 2}, {7, 1024, 1}};
+    for (const auto& [size, channels, stride] : kDepthwise) {
+      distinct.push_back({size, channels, 3, channels, stride, channels});
+    }
+    return distinct;
+  }();
   return shapes;
 }
 

@@ -1,13 +1,13 @@
 #ifndef HWYNN_BENCH_SUPPORT_MODEL_CONVS_H_
 #define HWYNN_BENCH_SUPPORT_MODEL_CONVS_H_
 
-// The convolutions and dense layers of a ResNet with their image sizes, which its variable tree doesn't hold: for the
-// flops of a step and their share of its time. The stage sizes repeat models/resnet.cc.
+// The convolutions and dense layers of a ResNet with their image sizes: for the flops of a step, their share of its
+// time, and the list of shapes that conv2d_bench runs.
 
-#include <string>
 #include <vector>
 
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/layers/variables.h"
 
 namespace hwynn::bench {
 
@@ -18,9 +18,11 @@ struct ModelConv {
   bool input_gradient;  // false for the first: nobody needs d loss / d image
 };
 
-/// Distinct shapes with their counts; a dense layer counts as a 1×1 convolution of one pixel.
-std::vector<ModelConv> ConvolutionsOf(const std::string& model, int64_t size, int64_t channels, int64_t classes,
-                                      int64_t batch);
+/// Distinct shapes with their counts, in the order of the network, from the params of a ResNet (PaddingRule::kFlax)
+/// and the shape [N,H,W,C] of its images. Filters and their order are the tree's; what it doesn't hold, the strides,
+/// is 2 in the 7×7 stem and the max pool behind it, and on the projection and the first 3×3 of a block that projects,
+/// but for the first block. A dense layer counts as a 1×1 convolution of one pixel.
+std::vector<ModelConv> ConvolutionsOf(const Collection& params, const Shape& images);
 
 }  // namespace hwynn::bench
 

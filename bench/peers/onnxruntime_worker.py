@@ -1,0 +1,20 @@
+"""ONNX Runtime: inference of PyTorch's model, exported."""
+
+import tempfile
+
+import serve  # first: it finds pytorch_resnet
+import onnxruntime
+import torch
+from pytorch_resnet import ResNet
+
+case, threads = serve.arguments()
+model = ResNet(int(case["model"].removeprefix("resnet")), case["classes"], channels=case["channels"]).eval()
+images = torch.randn(case["batch"], case["channels"], case["size"], case["size"])
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = threads
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+    torch.onnx.export(model, (images,), file.name, input_names=["images"], dynamo=False)
+    session = onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
+feed = {"images": images.numpy()}
+serve.serve(f"ONNX Runtime {onnxruntime.__version__}", lambda: session.run(None, feed))

@@ -1,0 +1,53 @@
+#ifndef HWYNN_BENCH_SUPPORT_MODEL_RUN_H_
+#define HWYNN_BENCH_SUPPORT_MODEL_RUN_H_
+
+// One training step or one inference of a ResNet, ready to be repeated.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hwynn/bench/support/model_convs.h"
+#include "hwynn/training/train_state.h"
+
+namespace hwynn::bench {
+
+struct ModelCase {
+  std::string model;
+  int64_t size, channels, batch;
+  bool train;
+
+  /// ImageNet's 1000 for large images, 10 for small ones.
+  int64_t classes() const { return size >= 64 ? 1000 : 10; }
+};
+
+/// "TrainStep/resnet18/224/batch:32", "Inference/…".
+std::string ModelCaseName(const ModelCase& model_case);
+
+/// Holds the model, its variables, made-up images and the memory that repetitions share.
+class ModelRun {
+ public:
+  explicit ModelRun(const ModelCase& model_case);
+
+  /// Training: forward, loss, backward, SGD with momentum and weight decay. Inference: forward alone.
+  void Run();
+
+  const std::vector<ModelConv>& convs() const { return convs_; }
+  /// Multiplications and additions of one run in convolutions and dense layers, by the direct algorithm: in training
+  /// three times the forward pass, less the first layer's d loss / d image, which nobody computes.
+  double flops() const;
+
+ private:
+  ModelCase case_;
+  std::unique_ptr<const Module> model_;
+  TrainState state_;
+  Stepper stepper_;
+  Workspace workspace_;
+  Tensor images_;
+  std::vector<int32_t> labels_;
+  std::vector<ModelConv> convs_;
+};
+
+}  // namespace hwynn::bench
+
+#endif  // HWYNN_BENCH_SUPPORT_MODEL_RUN_H_
