@@ -3,7 +3,9 @@
 #include <stdexcept>
 
 #include "hwynn/core/check.h"
+#include "hwynn/kernels/channel_sums.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/target.h"
 
 namespace hwynn {
 namespace {
@@ -13,15 +15,14 @@ using Reason = const char* (*)(const Conv2dGeometry&);
 
 const char* Never(const Conv2dGeometry&) { return nullptr; }
 
-const char* DepthwiseDeclines(const Conv2dGeometry& g) {
-  return g.groups == g.IC && g.OC == g.IC && g.IC > 1 ? nullptr : "not one filter a channel (groups = IC = OC)";
-}
-
 struct Algorithm {
   std::string_view name;
   Reason declines;   // can't
   Reason not_worth;  // can, but the dispatcher prefers a later row
   bool highest;      // as accurate as a sum in float can be: allowed with Precision::kHighest
+  bool prologue;     // has one
+  decltype(&DirectPackedFloats) packed_floats;
+  decltype(&DirectPackFilter) pack;
   // Null: not for this pass.
   decltype(&DirectForward) forward;
   decltype(&DirectBackwardInput) backward_input;
@@ -41,11 +42,12 @@ struct Algorithm {
 
 // Best first; the last row takes everything.
 constexpr Algorithm kTable[] = {
-    {"direct_depthwise", DepthwiseDeclines, Never, true, DepthwiseForward, DepthwiseBackwardInput,
-     DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, WinogradForward, WinogradBackwardInput,
-     WinogradBackwardFilter},
-    {"direct", Never, Never, true, DirectForward, DirectBackwardInput, DirectBackwardFilter},
+    {"direct_depthwise", DepthwiseDeclines, Never, true, false, DepthwisePackedFloats, DepthwisePackFilter,
+     DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, false, WinogradPackedFloats, WinogradPackFilter,
+     WinogradForward, WinogradBackwardInput, WinogradBackwardFilter},
+    {"direct", Never, Never, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
+     DirectBackwardFilter},
 };
 
 const Algorithm& Find(Conv2dPass pass, std::string_view name) {
@@ -58,26 +60,46 @@ const Algorithm& Find(Conv2dPass pass, std::string_view name) {
   throw std::invalid_argument(StrCat("Conv2d: no algorithm \"", name, "\"; this pass has ", names));
 }
 
+// What a call wants, besides its geometry.
+struct Wanted {
+  Conv2dPass pass;
+  Precision precision;
+  bool prologue = false;
+};
+
+// Why a row can't do what is wanted; null when it can.
+const char* Declines(const Algorithm& row, const Wanted& wanted, const Conv2dGeometry& g) {
+  if (!row.Has(wanted.pass)) return "not for this pass";
+  if (wanted.prologue && !row.prologue) return "has no prologue";
+  return row.declines(g);
+}
+
 // Why the dispatcher passes a row by; null when it takes it.
-const char* PassedBy(const Algorithm& row, Conv2dPass pass, const Conv2dGeometry& g, Precision precision) {
-  if (!row.Has(pass)) return "not for this pass";
-  if (const char* reason = row.declines(g)) return reason;
-  if (precision == Precision::kHighest && !row.highest) return "rounds more than precision kHighest allows";
+const char* PassedBy(const Algorithm& row, const Wanted& wanted, const Conv2dGeometry& g) {
+  if (const char* reason = Declines(row, wanted, g)) return reason;
+  if (wanted.precision == Precision::kHighest && !row.highest) return "rounds more than precision kHighest allows";
   return row.not_worth(g);
 }
 
-const Algorithm& Choose(Conv2dPass pass, std::string_view function, const Conv2dGeometry& g, Precision precision,
+const Algorithm& Choose(std::string_view function, const Wanted& wanted, const Conv2dGeometry& g,
                         std::string_view forced) {
   if (!forced.empty()) {
-    const Algorithm& row = Find(pass, forced);
-    const char* reason = row.declines(g);
+    const Algorithm& row = Find(wanted.pass, forced);
+    const char* reason = Declines(row, wanted, g);
     Check(reason == nullptr, function, ": algorithm \"", forced, "\" declines: ", reason ? reason : "", "; input ",
           g.input_shape(), ", filter ", g.filter_shape());
     return row;
   }
   const Algorithm* row = kTable;
-  while (PassedBy(*row, pass, g, precision) != nullptr) ++row;
+  while (PassedBy(*row, wanted, g) != nullptr) ++row;
   return *row;
+}
+
+Tensor Pack(const Algorithm& row, Conv2dPass pass, const Conv2dGeometry& g, ConstTensorView filter,
+            const Workspace& workspace) {
+  Tensor packed = workspace.NewTensor({row.packed_floats(pass, g)});
+  row.pack(pass, g, filter.data(), packed.data(), workspace);
+  return packed;
 }
 
 void CheckShape(std::string_view function, std::string_view what, const Shape& actual, const Shape& expected) {
@@ -89,25 +111,88 @@ void CheckChannels(std::string_view function, std::string_view what, ConstTensor
         view.shape());
 }
 
+void CheckForward(std::string_view function, const Conv2dGeometry& g, ConstTensorView output,
+                  const Conv2dOptions& options) {
+  CheckShape(function, "output", output.shape(), g.output_shape());
+  const auto& [prologue, epilogue, algorithm] = options;
+  CheckChannels(function, "prologue scale", prologue.scale, g.IC);
+  CheckChannels(function, "prologue shift", prologue.shift, g.IC);
+  Check((prologue.scale.size() == 0) == (prologue.shift.size() == 0) && (!prologue.relu || prologue.scale.size() != 0),
+        function, ": a prologue needs both scale and shift");
+  CheckChannels(function, "epilogue scale", epilogue.scale, g.OC);
+  CheckChannels(function, "epilogue bias", epilogue.bias, g.OC);
+  if (epilogue.residual.size() != 0) {
+    CheckShape(function, "epilogue residual", epilogue.residual.shape(), g.output_shape());
+  }
+  CheckChannels(function, "epilogue mean", epilogue.mean, g.OC);
+  CheckChannels(function, "epilogue var", epilogue.var, g.OC);
+  Check((epilogue.mean.size() == 0) == (epilogue.var.size() == 0), function,
+        ": an epilogue's statistics are both mean and var");
+}
+
+void RunForward(const Algorithm& row, const Conv2dGeometry& g, ConstTensorView input, const float* packed,
+                TensorView output, const Workspace& workspace, const Conv2dOptions& options) {
+  row.forward(g, input.data(), packed, output.data(), workspace, options);
+  if (options.epilogue.mean.size() == 0) return;
+  const int64_t rows = g.N * g.OH * g.OW;
+  const ChannelSums moments = StableMoments({output.data(), rows, g.OC}, workspace);
+  for (int64_t c = 0; c < g.OC; ++c) {
+    options.epilogue.mean[c] = static_cast<float>(moments.first[static_cast<size_t>(c)]);
+    options.epilogue.var[c] = static_cast<float>(moments.second[static_cast<size_t>(c)] / static_cast<double>(rows));
+  }
+}
+
 }  // namespace
+
+// The packed floats, if the filter was packed for such a call.
+const float* PackedFloatsFor(std::string_view function, Conv2dPass pass, const Conv2dGeometry& g,
+                             const PackedConv2dFilter& filter) {
+  Check(filter.packed_.size() != 0, function, ": the packed filter is empty");
+  Check(filter.pass_ == pass, function, ": the filter was packed for another pass");
+  Check(filter.target_ == CurrentTarget(), function, ": the filter was packed on ", filter.target_,
+        ", the current target is ", CurrentTarget());
+  Conv2dGeometry packed_for = filter.geometry_;
+  packed_for.N = g.N;
+  Check(packed_for == g, function, ": the filter was packed for other shapes, strides or padding: input ",
+        packed_for.input_shape(), ", filter ", packed_for.filter_shape(), "; this input is ", g.input_shape(),
+        ", filter ", g.filter_shape());
+  return filter.packed_.data();
+}
+
+PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params, const Shape& input,
+                                    ConstTensorView filter, const Workspace& workspace, std::string_view algorithm) {
+  constexpr std::string_view kFunction = "PackConv2dFilter";
+  Check(pass != Conv2dPass::kBackwardFilter, kFunction, ": backward-filter reads no filter");
+  PackedConv2dFilter packed;
+  packed.geometry_ = ResolveConv2d(kFunction, params, input, filter.shape());
+  const Algorithm& row = Choose(kFunction, {pass, params.precision}, packed.geometry_, algorithm);
+  packed.pass_ = pass;
+  packed.algorithm_ = row.name;
+  packed.target_ = CurrentTarget();
+  packed.packed_ = Pack(row, pass, packed.geometry_, filter, workspace);
+  return packed;
+}
 
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTensorView filter, TensorView output,
                    const Workspace& workspace, const Conv2dOptions& options) {
   constexpr std::string_view kFunction = "Conv2dForward";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), filter.shape());
-  CheckShape(kFunction, "output", output.shape(), g.output_shape());
-  CheckChannels(kFunction, "prologue scale", options.prologue.scale, g.IC);
-  CheckChannels(kFunction, "prologue shift", options.prologue.shift, g.IC);
-  Check((options.prologue.scale.size() == 0) == (options.prologue.shift.size() == 0) &&
-            (!options.prologue.relu || options.prologue.scale.size() != 0),
-        kFunction, ": a prologue needs both scale and shift");
-  CheckChannels(kFunction, "epilogue scale", options.epilogue.scale, g.OC);
-  CheckChannels(kFunction, "epilogue bias", options.epilogue.bias, g.OC);
-  if (options.epilogue.residual.size() != 0) {
-    CheckShape(kFunction, "epilogue residual", options.epilogue.residual.shape(), g.output_shape());
-  }
-  Choose(Conv2dPass::kForward, kFunction, g, params.precision, options.algorithm)
-      .forward(g, input.data(), filter.data(), output.data(), workspace, options);
+  CheckForward(kFunction, g, output, options);
+  const Wanted wanted{Conv2dPass::kForward, params.precision, options.prologue.scale.size() != 0};
+  const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
+  const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
+  RunForward(row, g, input, packed.data(), output, workspace, options);
+}
+
+void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
+                   TensorView output, const Workspace& workspace, const Conv2dOptions& options) {
+  constexpr std::string_view kFunction = "Conv2dForward";
+  const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), filter.geometry().filter_shape());
+  CheckForward(kFunction, g, output, options);
+  Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
+  const float* packed = PackedFloatsFor(kFunction, Conv2dPass::kForward, g, filter);
+  const Wanted wanted{Conv2dPass::kForward, params.precision, options.prologue.scale.size() != 0};
+  RunForward(Choose(kFunction, wanted, g, filter.algorithm()), g, input, packed, output, workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
@@ -115,8 +200,20 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, grad_input.shape(), filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
-  Choose(Conv2dPass::kBackwardInput, kFunction, g, params.precision, options.algorithm)
-      .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace);
+  const Wanted wanted{Conv2dPass::kBackwardInput, params.precision};
+  const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
+  const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
+  row.backward_input(g, grad_output.data(), packed.data(), grad_input.data(), workspace);
+}
+
+void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
+                         TensorView grad_input, const Workspace& workspace) {
+  constexpr std::string_view kFunction = "Conv2dBackwardInput";
+  const Conv2dGeometry g = ResolveConv2d(kFunction, params, grad_input.shape(), filter.geometry().filter_shape());
+  CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  const float* packed = PackedFloatsFor(kFunction, Conv2dPass::kBackwardInput, g, filter);
+  Find(Conv2dPass::kBackwardInput, filter.algorithm())
+      .backward_input(g, grad_output.data(), packed, grad_input.data(), workspace);
 }
 
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
@@ -124,7 +221,7 @@ void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, Con
   constexpr std::string_view kFunction = "Conv2dBackwardFilter";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), grad_filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
-  Choose(Conv2dPass::kBackwardFilter, kFunction, g, params.precision, options.algorithm)
+  Choose(kFunction, {Conv2dPass::kBackwardFilter, params.precision}, g, options.algorithm)
       .backward_filter(g, input.data(), grad_output.data(), grad_filter.data(), workspace);
 }
 
@@ -137,7 +234,7 @@ std::vector<std::string_view> Conv2dAlgorithms(Conv2dPass pass) {
 }
 
 std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {
-  return Choose(pass, "ChooseConv2d", geometry, precision, "").name;
+  return Choose("ChooseConv2d", {pass, precision}, geometry, "").name;
 }
 
 bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeometry& geometry) {
@@ -147,7 +244,7 @@ bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeo
 std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {
   std::string text;
   for (const Algorithm& row : kTable) {
-    const char* reason = PassedBy(row, pass, geometry, precision);
+    const char* reason = PassedBy(row, {pass, precision}, geometry);
     text += StrCat(row.name, ": ", reason ? reason : "taken", "\n");
     if (reason == nullptr) break;
   }

@@ -19,6 +19,8 @@
 
 namespace hwynn {
 
+enum class Conv2dPass { kForward, kBackwardInput, kBackwardFilter };
+
 struct Conv2dParams {
   std::array<int64_t, 2> stride = {1, 1};    // {height, width}
   std::array<int64_t, 2> dilation = {1, 1};  // of the filter ("kernel_dilation" in Flax)
@@ -34,6 +36,7 @@ struct Conv2dGeometry {
   int64_t pad_top, pad_bottom, pad_left, pad_right;
   int64_t groups;
 
+  bool operator==(const Conv2dGeometry&) const = default;
   int64_t group_ic() const { return IC / groups; }
   int64_t group_oc() const { return OC / groups; }
   Shape input_shape() const { return {N, IH, IW, IC}; }
@@ -61,13 +64,20 @@ struct Conv2dPrologue {
   bool relu = false;
 };
 
-/// What happens to an output on its way out, in this order: y·scale[o] + bias[o], + residual, relu. Empty views do
-/// nothing.
+/// What happens to an output on its way out, in this order: y·scale[o] + bias[o], + residual, relu, statistics. Empty
+/// views do nothing.
 struct Conv2dEpilogue {
   ConstTensorView scale{};     // [OC]
   ConstTensorView bias{};      // [OC]
   ConstTensorView residual{};  // [N,OH,OW,OC]
   bool relu = false;
+  // Results: moments of what was written, per channel over N·OH·OW values, as BatchNormStatistics has them (stable
+  // form, biased variance). Both or none.
+  TensorView mean{};  // [OC]
+  TensorView var{};   // [OC]
+
+  /// Nothing happens to the output itself.
+  bool empty() const { return scale.size() == 0 && bias.size() == 0 && residual.size() == 0 && !relu; }
 };
 
 /// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row
@@ -87,6 +97,44 @@ struct Conv2dOptions {
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTensorView filter, TensorView output,
                    const Workspace& workspace, const Conv2dOptions& options = {});
 
+/// A filter in the form that one pass reads: made once, used for any number of calls. Training makes it once a step at
+/// most, inference once. Knows its pass, algorithm, target and geometry; a call that differs in one of them (batches
+/// may differ) throws std::invalid_argument.
+class PackedConv2dFilter {
+ public:
+  PackedConv2dFilter() = default;
+
+  Conv2dPass pass() const { return pass_; }
+  std::string_view algorithm() const { return algorithm_; }
+  /// What it was packed for; N is the batch given then.
+  const Conv2dGeometry& geometry() const { return geometry_; }
+  int64_t bytes() const { return packed_.size() * static_cast<int64_t>(sizeof(float)); }
+
+ private:
+  friend PackedConv2dFilter PackConv2dFilter(Conv2dPass, const Conv2dParams&, const Shape&, ConstTensorView,
+                                             const Workspace&, std::string_view);
+  friend const float* PackedFloatsFor(std::string_view, Conv2dPass, const Conv2dGeometry&, const PackedConv2dFilter&);
+
+  Conv2dPass pass_ = Conv2dPass::kForward;
+  std::string_view algorithm_;
+  std::string target_;
+  Conv2dGeometry geometry_{};
+  Tensor packed_;
+};
+
+/// Packs `filter` for forward or backward-input passes over inputs of shape `input`, with the algorithm that the
+/// dispatcher takes for them, or the one named.
+/// Throws: std::invalid_argument; backward-filter reads no filter and is refused.
+PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params, const Shape& input,
+                                    ConstTensorView filter, const Workspace& workspace,
+                                    std::string_view algorithm = {});
+
+/// The passes on packed filters; the same numbers as without. `options.algorithm` must be empty.
+void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
+                   TensorView output, const Workspace& workspace, const Conv2dOptions& options = {});
+void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
+                         TensorView grad_input, const Workspace& workspace);
+
 /// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input.
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
                          TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
@@ -98,8 +146,6 @@ void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, Con
 /// grad_bias[o] = Σ over all other axes of grad_output[…,o].
 /// Shapes: grad_output [...,C]; grad_bias [C].
 void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Workspace& workspace);
-
-enum class Conv2dPass { kForward, kBackwardInput, kBackwardFilter };
 
 /// Names of the algorithms of a pass, best first: the order in which the dispatcher asks them.
 std::vector<std::string_view> Conv2dAlgorithms(Conv2dPass pass);

@@ -45,12 +45,20 @@ constexpr int64_t kMaxChunks = 32;
 
 }  // namespace
 
+const char* DepthwiseDeclines(const Conv2dGeometry& g) {
+  if (g.groups != g.IC || g.OC != g.IC || g.IC == 1) return "not one filter a channel (groups = IC = OC)";
+  return g.KH * g.KW > kMaxTerms ? "a filter of more than 256 taps" : nullptr;
+}
+
+int64_t DepthwisePackedFloats(Conv2dPass /*pass*/, const Conv2dGeometry& g) { return g.KH * g.KW * g.IC; }
+
+void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const float* filter, float* packed,
+                         const Workspace& /*workspace*/) {
+  std::copy_n(filter, g.KH * g.KW * g.IC, packed);
+}
+
 void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                      const Workspace& workspace, const Conv2dOptions& options) {
-  if (options.prologue.scale.size() != 0 || g.KH * g.KW > kMaxTerms) {
-    DirectForward(g, input, filter, output, workspace, options);
-    return;
-  }
+                      const Workspace& /*workspace*/, const Conv2dOptions& options) {
   const Conv2dEpilogue& wanted = options.epilogue;
   ParallelFor(g.N * g.OH, [&](int64_t row) {
     const int64_t n = row / g.OH;
@@ -77,11 +85,7 @@ void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* 
 }
 
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
-                            const Workspace& workspace) {
-  if (g.KH * g.KW > kMaxTerms) {
-    DirectBackwardInput(g, grad_output, filter, grad_input, workspace);
-    return;
-  }
+                            const Workspace& /*workspace*/) {
   ParallelFor(g.N * g.IH, [&](int64_t row) {
     const int64_t n = row / g.IH;
     const int64_t iy = row % g.IH;

@@ -4,6 +4,8 @@
 // grad_output: each phase of input pixels modulo the stride meets its own subset of taps, so no zeros are inserted or
 // added up.
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,6 +13,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
 #include "hwynn/kernels/conv2d_window.h"
+#include "hwynn/kernels/flat.h"
 
 namespace hwynn {
 namespace {
@@ -100,16 +103,30 @@ int64_t PackedFloats(const Product& product, const GemmTiles& tiles) {
          tiles.PaddedColumns(product.group_out);
 }
 
-// One block, panels [panel0, panel1) of every group.
+// Large outputs that tiles store as whole cache lines, and don't add to.
+bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
+  const Destination& to = product.destination;
+  const int64_t line = 64 / static_cast<int64_t>(sizeof(float));
+  return product.source.N * to.H * to.W * to.C * static_cast<int64_t>(sizeof(float)) >= kStreamBytes &&
+         reinterpret_cast<uintptr_t>(to.data) % 64 == 0 && tiles.panel() % line == 0 &&
+         product.group_out % tiles.panel() == 0;
+}
+
+// One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
-              int64_t panel1, float* scratch) {
+              int64_t panel1, const Block* next, float* scratch) {
   const Source& source = product.source;
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
+  const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
+  std::vector<PrefetchStream::Piece> pieces;
+  if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
+  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * tile_split.count *
+                                      (block.n1 - block.n0) * (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
@@ -129,12 +146,15 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.ldc = destination.step_w * destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
+        args.prefetch = &prefetch;
+        args.stream = stream;
         if (last && product.epilogue != nullptr) {
           const Conv2dEpilogue& wanted = *product.epilogue;
           if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
           if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
           epilogue.relu = wanted.relu;
           args.epilogue = &epilogue;
+          args.stream = false;
         }
         for (int64_t n = block.n0; n < block.n1; ++n) {
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
@@ -154,6 +174,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
       }
     }
   }
+  if (stream) hwy::FlushStream();
 }
 
 void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
@@ -167,8 +188,12 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
       Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue, 0);
   ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
     const int64_t part = task % panel_split.count;
-    RunBlock(product, extent, tiles, depths, packed, blocks.Get(task / panel_split.count), panel_split.Begin(part),
-             panel_split.End(part), memory);
+    const int64_t block = task / panel_split.count;
+    Block next;
+    const bool last = part + 1 == panel_split.count && block + 1 < blocks.count();
+    if (last) next = blocks.Get(block + 1);
+    RunBlock(product, extent, tiles, depths, packed, blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
+             last ? &next : nullptr, memory);
   });
 }
 
@@ -228,39 +253,38 @@ void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const fl
   });
 }
 
-}  // namespace
+bool Pointwise(const Conv2dGeometry& g) {
+  return g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
+}
 
-void DirectForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                   const Workspace& workspace, const Conv2dOptions& options) {
+// A plain matrix product: all pixels are one row, and tiles don't end with image rows.
+void Flatten(Product& product) {
+  Source& source = product.source;
+  const int64_t pixels = source.N * source.grid_h * source.grid_w;
+  source = {source.data, 1, 1, pixels, source.C, 1, pixels, 1, 1};
+  product.destination = {product.destination.data, 1, pixels, product.destination.C, 1, 1, 0, 0};
+}
+
+Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* output) {
   Product product{.source = {input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w},
                   .destination = {output, g.OH, g.OW, g.OC, 1, 1, 0, 0},
                   .taps = {},
                   .groups = g.groups,
                   .group_in = g.group_ic(),
-                  .group_out = g.group_oc(),
-                  .prologue = options.prologue.scale.size() != 0 ? &options.prologue : nullptr,
-                  .epilogue = &options.epilogue};
+                  .group_out = g.group_oc()};
   for (int64_t ky = 0; ky < g.KH; ++ky) {
     for (int64_t kx = 0; kx < g.KW; ++kx) {
       product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
     }
   }
-  const bool pointwise = g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
-  if (pointwise) {  // a plain matrix product: all pixels are one row, and tiles don't end with image rows
-    const int64_t pixels = g.N * g.IH * g.IW;
-    product.source = {input, 1, 1, pixels, g.IC, 1, pixels, 1, 1};
-    product.destination = {output, 1, pixels, g.OC, 1, 1, 0, 0};
-  }
-  const GemmTiles& tiles = CurrentGemmTiles();
-  Tensor packed = workspace.NewTensor({PackedFloats(product, tiles)});
-  PackForward(product, g, filter, tiles, packed.data());
-  Run(product, packed.data(), tiles);
+  if (Pointwise(g)) Flatten(product);
+  return product;
 }
 
-void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
-                         const Workspace& workspace) {
-  const GemmTiles& tiles = CurrentGemmTiles();
-  // Input row iy = gy·stride + phase meets output row oy = (iy + pad − ky·dilation)/stride where that divides.
+// One product a phase of the stride: input row iy = gy·stride + phase meets output row oy = (iy + pad − ky·dilation)/
+// stride where that divides. Without taps where the stride goes beyond the filter: these inputs reached no output.
+std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g, const float* grad_output, float* grad_input) {
+  std::vector<Product> products;
   for (int64_t phase_h = 0; phase_h < std::min(g.stride_h, g.IH); ++phase_h) {
     for (int64_t phase_w = 0; phase_w < std::min(g.stride_w, g.IW); ++phase_w) {
       const int64_t grid_h = (g.IH - phase_h + g.stride_h - 1) / g.stride_h;
@@ -280,26 +304,62 @@ void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, cons
           if (x % g.stride_w == 0) product.taps.push_back({y / g.stride_h, x / g.stride_w, ky, kx});
         }
       }
-      if (product.taps.empty()) {  // a stride beyond the filter: these inputs reached no output
-        const Destination& to = product.destination;
-        ParallelFor(g.N * grid_h, [&](int64_t row) {
-          for (int64_t gx = 0; gx < grid_w; ++gx) {
-            std::fill_n(to.data + to.Offset(row / grid_h, row % grid_h, gx), g.IC, 0.0f);
-          }
-        });
-        continue;
-      }
-      const bool pointwise =
-          g.stride_h == 1 && g.stride_w == 1 && g.KH == 1 && g.KW == 1 && g.OH == g.IH && g.OW == g.IW;
-      if (pointwise) {
-        const int64_t pixels = g.N * g.IH * g.IW;
-        product.source = {grad_output, 1, 1, pixels, g.OC, 1, pixels, 1, 1};
-        product.destination = {grad_input, 1, pixels, g.IC, 1, 1, 0, 0};
-      }
-      Tensor packed = workspace.NewTensor({PackedFloats(product, tiles)});
-      PackBackwardInput(product, g, filter, tiles, packed.data());
-      Run(product, packed.data(), tiles);
+      products.push_back(std::move(product));
     }
+  }
+  if (Pointwise(g)) Flatten(products.front());
+  return products;
+}
+
+void FillWithZeros(const Destination& to, int64_t images, int64_t grid_h, int64_t grid_w) {
+  ParallelFor(images * grid_h, [&](int64_t row) {
+    for (int64_t gx = 0; gx < grid_w; ++gx) {
+      std::fill_n(to.data + to.Offset(row / grid_h, row % grid_h, gx), to.C, 0.0f);
+    }
+  });
+}
+
+}  // namespace
+
+int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
+  const GemmTiles& tiles = CurrentGemmTiles();
+  if (pass == Conv2dPass::kForward) return PackedFloats(ForwardProduct(g, nullptr, nullptr), tiles);
+  int64_t floats = 0;
+  for (const Product& product : BackwardInputProducts(g, nullptr, nullptr)) floats += PackedFloats(product, tiles);
+  return floats;
+}
+
+void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
+                      const Workspace& /*workspace*/) {
+  const GemmTiles& tiles = CurrentGemmTiles();
+  if (pass == Conv2dPass::kForward) {
+    PackForward(ForwardProduct(g, nullptr, nullptr), g, filter, tiles, packed);
+    return;
+  }
+  for (const Product& product : BackwardInputProducts(g, nullptr, nullptr)) {
+    PackBackwardInput(product, g, filter, tiles, packed);
+    packed += PackedFloats(product, tiles);
+  }
+}
+
+void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
+                   const Workspace& /*workspace*/, const Conv2dOptions& options) {
+  Product product = ForwardProduct(g, input, output);
+  if (options.prologue.scale.size() != 0) product.prologue = &options.prologue;
+  if (!options.epilogue.empty()) product.epilogue = &options.epilogue;
+  Run(product, packed, CurrentGemmTiles());
+}
+
+void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
+                         const Workspace& /*workspace*/) {
+  const GemmTiles& tiles = CurrentGemmTiles();
+  for (const Product& product : BackwardInputProducts(g, grad_output, grad_input)) {
+    if (product.taps.empty()) {
+      FillWithZeros(product.destination, g.N, product.source.grid_h, product.source.grid_w);
+    } else {
+      Run(product, packed, tiles);
+    }
+    packed += PackedFloats(product, tiles);
   }
 }
 

@@ -126,7 +126,9 @@ void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0,
           pixel_rows[num_rows++] = {window.Offset(n, y, block.x0 * source.step_w + tap.x), pixel * width};
         }
       }
+      PrefetchStream none;
       FilterTileArgs args{};
+      args.prefetch = &none;
       args.a_stride = source.step_w * window.pixel_pitch();
       args.b = in_place ? op.grad_output : grad_panel;
       args.b_stride = width;

@@ -45,6 +45,31 @@ Block BlockGrid::Get(int64_t i) const {
 
 Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
 
+void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
+                       std::vector<PrefetchStream::Piece>& pieces) {
+  const Span span(source, taps, block);
+  const int64_t x0 = std::clamp<int64_t>(span.x0, 0, source.W);
+  const int64_t x1 = std::clamp<int64_t>(span.x1, x0, source.W);
+  // Strides beyond the filter leave rows and pixels out.
+  const int64_t step_y = taps.max_y - taps.min_y + 1 < source.step_h ? source.step_h : 1;
+  const int64_t step_x = taps.max_x - taps.min_x + 1 < source.step_w ? source.step_w : 1;
+  const bool whole_pixels = c1 - c0 == source.C && step_x == 1;
+  const int64_t pixels = whole_pixels ? x1 - x0 : 1;
+  const int64_t bytes = ((pixels - 1) * source.C + c1 - c0) * static_cast<int64_t>(sizeof(float));
+  for (int64_t n = block.n0; n < block.n1; ++n) {
+    for (int64_t y = span.y0; y < span.y1; y += step_y) {
+      for (int64_t x = x0; x < x1; x += whole_pixels ? pixels : step_x) {
+        const float* data = source.data + ((n * source.H + y) * source.W + x) * source.C + c0;
+        if (!pieces.empty() && pieces.back().data + pieces.back().bytes / sizeof(float) == data) {
+          pieces.back().bytes += bytes;
+        } else {
+          pieces.push_back({data, bytes});
+        }
+      }
+    }
+  }
+}
+
 int64_t Window::ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
                               const Conv2dPrologue* prologue, int64_t pitch) {
   // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.

@@ -49,6 +49,10 @@ class BlockGrid {
   EvenSplit columns_, rows_, images_;
 };
 
+/// Appends the memory of channels [c0, c1) of the source that a block reads, whole cache lines where rows touch.
+void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
+                       std::vector<PrefetchStream::Piece>& pieces);
+
 /// A block's input. Points into the source where no tap leaves a row; otherwise into a copy of the rows, with zeros
 /// to the left and right, in the task's scratch memory. Rows above and below the image don't exist: callers leave
 /// out their taps.

@@ -155,7 +155,9 @@ void Run(const Problem& p, const float* filter) {
 
     const EvenSplit rows(count, gemm.max_rows);
     const TileRun run{0, 0, p.C};
+    PrefetchStream none;
     ForwardTileArgs args{};
+    args.prefetch = &none;
     args.lda = p.C;
     args.runs = &run;
     args.num_runs = 1;
@@ -228,20 +230,17 @@ const char* WinogradDoesNotPay(const Conv2dGeometry& g) {
   return winograd < direct ? nullptr : "the transforms and the larger filter cost more than they save";
 }
 
-void WinogradForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                     const Workspace& workspace, const Conv2dOptions& options) {
-  if (options.prologue.scale.size() != 0) {  // only the direct kernel has one
-    DirectForward(g, input, filter, output, workspace, options);
-    return;
-  }
-  Tensor packed = workspace.NewTensor({kWinogradPoints * g.IC * CurrentGemmTiles().PaddedColumns(g.OC)});
-  PackFilter(filter, g.IC, g.OC, packed.data());
-  Run({input, output, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.OC, g.pad_top, g.pad_left, &options.epilogue},
-      packed.data());
+int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
+  const bool forward = pass == Conv2dPass::kForward;
+  return kWinogradPoints * (forward ? g.IC : g.OC) * CurrentGemmTiles().PaddedColumns(forward ? g.OC : g.IC);
 }
 
-void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
-                           const Workspace& workspace) {
+void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
+                        const Workspace& workspace) {
+  if (pass == Conv2dPass::kForward) {
+    PackFilter(filter, g.IC, g.OC, packed);
+    return;
+  }
   Tensor turned = workspace.NewTensor({9 * g.OC * g.IC});
   const EvenSplit rows(g.OC, 16);
   ParallelFor(9 * rows.count, [&](int64_t task) {
@@ -254,10 +253,18 @@ void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, co
       }
     }
   });
-  Tensor packed = workspace.NewTensor({kWinogradPoints * g.OC * CurrentGemmTiles().PaddedColumns(g.IC)});
-  PackFilter(turned.data(), g.OC, g.IC, packed.data());
+  PackFilter(turned.data(), g.OC, g.IC, packed);
+}
+
+void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
+                     const Workspace& /*workspace*/, const Conv2dOptions& options) {
+  Run({input, output, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.OC, g.pad_top, g.pad_left, &options.epilogue}, packed);
+}
+
+void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
+                           const Workspace& /*workspace*/) {
   Run({grad_output, grad_input, g.N, g.OH, g.OW, g.OC, g.IH, g.IW, g.IC, 2 - g.pad_top, 2 - g.pad_left, nullptr},
-      packed.data());
+      packed);
 }
 
 // dF = Gᵀ[Σ_tiles (Bᵀ·d·B) ⊙ (A·dy·Aᵀ)]G. As in the direct algorithm, tasks own some input channels and a chunk of
@@ -295,7 +302,9 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                            std::fill_n(zeros, widest, 0.0f);
                            if (pitch > p.O) std::fill_n(out, kWinogradPoints * out_stride, 0.0f);
                            const PixelRow row{0, 0};
+                           PrefetchStream none;
                            FilterTileArgs args{};
+                           args.prefetch = &none;
                            args.a_stride = c1 - c0;
                            args.b_stride = pitch;
                            args.rows = &row;

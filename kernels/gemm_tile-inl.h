@@ -14,6 +14,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -49,75 +50,87 @@ struct RowPointers {
   int64_t stride;
 };
 
+// Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
+// frequent case and would cost the accumulators their registers.
+template <class D>
+HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vectors,
+                             const ForwardTileArgs& args) noexcept {
+  const D d;
+  using V = hn::Vec<D>;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const TileEpilogue none;
+  const TileEpilogue& epilogue = args.epilogue != nullptr ? *args.epilogue : none;
+  for (int j = 0; j < vectors; ++j) {
+    const int64_t column = j * lanes;
+    const int64_t n = std::min(lanes, args.columns - column);
+    const bool affine = epilogue.scale != nullptr || epilogue.bias != nullptr;
+    const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
+    const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
+    for (int i = 0; i < rows; ++i) {
+      float* c = args.c + i * args.ldc + column;
+      V v = hn::Load(d, sums + (i * vectors + j) * lanes);
+      if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
+      if (affine) v = hn::Add(hn::Mul(v, scale), bias);
+      if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + i * args.ldc + column, n));
+      if (epilogue.relu) v = Relu(v);
+      StoreUpTo(d, v, c, n);
+    }
+  }
+}
+
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
 template <int kMR, int kNR, class D>
 void ForwardTile(const ForwardTileArgs& args) noexcept {
   const D d;
   using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto tail = static_cast<size_t>(args.columns - (kNR - 1) * lanes);  // columns of the last vector
-  const bool full = static_cast<int64_t>(tail) == lanes;
 
+  // Every loop over the accumulators is unrolled: one that isn't would put them all into memory.
   V acc[kMR][kNR];
-  for (auto& row : acc) {
-    for (V& v : row) v = hn::Zero(d);
-  }
-
-  // The sums take thousands of cycles, in which C's lines can come.
-  for (int i = 0; i < kMR; ++i) {
-    for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
+  if (!args.stream) {  // C's lines come while the sums are formed
+    const float* c = args.c;
+    for (int i = 0; i < kMR; ++i, c += args.ldc) {
+      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + j * lanes);
+    }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
     RowPointers<kMR> a(args.a + run.a, args.lda);
-    for (int64_t k = 0; k < run.k; ++k) {
-      V bk[kNR];
-      for (int j = 0; j < kNR; ++j) bk[j] = hn::LoadU(d, b + j * lanes);
-      b += kNR * lanes;
-      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-        const V ai = hn::Set(d, a.At(i));
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
+    for (int64_t left = run.k; left > 0;) {
+      args.prefetch->Fetch();
+      const int64_t steps = args.prefetch->StepsToFetch(left);
+      left -= steps;
+      for (int64_t k = 0; k < steps; ++k) {
+        V bk[kNR];
+        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) bk[j] = hn::LoadU(d, b + j * lanes);
+        b += kNR * lanes;
+        HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+          const V ai = hn::Set(d, a.At(i));
+          HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
+        }
+        a.Advance();
       }
-      a.Advance();
     }
   }
 
-  const auto load = [&](const float* from, int j) HWY_ATTR {
-    return j < kNR - 1 || full ? hn::LoadU(d, from + j * lanes) : LoadPartial(d, from + j * lanes, tail);
-  };
-  if (args.accumulate) {
-    for (int i = 0; i < kMR; ++i) {
-      for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Add(acc[i][j], load(args.c + i * args.ldc, j));
+  if (args.accumulate || args.epilogue != nullptr || args.columns != kNR * lanes) {
+    HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
+    FinishTile<D>(sums, kMR, kNR, args);
+    return;
   }
-  if (args.epilogue != nullptr) {
-    const TileEpilogue& epilogue = *args.epilogue;
-    for (int j = 0; j < kNR; ++j) {
-      if (epilogue.scale != nullptr) {
-        const V scale = load(epilogue.scale, j);
-        for (int i = 0; i < kMR; ++i) acc[i][j] = hn::Mul(acc[i][j], scale);
-      }
-      if (epilogue.bias != nullptr) {
-        const V bias = load(epilogue.bias, j);
-        for (int i = 0; i < kMR; ++i) acc[i][j] = hn::Add(acc[i][j], bias);
-      }
-      if (epilogue.residual != nullptr) {
-        for (int i = 0; i < kMR; ++i) acc[i][j] = hn::Add(acc[i][j], load(epilogue.residual + i * args.ldc, j));
-      }
-      if (epilogue.relu) {
-        for (int i = 0; i < kMR; ++i) acc[i][j] = Relu(acc[i][j]);
-      }
+  float* c = args.c;
+  if (args.stream) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
     }
-  }
-  for (int i = 0; i < kMR; ++i) {
-    float* c = args.c + i * args.ldc;
-    for (int j = 0; j < kNR; ++j) {
-      if (j < kNR - 1 || full) {
-        hn::StoreU(acc[i][j], d, c + j * lanes);
-      } else {
-        StorePartial(d, acc[i][j], c + j * lanes, tail);
-      }
+  } else {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
   }
 }
@@ -131,34 +144,50 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
 
   V acc[kMR][kNR];
-  for (auto& row : acc) {
-    for (V& v : row) v = hn::Zero(d);
-  }
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
-    for (int64_t p = 0; p < args.pixels; ++p) {
-      V bp[kNR];
-      for (int j = 0; j < kNR; ++j) bp[j] = hn::LoadU(d, b + j * lanes);
-      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-        const V ai = hn::Set(d, a[i]);
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bp[j], acc[i][j]);
+    for (int64_t left = args.pixels; left > 0;) {
+      args.prefetch->Fetch();
+      const int64_t steps = args.prefetch->StepsToFetch(left);
+      left -= steps;
+      for (int64_t p = 0; p < steps; ++p) {
+        V bp[kNR];
+        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) bp[j] = hn::LoadU(d, b + j * lanes);
+        HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+          const V ai = hn::Set(d, a[i]);
+          HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bp[j], acc[i][j]);
+        }
+        a += args.a_stride;
+        b += args.b_stride;
       }
-      a += args.a_stride;
-      b += args.b_stride;
     }
   }
-  const auto tail = static_cast<size_t>(args.columns - (kNR - 1) * lanes);
-  const bool full = static_cast<int64_t>(tail) == lanes;
-  for (int i = 0; i < kMR; ++i) {
-    float* c = args.c + i * args.ldc;
-    for (int j = 0; j < kNR; ++j) {
-      float* cj = c + j * lanes;
-      if (j < kNR - 1 || full) {
-        hn::StoreU(args.accumulate ? hn::Add(acc[i][j], hn::LoadU(d, cj)) : acc[i][j], d, cj);
-      } else {
-        StorePartial(d, args.accumulate ? hn::Add(acc[i][j], LoadPartial(d, cj, tail)) : acc[i][j], cj, tail);
+  float* c = args.c;
+  if (args.columns == kNR * lanes) {
+    if (args.accumulate) {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) {
+          hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
+        }
       }
+    } else {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+    HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
+  }
+  for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    for (int j = 0; j < kNR; ++j) {
+      const int64_t n = std::min(lanes, args.columns - j * lanes);
+      const V v = hn::Load(d, sums + (i * kNR + j) * lanes);
+      StoreUpTo(d, args.accumulate ? hn::Add(v, LoadUpTo(d, c + j * lanes, n)) : v, c + j * lanes, n);
     }
   }
 }

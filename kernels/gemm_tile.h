@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace hwynn {
 
@@ -24,6 +25,47 @@ struct TileEpilogue {
   bool relu = false;
 };
 
+/// Memory that a later block reads, fetched into the second-level cache a few lines at a time, between the
+/// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
+class PrefetchStream {
+ public:
+  /// `bytes` from `data` on.
+  struct Piece {
+    const float* data;
+    int64_t bytes;
+  };
+  static constexpr int kStepsPerFetch = 16;  // of a micro-kernel: k or pixels
+
+  PrefetchStream() = default;
+  /// Spreads the pieces, which must outlive the stream, over `steps` steps.
+  PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
+      : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
+    int64_t lines = 0;
+    for (const Piece& piece : pieces) lines += (piece.bytes + kLine - 1) / kLine;
+    lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
+  }
+
+  /// Steps until the next Fetch() is due, of `steps`.
+  int64_t StepsToFetch(int64_t steps) const {
+    return piece_ == end_ ? steps : std::min<int64_t>(steps, kStepsPerFetch);
+  }
+
+  void Fetch() {
+    for (int64_t i = 0; i < lines_per_fetch_ && piece_ != end_; ++i) {
+      __builtin_prefetch(reinterpret_cast<const char*>(piece_->data) + offset_, 0, 2);
+      offset_ += kLine;
+      if (offset_ >= piece_->bytes) ++piece_, offset_ = 0;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const Piece* piece_ = nullptr;
+  const Piece* end_ = nullptr;
+  int64_t offset_ = 0;
+  int64_t lines_per_fetch_ = 0;
+};
+
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·lda
   int64_t lda;
@@ -34,7 +76,9 @@ struct ForwardTileArgs {
   int64_t ldc;
   int64_t columns;  // of C, at most the panel's width
   bool accumulate;  // C += instead of C =
+  bool stream;  // non-temporal stores; C's rows must be aligned to vectors, columns whole, nothing else be asked for
   const TileEpilogue* epilogue;
+  PrefetchStream* prefetch;
 };
 
 /// One image row of pixels: offsets of its first pixel in a and b.
@@ -55,6 +99,7 @@ struct FilterTileArgs {
   int64_t ldc;
   int64_t columns;
   bool accumulate;
+  PrefetchStream* prefetch;
 };
 
 /// The micro-kernels of one instruction set: [vectors − 1][rows − 1].

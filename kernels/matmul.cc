@@ -17,18 +17,26 @@ Conv2dGeometry MatmulGeometry(const char* function, const Shape& a, const Shape&
   return ResolveConv2d(function, {.padding = Padding::Valid()}, {1, 1, a[0], a[1]}, {1, 1, b[0], b[1]});
 }
 
+Tensor Pack(Conv2dPass pass, const Conv2dGeometry& g, ConstTensorView b, const Workspace& workspace) {
+  Tensor packed = workspace.NewTensor({DirectPackedFloats(pass, g)});
+  DirectPackFilter(pass, g, b.data(), packed.data(), workspace);
+  return packed;
+}
+
 }  // namespace
 
 void MatmulForward(ConstTensorView a, ConstTensorView b, ConstTensorView bias, TensorView output,
                    const Workspace& workspace) {
   const Conv2dGeometry g = MatmulGeometry("MatmulForward", a.shape(), b.shape(), output.shape());
   Check(bias.size() == 0 || bias.shape() == Shape{g.OC}, "MatmulForward: bias must be [", g.OC, "], is ", bias.shape());
-  DirectForward(g, a.data(), b.data(), output.data(), workspace, {.epilogue = {.bias = bias}});
+  const Tensor packed = Pack(Conv2dPass::kForward, g, b, workspace);
+  DirectForward(g, a.data(), packed.data(), output.data(), workspace, {.epilogue = {.bias = bias}});
 }
 
 void MatmulBackwardA(ConstTensorView grad_output, ConstTensorView b, TensorView grad_a, const Workspace& workspace) {
   const Conv2dGeometry g = MatmulGeometry("MatmulBackwardA", grad_a.shape(), b.shape(), grad_output.shape());
-  DirectBackwardInput(g, grad_output.data(), b.data(), grad_a.data(), workspace);
+  const Tensor packed = Pack(Conv2dPass::kBackwardInput, g, b, workspace);
+  DirectBackwardInput(g, grad_output.data(), packed.data(), grad_a.data(), workspace);
 }
 
 void MatmulBackwardB(ConstTensorView a, ConstTensorView grad_output, TensorView grad_b, const Workspace& workspace) {
