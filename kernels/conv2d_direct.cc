@@ -121,6 +121,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
+  const bool half_tiles = block.x1 - block.x0 <= tiles.max_rows / 2;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
   std::vector<PrefetchStream::Piece> pieces;
@@ -141,9 +142,11 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         ForwardTileArgs args{};
         args.a = window.data();
         args.lda = source.step_w * window.pixel_pitch();
+        args.second_a = window.image_pitch();
         args.runs = runs.data();
         args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
         args.ldc = destination.step_w * destination.C;
+        args.second_c = destination.H * destination.W * destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
@@ -156,7 +159,10 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
           args.epilogue = &epilogue;
           args.stream = false;
         }
-        for (int64_t n = block.n0; n < block.n1; ++n) {
+        int64_t images = 1;  // in a tile
+        for (int64_t n = block.n0; n < block.n1; n += images) {
+          // The same rows of two images meet the same taps.
+          images = half_tiles && n + 1 < block.n1 ? 2 : 1;
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
             args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
             for (int64_t i = 0; i < tile_split.count; ++i) {
@@ -167,7 +173,8 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
                 epilogue.residual = product.epilogue->residual.data() + c;
               }
-              tiles.forward[vectors][tile_split.End(i) - gx - 1](args);
+              const int64_t rows = tile_split.End(i) - gx;
+              (images == 2 ? tiles.forward_pair[vectors][rows - 1] : tiles.forward[vectors][rows - 1])(args);
             }
           }
         }

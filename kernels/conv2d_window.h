@@ -69,6 +69,8 @@ class Window {
 
   /// Distance in floats between neighbouring pixels.
   int64_t pixel_pitch() const { return pixel_pitch_; }
+  /// And between the same pixel of neighbouring images.
+  int64_t image_pitch() const { return image_pitch_; }
   const float* data() const { return data_; }
   /// Offset from data() of source pixel (n, y, x); y must be inside the image.
   int64_t Offset(int64_t n, int64_t y, int64_t x) const {

@@ -34,26 +34,37 @@ inline constexpr int kTileRows = 4;  // 16, and a multiplication and an addition
 #endif
 inline constexpr int kTileVectors = 2;
 
-// Rows of a tile lie `stride` bytes apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
-// that 14 rows take 5 pointers and a stride instead of 14 registers.
-template <int kRows>
+// Rows of a tile, in kParts parts of kRows / kParts, lie `stride` bytes apart within a part. One pointer for three
+// rows: base + {0,1,2}·stride are addressing modes, so that 14 rows take 5 or 6 pointers and a stride instead of 14
+// registers.
+template <int kRows, int kParts>
 struct RowPointers {
-  HWY_INLINE RowPointers(const float* a, int64_t stride_floats)
-      : stride(stride_floats * static_cast<int64_t>(sizeof(float))) {
-    for (int i = 0; i < kCount; ++i) base[i] = reinterpret_cast<const char*>(a) + 3 * i * stride;
+  HWY_INLINE RowPointers(const float* a, const ForwardTileArgs& args)
+      : stride(args.lda * static_cast<int64_t>(sizeof(float))) {
+    for (int i = 0; i < kParts * kPerPart; ++i) {
+      base[i] = reinterpret_cast<const char*>(a + i / kPerPart * args.second_a) + 3 * (i % kPerPart) * stride;
+    }
   }
-  HWY_INLINE float At(int row) const { return *reinterpret_cast<const float*>(base[row / 3] + (row % 3) * stride); }
-  HWY_INLINE void Advance() { HWY_UNROLL(5) for (int i = 0; i < kCount; ++i) base[i] += sizeof(float); }
+  HWY_INLINE float At(int row) const {
+    const int inside = row % kPartRows;
+    return *reinterpret_cast<const float*>(base[row / kPartRows * kPerPart + inside / 3] + (inside % 3) * stride);
+  }
+  HWY_INLINE void Advance() { HWY_UNROLL(6) for (int i = 0; i < kParts * kPerPart; ++i) base[i] += sizeof(float); }
 
-  static constexpr int kCount = (kRows + 2) / 3;
-  const char* base[kCount];
+  static constexpr int kPartRows = kRows / kParts;
+  static constexpr int kPerPart = (kPartRows + 2) / 3;
+  const char* base[kParts * kPerPart];
   int64_t stride;
 };
+
+HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int row, int part_rows) {
+  return row / part_rows * args.second_c + row % part_rows * args.ldc;
+}
 
 // Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
 // frequent case and would cost the accumulators their registers.
 template <class D>
-HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vectors,
+HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int parts, int vectors,
                              const ForwardTileArgs& args) noexcept {
   const D d;
   using V = hn::Vec<D>;
@@ -67,11 +78,12 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vecto
     const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
     const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
     for (int i = 0; i < rows; ++i) {
-      float* c = args.c + i * args.ldc + column;
+      const int64_t at = RowOfC(args, i, rows / parts) + column;
+      float* c = args.c + at;
       V v = hn::Load(d, sums + (i * vectors + j) * lanes);
       if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
       if (affine) v = hn::Add(hn::Mul(v, scale), bias);
-      if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + i * args.ldc + column, n));
+      if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + at, n));
       if (epilogue.relu) v = Relu(v);
       StoreUpTo(d, v, c, n);
     }
@@ -79,7 +91,7 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vecto
 }
 
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
-template <int kMR, int kNR, class D>
+template <int kMR, int kParts, int kNR, class D>
 void ForwardTile(const ForwardTileArgs& args) noexcept {
   const D d;
   using V = hn::Vec<D>;
@@ -89,15 +101,15 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   V acc[kMR][kNR];
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
   if (!args.stream) {  // C's lines come while the sums are formed
-    const float* c = args.c;
-    for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    for (int i = 0; i < kMR; ++i) {
+      const float* c = args.c + RowOfC(args, i, kMR / kParts);
       HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + j * lanes);
     }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
-    RowPointers<kMR> a(args.a + run.a, args.lda);
+    RowPointers<kMR, kParts> a(args.a + run.a, args);
     for (int64_t left = run.k; left > 0;) {
       args.prefetch->Fetch();
       const int64_t steps = args.prefetch->StepsToFetch(left);
@@ -120,16 +132,17 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
-    FinishTile<D>(sums, kMR, kNR, args);
+    FinishTile<D>(sums, kMR, kParts, kNR, args);
     return;
   }
-  float* c = args.c;
   if (args.stream) {
-    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = args.c + RowOfC(args, i, kMR / kParts);
       HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
     }
   } else {
-    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = args.c + RowOfC(args, i, kMR / kParts);
       HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
   }
@@ -211,16 +224,18 @@ void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, co
   }
 }
 
-template <int... kRows>
-GemmTiles MakeGemmTiles(std::integer_sequence<int, kRows...>) {
+template <int... kRows, int... kHalfRows>
+GemmTiles MakeGemmTiles(std::integer_sequence<int, kRows...>, std::integer_sequence<int, kHalfRows...>) {
   using D = hn::ScalableTag<float>;
   GemmTiles tiles{};
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
   tiles.max_rows = kTileRows;
   tiles.max_vectors = kTileVectors;
   tiles.prologue = Prologue<D>;
-  ((tiles.forward[0][kRows] = ForwardTile<kRows + 1, 1, D>), ...);
-  ((tiles.forward[1][kRows] = ForwardTile<kRows + 1, 2, D>), ...);
+  ((tiles.forward[0][kRows] = ForwardTile<kRows + 1, 1, 1, D>), ...);
+  ((tiles.forward[1][kRows] = ForwardTile<kRows + 1, 1, 2, D>), ...);
+  ((tiles.forward_pair[0][kHalfRows] = ForwardTile<2 * (kHalfRows + 1), 2, 1, D>), ...);
+  ((tiles.forward_pair[1][kHalfRows] = ForwardTile<2 * (kHalfRows + 1), 2, 2, D>), ...);
   ((tiles.filter[0][kRows] = FilterTile<kRows + 1, 1, D>), ...);
   ((tiles.filter[1][kRows] = FilterTile<kRows + 1, 2, D>), ...);
   return tiles;

@@ -11,7 +11,8 @@ HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
 const GemmTiles* TargetGemmTiles() {
-  static const GemmTiles tiles = MakeGemmTiles(std::make_integer_sequence<int, kTileRows>());
+  static const GemmTiles tiles =
+      MakeGemmTiles(std::make_integer_sequence<int, kTileRows>(), std::make_integer_sequence<int, kTileRows / 2>());
   return &tiles;
 }
 }  // namespace HWY_NAMESPACE

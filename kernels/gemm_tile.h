@@ -69,6 +69,8 @@ class PrefetchStream {
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·lda
   int64_t lda;
+  // Of a pair, two tiles in one: how far the second lies behind the first. It makes a full tile of two half ones.
+  int64_t second_a, second_c;
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
@@ -109,6 +111,7 @@ struct GemmTiles {
   int64_t max_rows;
   int64_t max_vectors;
   void (*forward[2][kMaxRows])(const ForwardTileArgs&) noexcept;
+  void (*forward_pair[2][kMaxRows / 2])(const ForwardTileArgs&) noexcept;  // [vectors − 1][rows of each − 1]
   void (*filter[2][kMaxRows])(const FilterTileArgs&) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
