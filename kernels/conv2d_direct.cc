@@ -112,6 +112,12 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
          product.group_out % tiles.panel() == 0;
 }
 
+// A strided filter's window has several times as many pixels as the block has outputs.
+int64_t BlockPixels(const Product& product) {
+  const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
+  return wide ? kBlockPixels / 2 : kBlockPixels;
+}
+
 // One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
@@ -120,14 +126,15 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const Destination& destination = product.destination;
   const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
   const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
-  const EvenSplit tile_split(block.x1 - block.x0, tiles.max_rows);
-  const bool half_tiles = block.x1 - block.x0 <= tiles.max_rows / 2;
+  const int64_t width = block.x1 - block.x0;
+  const int64_t image_c = destination.H * destination.W * destination.C;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
   std::vector<PrefetchStream::Piece> pieces;
   if (next != nullptr) AppendBlockMemory(source, extent, *next, 0, source.C, pieces);
-  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * tile_split.count *
-                                      (block.n1 - block.n0) * (block.y1 - block.y0));
+  const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
+  PrefetchStream prefetch(pieces, product.groups * depth * (panel1 - panel0) * row_tiles.count * (block.n1 - block.n0) *
+                                      (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
@@ -135,18 +142,16 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
       for (int64_t panel = panel0; panel < panel1; ++panel) {
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-        const auto vectors = static_cast<size_t>(tiles.PanelVectors(columns) - 1);
+        const int64_t vectors = tiles.PanelVectors(columns);
         const int64_t channel = group * product.group_out + column;
 
         TileEpilogue epilogue;
         ForwardTileArgs args{};
         args.a = window.data();
         args.lda = source.step_w * window.pixel_pitch();
-        args.second_a = window.image_pitch();
         args.runs = runs.data();
         args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
         args.ldc = destination.step_w * destination.C;
-        args.second_c = destination.H * destination.W * destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
@@ -159,22 +164,39 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
           args.epilogue = &epilogue;
           args.stream = false;
         }
-        int64_t images = 1;  // in a tile
+        // The same image rows of several images meet the same taps: where short rows would leave tiles half empty,
+        // tiles go on in the next image.
+        const auto* scattered = tiles.forward_scattered[vectors - 1];
+        const int64_t max_rows = tiles.MaxRows(vectors);
+        const bool across_images = scattered[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
+        const int64_t images = across_images ? block.n1 - block.n0 : 1;
+        const EvenSplit tile_split(images * width, max_rows);
         for (int64_t n = block.n0; n < block.n1; n += images) {
-          // The same rows of two images meet the same taps.
-          images = half_tiles && n + 1 < block.n1 ? 2 : 1;
           for (int64_t gy = block.y0; gy < block.y1; ++gy) {
             args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
             for (int64_t i = 0; i < tile_split.count; ++i) {
-              const int64_t gx = tile_split.Begin(i);
-              const int64_t c = destination.Offset(n, gy, block.x0 + gx) + channel;
-              args.a = window.data() + gx * args.lda;
+              const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
+              const int64_t image = tile_split.Begin(i) / width;
+              const int64_t gx = tile_split.Begin(i) % width;
+              const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + channel;
+              args.a = window.data() + image * window.image_pitch() + gx * args.lda;
               args.c = destination.data + c;
               if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
                 epilogue.residual = product.epilogue->residual.data() + c;
               }
-              const int64_t rows = tile_split.End(i) - gx;
-              (images == 2 ? tiles.forward_pair[vectors][rows - 1] : tiles.forward[vectors][rows - 1])(args);
+              if (gx + rows <= width) {
+                tiles.forward[vectors - 1][rows - 1](args);
+                continue;
+              }
+              ScatteredRow scattered_rows[kMaxScatteredRows];
+              for (int64_t r = 0; r < rows; ++r) {
+                const int64_t next = (gx + r) / width;
+                const int64_t x = (gx + r) % width - gx;
+                scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
+              }
+              args.scattered = scattered_rows;
+              scattered[rows - 1](args);
+              args.scattered = nullptr;
             }
           }
         }
@@ -186,7 +208,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
 
 void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   const TapExtent extent(product.taps);
-  const BlockGrid blocks(product.source, kBlockPixels);
+  const BlockGrid blocks(product.source, BlockPixels(product));
   const std::vector<DepthBlock> depths = CutDepth(product.taps.size(), product.group_in);
   const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
   const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();

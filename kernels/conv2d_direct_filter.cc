@@ -13,33 +13,38 @@
 namespace hwynn {
 namespace {
 
-// dy of a block and panel, 224 × 32 floats, is 28 KiB: it stays in the first-level cache while all taps and channels
-// pass by, and storing a tile costs 1 % of its sums.
+// A block's rows of x and dy, 224 × 256 floats each, and those of the next block, which are on their way, stay in the
+// second-level cache; storing a tile costs 2 % of its sums.
 constexpr int64_t kBlockPixels = 224;
-constexpr int64_t kMaxChannels = 128;  // of a task
+constexpr int64_t kMaxColumns = 256;  // output channels of a task: whole panels
+// Of dF in a task: its sums are read and written once a block, from the second-level cache too.
+constexpr int64_t kMaxSums = int64_t{1} << 17;
+constexpr int64_t kMaxChannels = 512;
 constexpr int64_t kMinTasks = 32;
 constexpr int64_t kMinBlocksPerChunk = 4;
 constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
 
-// Tiles read a few channels of each pixel. Pixels a power of two apart would share few sets of the first-level cache;
-// an odd number of cache lines apart they spread over all. Few channels are left together instead: then neighbouring
-// taps make longer runs and fuller tiles.
-int64_t PixelPitch(int64_t channels) { return channels < 64 ? 0 : ((channels + 15) / 16 | 1) * 16; }
-
 struct Plan {
-  Plan(const Conv2dGeometry& g, const Source& source)
-      : blocks(source, kBlockPixels), channels(g.group_ic(), kMaxChannels), chunks(blocks.count(), ChunkBlocks(g)) {}
+  Plan(const Conv2dGeometry& g, const Source& source, const GemmTiles& tiles)
+      : blocks(source, kBlockPixels),
+        panels((g.group_oc() + tiles.panel() - 1) / tiles.panel(), kMaxColumns / tiles.panel()),
+        channels(g.group_ic(), MaxChannels(g)),
+        chunks(blocks.count(), ChunkBlocks(g)) {}
 
   BlockGrid blocks;
-  EvenSplit channels;  // of each group
+  EvenSplit panels;    // of each group's outputs
+  EvenSplit channels;  // of each group's inputs
   EvenSplit chunks;    // of the blocks
 
  private:
+  int64_t MaxChannels(const Conv2dGeometry& g) const {
+    const int64_t sums = g.KH * g.KW * std::min(g.group_oc(), kMaxColumns);
+    return std::clamp<int64_t>(kMaxSums / sums, 16, kMaxChannels);
+  }
   int64_t ChunkBlocks(const Conv2dGeometry& g) const {
-    const int64_t channel_tasks = g.groups * channels.count;
-    const int64_t wanted =
-        std::min({(kMinTasks + channel_tasks - 1) / channel_tasks, blocks.count() / kMinBlocksPerChunk,
-                  kMaxPartialFloats / g.filter_shape().num_elements()});
+    const int64_t parts = g.groups * channels.count * panels.count;
+    const int64_t wanted = std::min({(kMinTasks + parts - 1) / parts, blocks.count() / kMinBlocksPerChunk,
+                                     kMaxPartialFloats / g.filter_shape().num_elements()});
     const int64_t most = std::max<int64_t>(wanted, 1);
     return (blocks.count() + most - 1) / most;
   }
@@ -73,26 +78,28 @@ std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pi
   return groups;
 }
 
-// dy of a block, `width` columns from `channel` on, one pixel after the other: without strides of the output's width,
-// which would share few sets of the cache.
+// dy of a block whose columns fill no whole vectors, which is how tiles read it: padded with zeros, pixel after pixel.
 void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, int64_t width,
                     float* to) {
-  const Conv2dGeometry& g = op.g;
   const Source& source = op.source;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = block.y0; y < block.y1; ++y) {
-      const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * g.OC + channel;
-      for (int64_t x = block.x0; x < block.x1; ++x, from += g.OC, to += width) {
-        // Plain loops: for 16 or 32 floats a call costs more than the copy.
-        for (int64_t i = 0; i < columns; ++i) to[i] = from[i];
-        for (int64_t i = columns; i < width; ++i) to[i] = 0.0f;
+      const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
+      for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC, to += width) {
+        std::fill_n(std::copy_n(from, columns, to), width - columns, 0.0f);
       }
     }
   }
 }
 
-// Adds (stores, for the first) one block's sums for channels [c0, c1) of a group into `filter`, laid out like dF.
-void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0, int64_t c1, bool first, float* scratch,
+// What a task owns: input channels [c0, c1) and output channels [o0, o1) of a group.
+struct Part {
+  int64_t group, c0, c1, o0, o1;
+};
+
+// Adds (stores, for the first) one block's sums of a part into `filter`, laid out like dF. `next` is the block that
+// follows, or null.
+void AddBlock(const Operands& op, const Block& block, const Part& part, bool first, const Block* next, float* scratch,
               float* filter) {
   const Conv2dGeometry& g = op.g;
   const Source& source = op.source;
@@ -101,19 +108,29 @@ void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0,
   float* grad_panel = scratch;
   auto* pixel_rows = reinterpret_cast<PixelRow*>(grad_panel + rows * pixels * op.tiles.panel());
   float* window_copy = reinterpret_cast<float*>(pixel_rows + rows);
-  const int64_t channel0 = group * g.group_ic();
-  const Window window(source, op.extent, block, channel0 + c0, channel0 + c1, nullptr, PixelPitch(c1 - c0), op.tiles,
+  const int64_t channel0 = part.group * g.group_ic();
+  const int64_t output0 = part.group * g.group_oc();
+  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, 0, op.tiles,
                       window_copy);
-  const std::vector<TapGroup> tap_groups = GroupTaps(op, c1 - c0, window.pixel_pitch());
+  const std::vector<TapGroup> tap_groups = GroupTaps(op, part.c1 - part.c0, window.pixel_pitch());
 
-  for (int64_t column = 0; column < g.group_oc(); column += op.tiles.panel()) {
-    const int64_t columns = std::min(op.tiles.panel(), g.group_oc() - column);
+  std::vector<PrefetchStream::Piece> pieces;
+  if (next != nullptr) {
+    const Source grad{op.grad_output, source.N, source.grid_h, source.grid_w, g.OC, source.grid_h, source.grid_w, 1, 1};
+    AppendBlockMemory(source, op.extent, *next, channel0 + part.c0, channel0 + part.c1, pieces);
+    AppendBlockMemory(grad, TapExtent({{0, 0, 0, 0}}), *next, output0 + part.o0, output0 + part.o1, pieces);
+  }
+  const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
+  const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
+  PrefetchStream prefetch(
+      pieces, panels * static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0) / max_rows * rows * pixels);
+
+  for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
+    const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
     const int64_t width = vectors * op.tiles.lanes;
-    const int64_t channel = group * g.group_oc() + column;
-    const bool in_place = columns == g.OC && columns == width;  // dy is such a panel already
-    if (!in_place) PackGradOutput(op, block, channel, columns, width, grad_panel);
-
+    const bool in_place = columns == width;
+    if (!in_place) PackGradOutput(op, block, output0 + column, columns, width, grad_panel);
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       int64_t num_rows = 0;
@@ -121,25 +138,24 @@ void AddBlock(const Operands& op, const Block& block, int64_t group, int64_t c0,
         for (int64_t gy = block.y0; gy < block.y1; ++gy) {
           const int64_t y = gy * source.step_h + tap.y;
           if (y < 0 || y >= source.H) continue;
-          const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
-                                         : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
-          pixel_rows[num_rows++] = {window.Offset(n, y, block.x0 * source.step_w + tap.x), pixel * width};
+          const int64_t b = in_place ? ((n * source.grid_h + gy) * source.grid_w + block.x0) * g.OC
+                                     : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels * width;
+          pixel_rows[num_rows++] = {window.Offset(n, y, block.x0 * source.step_w + tap.x), b};
         }
       }
-      PrefetchStream none;
       FilterTileArgs args{};
-      args.prefetch = &none;
       args.a_stride = source.step_w * window.pixel_pitch();
-      args.b = in_place ? op.grad_output : grad_panel;
-      args.b_stride = width;
+      args.b = in_place ? op.grad_output + output0 + column : grad_panel;
+      args.b_stride = in_place ? g.OC : width;
       args.rows = pixel_rows;
       args.num_rows = num_rows;
       args.pixels = pixels;
       args.ldc = g.OC;
       args.columns = columns;
       args.accumulate = !first;
-      float* c = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + c0) * g.OC + channel;
-      const EvenSplit split(tap_group.length, op.tiles.max_rows);
+      args.prefetch = &prefetch;
+      float* c = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + part.c0) * g.OC + output0 + column;
+      const EvenSplit split(tap_group.length, op.tiles.MaxRows(vectors));
       for (int64_t i = 0; i < split.count; ++i) {
         args.a = window.data() + split.Begin(i);
         args.c = c + split.Begin(i) * g.OC;
@@ -167,7 +183,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   }
   const TapExtent extent(taps);
   const Operands op{g, CurrentGemmTiles(), source, grad_output, std::move(taps), extent};
-  const Plan plan(g, source);
+  const Plan plan(g, source, op.tiles);
   const int64_t filter_floats = g.filter_shape().num_elements();
   // With one chunk its sums are the result.
   Tensor partials;
@@ -178,16 +194,21 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t scratch = rows * largest.x1 * op.tiles.panel() +
                           rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)) +
-                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr,
-                                                PixelPitch(plan.channels.Largest()));
-  const int64_t channel_tasks = g.groups * plan.channels.count;
-  ParallelForWithScratch(plan.chunks.count * channel_tasks, scratch, [&](int64_t task, float* memory) {
-    const int64_t chunk = task / channel_tasks;
-    const int64_t group = task % channel_tasks / plan.channels.count;
-    const int64_t part = task % plan.channels.count;
+                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, 0);
+  const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
+  ParallelForWithScratch(plan.chunks.count * parts, scratch, [&](int64_t task, float* memory) {
+    const int64_t chunk = task / parts;
+    const int64_t panels = task % plan.panels.count;
+    const int64_t channels = task / plan.panels.count % plan.channels.count;
+    const Part part{task % parts / (plan.panels.count * plan.channels.count), plan.channels.Begin(channels),
+                    plan.channels.End(channels), plan.panels.Begin(panels) * op.tiles.panel(),
+                    std::min(g.group_oc(), plan.panels.End(panels) * op.tiles.panel())};
     const int64_t first = plan.chunks.Begin(chunk);
-    for (int64_t i = first; i < plan.chunks.End(chunk); ++i) {
-      AddBlock(op, plan.blocks.Get(i), group, plan.channels.Begin(part), plan.channels.End(part), i == first, memory,
+    const int64_t end = plan.chunks.End(chunk);
+    for (int64_t i = first; i < end; ++i) {
+      Block next;
+      if (i + 1 < end) next = plan.blocks.Get(i + 1);
+      AddBlock(op, plan.blocks.Get(i), part, i == first, i + 1 < end ? &next : nullptr, memory,
                sums + chunk * filter_floats);
     }
   });

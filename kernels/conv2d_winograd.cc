@@ -79,7 +79,8 @@ int64_t TilesPerTask(const Problem& p, const GemmTiles& gemm) {
   const int64_t fit = kBlockFloats / (kWinogradPoints * p.C);
   const int64_t least = p.C * p.O * kWinogradPoints > kLargeFilterFloats ? 4 * kMinTiles : kMinTiles;
   const int64_t wanted = std::max(fit, p.C <= 16 ? 14 : least);
-  return std::max<int64_t>(1, wanted / gemm.max_rows) * gemm.max_rows;
+  const int64_t rows = gemm.MaxRows(gemm.PanelVectors(p.O));
+  return std::max<int64_t>(1, wanted / rows) * rows;
 }
 
 // An odd number of cache lines between points, so that they spread over all sets of the caches.
@@ -153,7 +154,6 @@ void Run(const Problem& p, const float* filter) {
     std::fill_n(zeros, p.C, 0.0f);
     TransformInput(p, transforms, first, count, 0, p.C, zeros, in, in_stride);
 
-    const EvenSplit rows(count, gemm.max_rows);
     const TileRun run{0, 0, p.C};
     PrefetchStream none;
     ForwardTileArgs args{};
@@ -165,6 +165,7 @@ void Run(const Problem& p, const float* filter) {
     for (int64_t point = 0; point < kWinogradPoints; ++point) {
       for (int64_t column = 0; column < p.O; column += gemm.panel()) {
         const int64_t vectors = gemm.PanelVectors(p.O - column);
+        const EvenSplit rows(count, gemm.MaxRows(vectors));
         args.b = filter + (point * pitch + column) * p.C;
         args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
         for (int64_t i = 0; i < rows.count; ++i) {
@@ -310,7 +311,6 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                            args.rows = &row;
                            args.num_rows = 1;
                            args.ldc = pitch;
-                           const EvenSplit tiles(c1 - c0, gemm.max_rows);
                            for (int64_t b = chunk_blocks.Begin(chunk); b < chunk_blocks.End(chunk); ++b) {
                              const int64_t first = b * block;
                              const int64_t count = std::min(block, p.tiles() - first);
@@ -323,6 +323,7 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                                    sums.data() + (chunk * kWinogradPoints + point) * point_floats + c0 * pitch;
                                for (int64_t column = 0; column < p.O; column += gemm.panel()) {
                                  const int64_t vectors = gemm.PanelVectors(p.O - column);
+                                 const EvenSplit tiles(c1 - c0, gemm.MaxRows(vectors));
                                  args.b = out + point * out_stride + column;
                                  args.columns = vectors * gemm.lanes;
                                  for (int64_t i = 0; i < tiles.count; ++i) {

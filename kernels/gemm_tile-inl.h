@@ -1,8 +1,9 @@
 // The micro-kernels of convolution and matrix product: one register tile of MR rows × NR vectors.
 //
-// Both are outer-product loops. With 32 registers 14×2 tiles hold 28 accumulators, two vectors of B and a broadcast;
-// a step does 28 FMAs for 16 loads, and reads 128 bytes of B in 14 cycles, which the second-level cache delivers
-// with ease (6×4 needs 2.3 times as much). With 16 registers 6×2 takes 12 + 2 + 1.
+// Both are outer-product loops: a step loads NR vectors of B, broadcasts MR values of A and does MR·NR multiply-adds.
+// With 32 registers 6×4 holds 24 accumulators, four vectors of B and a broadcast. Taller tiles like 14×2 read less of B
+// and are as fast on an idle core, but take 42 instructions for 28 multiply-adds instead of 34 for 24: where another
+// hardware thread shares the core's front end they lose 20 %. With 16 registers 6×2 takes 12 + 2 + 1.
 
 #if defined(HWYNN_KERNELS_GEMM_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HWYNN_KERNELS_GEMM_TILE_INL_H_
@@ -25,46 +26,76 @@ HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
 
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-inline constexpr int kTileRows = 14;  // 32 vector registers
-#elif HWY_NATIVE_FMA
-inline constexpr int kTileRows = 6;  // 16
-#else
-inline constexpr int kTileRows = 4;  // 16, and a multiplication and an addition need a temporary each
-#endif
+// Rows of a tile of so many vectors: fewer vectors leave registers for more rows.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64  // 32 vector registers
+inline constexpr int kTileVectors = 4;
+constexpr int TileRows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 8 : 14; }
+#elif HWY_NATIVE_FMA  // 16
 inline constexpr int kTileVectors = 2;
+constexpr int TileRows(int vectors) { return vectors == 2 ? 6 : 12; }
+#else                 // 16, and a multiplication and an addition need a temporary each
+inline constexpr int kTileVectors = 2;
+constexpr int TileRows(int vectors) { return vectors == 2 ? 4 : 8; }
+#endif
 
-// Rows of a tile, in kParts parts of kRows / kParts, lie `stride` bytes apart within a part. One pointer for three
-// rows: base + {0,1,2}·stride are addressing modes, so that 14 rows take 5 or 6 pointers and a stride instead of 14
-// registers.
-template <int kRows, int kParts>
-struct RowPointers {
-  HWY_INLINE RowPointers(const float* a, const ForwardTileArgs& args)
+// Rows of a tile that lie args.lda apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
+// that 14 rows take 5 pointers and a stride instead of 14 registers.
+template <int kRows>
+struct EvenRows {
+  HWY_INLINE EvenRows(const float* a, const ForwardTileArgs& args)
       : stride(args.lda * static_cast<int64_t>(sizeof(float))) {
-    for (int i = 0; i < kParts * kPerPart; ++i) {
-      base[i] = reinterpret_cast<const char*>(a + i / kPerPart * args.second_a) + 3 * (i % kPerPart) * stride;
-    }
+    for (int i = 0; i < kCount; ++i) base[i] = reinterpret_cast<const char*>(a) + 3 * i * stride;
   }
-  HWY_INLINE float At(int row) const {
-    const int inside = row % kPartRows;
-    return *reinterpret_cast<const float*>(base[row / kPartRows * kPerPart + inside / 3] + (inside % 3) * stride);
+  HWY_INLINE const float* At(int row) const {
+    return reinterpret_cast<const float*>(base[row / 3] + (row % 3) * stride);
   }
-  HWY_INLINE void Advance() { HWY_UNROLL(6) for (int i = 0; i < kParts * kPerPart; ++i) base[i] += sizeof(float); }
+  HWY_INLINE void Advance(int k) {
+    HWY_UNROLL(5) for (int i = 0; i < kCount; ++i) base[i] += k * static_cast<int64_t>(sizeof(float));
+  }
 
-  static constexpr int kPartRows = kRows / kParts;
-  static constexpr int kPerPart = (kPartRows + 2) / 3;
-  const char* base[kParts * kPerPart];
+  static constexpr int kCount = (kRows + 2) / 3;
+  const char* base[kCount];
   int64_t stride;
 };
 
-HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int row, int part_rows) {
-  return row / part_rows * args.second_c + row % part_rows * args.ldc;
+// Rows that lie anywhere.
+template <int kRows>
+struct ScatteredRows {
+  HWY_INLINE ScatteredRows(const float* a, const ForwardTileArgs& args) {
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] = a + args.scattered[i].a;
+  }
+  HWY_INLINE const float* At(int row) const { return base[row]; }
+  HWY_INLINE void Advance(int k) { HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] += k; }
+
+  const float* base[kRows];
+};
+
+// Where row i of a tile goes in C.
+HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int i) {
+  return args.scattered != nullptr ? args.scattered[i].c : i * args.ldc;
+}
+
+// acc[i][j] += a(i)·b[j]: one step of a tile. Its loops, like all over the accumulators, are unrolled: one that isn't
+// would put them all into memory.
+template <int kMR, int kNR, class D, class A>
+HWY_INLINE void OuterProduct(D d, const A& a, const float* HWY_RESTRICT b, hn::Vec<D> (&acc)[kMR][kNR]) {
+  hn::Vec<D> bj[kNR];
+  HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) bj[j] = hn::LoadU(d, b + j * static_cast<int64_t>(hn::Lanes(d)));
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+    const auto ai = hn::Set(d, *a(i));
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bj[j], acc[i][j]);
+  }
+}
+
+template <int kMR, int kNR, class D>
+HWY_INLINE void ZeroTile(D d, hn::Vec<D> (&acc)[kMR][kNR]) {
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
 }
 
 // Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
 // frequent case and would cost the accumulators their registers.
 template <class D>
-HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int parts, int vectors,
+HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int vectors,
                              const ForwardTileArgs& args) noexcept {
   const D d;
   using V = hn::Vec<D>;
@@ -78,7 +109,7 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int parts
     const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
     const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
     for (int i = 0; i < rows; ++i) {
-      const int64_t at = RowOfC(args, i, rows / parts) + column;
+      const int64_t at = RowOfC(args, i) + column;
       float* c = args.c + at;
       V v = hn::Load(d, sums + (i * vectors + j) * lanes);
       if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
@@ -91,38 +122,38 @@ HWY_NOINLINE void FinishTile(const float* HWY_RESTRICT sums, int rows, int parts
 }
 
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
-template <int kMR, int kParts, int kNR, class D>
+template <template <int> class Rows, int kMR, int kNR, class D>
 void ForwardTile(const ForwardTileArgs& args) noexcept {
   const D d;
-  using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-
-  // Every loop over the accumulators is unrolled: one that isn't would put them all into memory.
-  V acc[kMR][kNR];
-  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
+  hn::Vec<D> acc[kMR][kNR];
+  ZeroTile(d, acc);
   if (!args.stream) {  // C's lines come while the sums are formed
     for (int i = 0; i < kMR; ++i) {
-      const float* c = args.c + RowOfC(args, i, kMR / kParts);
-      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + j * lanes);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + RowOfC(args, i) + j * lanes);
     }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
-    RowPointers<kMR, kParts> a(args.a + run.a, args);
+    Rows<kMR> a(args.a + run.a, args);
     for (int64_t left = run.k; left > 0;) {
       args.prefetch->Fetch();
-      const int64_t steps = args.prefetch->StepsToFetch(left);
+      int64_t steps = args.prefetch->StepsToFetch(left);
       left -= steps;
-      for (int64_t k = 0; k < steps; ++k) {
-        V bk[kNR];
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) bk[j] = hn::LoadU(d, b + j * lanes);
+      for (; steps >= 2; steps -= 2) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i); }, b, acc);
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i) + 1; }, b + kNR * lanes, acc);
+        a.Advance(2);
+        b += 2 * kNR * lanes;
+      }
+      if (steps != 0) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i); }, b, acc);
+        a.Advance(1);
         b += kNR * lanes;
-        HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-          const V ai = hn::Set(d, a.At(i));
-          HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
-        }
-        a.Advance();
       }
     }
   }
@@ -130,20 +161,20 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   if (args.accumulate || args.epilogue != nullptr || args.columns != kNR * lanes) {
     HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
-    FinishTile<D>(sums, kMR, kParts, kNR, args);
+    FinishTile<D>(sums, kMR, kNR, args);
     return;
   }
   if (args.stream) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = args.c + RowOfC(args, i, kMR / kParts);
-      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
+      float* c = args.c + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
     }
   } else {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = args.c + RowOfC(args, i, kMR / kParts);
-      HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
+      float* c = args.c + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
   }
 }
@@ -153,25 +184,27 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
 template <int kMR, int kNR, class D>
 void FilterTile(const FilterTileArgs& args) noexcept {
   const D d;
-  using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-
-  V acc[kMR][kNR];
-  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
+  hn::Vec<D> acc[kMR][kNR];
+  ZeroTile(d, acc);
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
     for (int64_t left = args.pixels; left > 0;) {
       args.prefetch->Fetch();
-      const int64_t steps = args.prefetch->StepsToFetch(left);
+      int64_t steps = args.prefetch->StepsToFetch(left);
       left -= steps;
-      for (int64_t p = 0; p < steps; ++p) {
-        V bp[kNR];
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) bp[j] = hn::LoadU(d, b + j * lanes);
-        HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-          const V ai = hn::Set(d, a[i]);
-          HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bp[j], acc[i][j]);
-        }
+      for (; steps >= 2; steps -= 2) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + args.a_stride + i; }, b + args.b_stride, acc);
+        a += 2 * args.a_stride;
+        b += 2 * args.b_stride;
+      }
+      if (steps != 0) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
         a += args.a_stride;
         b += args.b_stride;
       }
@@ -181,26 +214,26 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   if (args.columns == kNR * lanes) {
     if (args.accumulate) {
       HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) {
+        HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
           hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
         }
       }
     } else {
       HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
-        HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
+        HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
       }
     }
     return;
   }
   HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-    HWY_UNROLL(2) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
   }
   for (int i = 0; i < kMR; ++i, c += args.ldc) {
-    for (int j = 0; j < kNR; ++j) {
-      const int64_t n = std::min(lanes, args.columns - j * lanes);
-      const V v = hn::Load(d, sums + (i * kNR + j) * lanes);
-      StoreUpTo(d, args.accumulate ? hn::Add(v, LoadUpTo(d, c + j * lanes, n)) : v, c + j * lanes, n);
+    for (int64_t column = 0; column < args.columns; column += lanes) {
+      const int64_t n = std::min(lanes, args.columns - column);
+      const auto v = hn::Load(d, sums + i * kNR * lanes + column);
+      StoreUpTo(d, args.accumulate ? hn::Add(v, LoadUpTo(d, c + column, n)) : v, c + column, n);
     }
   }
 }
@@ -224,20 +257,24 @@ void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, co
   }
 }
 
-template <int... kRows, int... kHalfRows>
-GemmTiles MakeGemmTiles(std::integer_sequence<int, kRows...>, std::integer_sequence<int, kHalfRows...>) {
+template <int kNR, class D, int... kRows>
+void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
+  tiles.rows[kNR - 1] = TileRows(kNR);
+  ((tiles.forward[kNR - 1][kRows] = ForwardTile<EvenRows, kRows + 1, kNR, D>), ...);
+  if constexpr (sizeof...(kRows) <= kMaxScatteredRows) {
+    ((tiles.forward_scattered[kNR - 1][kRows] = ForwardTile<ScatteredRows, kRows + 1, kNR, D>), ...);
+  }
+  ((tiles.filter[kNR - 1][kRows] = FilterTile<kRows + 1, kNR, D>), ...);
+}
+
+template <int... kVectors>
+GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
   using D = hn::ScalableTag<float>;
   GemmTiles tiles{};
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
-  tiles.max_rows = kTileRows;
   tiles.max_vectors = kTileVectors;
   tiles.prologue = Prologue<D>;
-  ((tiles.forward[0][kRows] = ForwardTile<kRows + 1, 1, 1, D>), ...);
-  ((tiles.forward[1][kRows] = ForwardTile<kRows + 1, 1, 2, D>), ...);
-  ((tiles.forward_pair[0][kHalfRows] = ForwardTile<2 * (kHalfRows + 1), 2, 1, D>), ...);
-  ((tiles.forward_pair[1][kHalfRows] = ForwardTile<2 * (kHalfRows + 1), 2, 2, D>), ...);
-  ((tiles.filter[0][kRows] = FilterTile<kRows + 1, 1, D>), ...);
-  ((tiles.filter[1][kRows] = FilterTile<kRows + 1, 2, D>), ...);
+  (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);
   return tiles;
 }
 

@@ -11,8 +11,7 @@ HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
 const GemmTiles* TargetGemmTiles() {
-  static const GemmTiles tiles =
-      MakeGemmTiles(std::make_integer_sequence<int, kTileRows>(), std::make_integer_sequence<int, kTileRows / 2>());
+  static const GemmTiles tiles = MakeGemmTiles(std::make_integer_sequence<int, kTileVectors>());
   return &tiles;
 }
 }  // namespace HWY_NAMESPACE

@@ -66,11 +66,16 @@ class PrefetchStream {
   int64_t lines_per_fetch_ = 0;
 };
 
+/// Where a row of a tile lies, in A and in C.
+struct ScatteredRow {
+  int64_t a;
+  int64_t c;
+};
+
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·lda
   int64_t lda;
-  // Of a pair, two tiles in one: how far the second lies behind the first. It makes a full tile of two half ones.
-  int64_t second_a, second_c;
+  const ScatteredRow* scattered;  // for forward_scattered, instead of lda and ldc; else null
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
@@ -82,6 +87,9 @@ struct ForwardTileArgs {
   const TileEpilogue* epilogue;
   PrefetchStream* prefetch;
 };
+
+/// The most rows whose pointers fit the general registers of x86.
+inline constexpr int64_t kMaxScatteredRows = 8;
 
 /// One image row of pixels: offsets of its first pixel in a and b.
 struct PixelRow {
@@ -107,19 +115,23 @@ struct FilterTileArgs {
 /// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
 struct GemmTiles {
   static constexpr int kMaxRows = 14;
+  static constexpr int kMaxVectors = 4;
   int64_t lanes;
-  int64_t max_rows;
   int64_t max_vectors;
-  void (*forward[2][kMaxRows])(const ForwardTileArgs&) noexcept;
-  void (*forward_pair[2][kMaxRows / 2])(const ForwardTileArgs&) noexcept;  // [vectors − 1][rows of each − 1]
-  void (*filter[2][kMaxRows])(const FilterTileArgs&) noexcept;
+  int64_t rows[kMaxVectors];  // of the tallest tile
+  void (*forward[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  /// Null for tiles of more rows than there are registers for pointers.
+  void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
 
   /// Columns of a whole panel.
   int64_t panel() const { return lanes * max_vectors; }
-  /// Vectors of a panel that has `columns` left to cover: the last panel of 48 columns on 16 lanes takes one.
-  int64_t PanelVectors(int64_t columns) const { return columns > lanes ? 2 : 1; }
+  /// Vectors of a panel that has `columns` left to cover: the last panel of 80 columns on 16 lanes takes one.
+  int64_t PanelVectors(int64_t columns) const { return std::min(max_vectors, (columns + lanes - 1) / lanes); }
+  /// Rows of the tallest tile of a panel of so many vectors.
+  int64_t MaxRows(int64_t vectors) const { return rows[vectors - 1]; }
   /// Columns rounded up to whole vectors: the floats of one row of all panels.
   int64_t PaddedColumns(int64_t columns) const { return (columns + lanes - 1) / lanes * lanes; }
 };
