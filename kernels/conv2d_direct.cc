@@ -44,6 +44,8 @@ struct Product {
   int64_t groups, group_in, group_out;
   const Conv2dPrologue* prologue = nullptr;
   const Conv2dEpilogue* epilogue = nullptr;
+  // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.
+  bool clear_cells = false;
 };
 
 // A slice of K: taps [tap0, tap1) × channels [c0, c1) of a group.
@@ -118,6 +120,24 @@ int64_t BlockPixels(const Product& product) {
   return wide ? kBlockPixels / 2 : kBlockPixels;
 }
 
+// Zeros beside `pixels` grid positions from (n, gy, gx) on. Done with the tile that writes these positions: stores of
+// zeros are slow, and pass while the next tile multiplies.
+void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t gy, int64_t gx, int64_t pixels,
+                int64_t channel, int64_t columns, bool stream) {
+  const int64_t y0 = gy * to.step_h;
+  for (int64_t y = y0; y < std::min(y0 + to.step_h, to.H); ++y) {
+    for (int64_t x = gx * to.step_w; x < std::min((gx + pixels) * to.step_w, to.W); ++x) {
+      if (y == y0 && x % to.step_w == 0) continue;
+      float* pixel = to.data + ((n * to.H + y) * to.W + x) * to.C + channel;
+      if (stream) {
+        tiles.stream_zeros(pixel, columns);
+      } else {
+        std::fill_n(pixel, columns, 0.0f);
+      }
+    }
+  }
+}
+
 // One block, panels [panel0, panel1) of every group. `next` is the block that this thread will likely see next.
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const Block& block, int64_t panel0,
@@ -183,6 +203,15 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               args.c = destination.data + c;
               if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
                 epilogue.residual = product.epilogue->residual.data() + c;
+              }
+              if (product.clear_cells && last) {
+                for (int64_t r = 0; r < rows;) {
+                  const int64_t x = (gx + r) % width;
+                  const int64_t pixels = std::min(rows - r, width - x);
+                  ClearCells(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + x, pixels, channel,
+                             columns, stream);
+                  r += pixels;
+                }
               }
               if (gx + rows <= width) {
                 tiles.forward[vectors - 1][rows - 1](args);
@@ -282,16 +311,15 @@ void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const fl
   });
 }
 
-bool Pointwise(const Conv2dGeometry& g) {
-  return g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
+bool OneTap(const Conv2dGeometry& g) {
+  return g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0;
 }
 
-// A plain matrix product: all pixels are one row, and tiles don't end with image rows.
+// The source, and the output if the source became one long row: a plain matrix product.
 void Flatten(Product& product) {
-  Source& source = product.source;
-  const int64_t pixels = source.N * source.grid_h * source.grid_w;
-  source = {source.data, 1, 1, pixels, source.C, 1, pixels, 1, 1};
-  product.destination = {product.destination.data, 1, pixels, product.destination.C, 1, 1, 0, 0};
+  product.source = OneTapSource(product.source);
+  Destination& to = product.destination;
+  if (product.source.N * product.source.H == 1) to = {to.data, 1, product.source.W, to.C, 1, 1, 0, 0};
 }
 
 Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* output) {
@@ -306,7 +334,7 @@ Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* outpu
       product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
     }
   }
-  if (Pointwise(g)) Flatten(product);
+  if (OneTap(g)) Flatten(product);
   return product;
 }
 
@@ -333,10 +361,14 @@ std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g, const float*
           if (x % g.stride_w == 0) product.taps.push_back({y / g.stride_h, x / g.stride_w, ky, kx});
         }
       }
+      if (OneTap(g)) {  // all other phases are zeros
+        product.clear_cells = g.stride_h * g.stride_w > 1;
+        if (!product.clear_cells) Flatten(product);
+        return {std::move(product)};
+      }
       products.push_back(std::move(product));
     }
   }
-  if (Pointwise(g)) Flatten(products.front());
   return products;
 }
 

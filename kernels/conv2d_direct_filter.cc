@@ -13,15 +13,15 @@
 namespace hwynn {
 namespace {
 
-// A block's rows of x and dy, 224 × 256 floats each, and those of the next block, which are on their way, stay in the
-// second-level cache; storing a tile costs 2 % of its sums.
+// A block's rows of x and dy, 224 × 256 and 224 × 512 floats, and those of the next block, which are on their way, stay
+// in the second-level cache; storing a tile costs 2 % of its sums.
 constexpr int64_t kBlockPixels = 224;
-constexpr int64_t kMaxColumns = 256;  // output channels of a task: whole panels
+constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
 // Of dF in a task: its sums are read and written once a block, from the second-level cache too.
 constexpr int64_t kMaxSums = int64_t{1} << 17;
-constexpr int64_t kMaxChannels = 512;
+constexpr int64_t kMaxChannels = 256;
 constexpr int64_t kMinTasks = 32;
-constexpr int64_t kMinBlocksPerChunk = 4;
+constexpr int64_t kMinBlocksPerChunk = 8;
 constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
 
 struct Plan {
@@ -49,6 +49,9 @@ struct Plan {
     return (blocks.count() + most - 1) / most;
   }
 };
+
+// Pixels a multiple of 2 KiB apart share so few sets of the caches that a block doesn't stay in them: it is copied.
+bool SharesSets(int64_t pixel_distance) { return pixel_distance % 512 == 0; }
 
 struct Operands {
   const Conv2dGeometry& g;
@@ -78,15 +81,15 @@ std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pi
   return groups;
 }
 
-// dy of a block whose columns fill no whole vectors, which is how tiles read it: padded with zeros, pixel after pixel.
-void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, int64_t width,
-                    float* to) {
+// Columns [channel, channel + columns) of a block's dy, one pixel after the other, padded with zeros to whole vectors.
+void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
   const Source& source = op.source;
+  const int64_t padding = op.tiles.PaddedColumns(columns) - columns;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = block.y0; y < block.y1; ++y) {
       const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
-      for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC, to += width) {
-        std::fill_n(std::copy_n(from, columns, to), width - columns, 0.0f);
+      for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC) {
+        to = std::fill_n(std::copy_n(from, columns, to), padding, 0.0f);
       }
     }
   }
@@ -97,40 +100,50 @@ struct Part {
   int64_t group, c0, c1, o0, o1;
 };
 
-// Adds (stores, for the first) one block's sums of a part into `filter`, laid out like dF. `next` is the block that
-// follows, or null.
-void AddBlock(const Operands& op, const Block& block, const Part& part, bool first, const Block* next, float* scratch,
-              float* filter) {
+// The memory of x and dy that a part reads of a block.
+void AppendOperands(const Operands& op, const Block& block, const Part& part,
+                    std::vector<PrefetchStream::Piece>& pieces) {
+  const Source& source = op.source;
+  const Source grad{
+      op.grad_output, source.N, source.grid_h, source.grid_w, op.g.OC, source.grid_h, source.grid_w, 1, 1};
+  const int64_t channel0 = part.group * op.g.group_ic();
+  const int64_t output0 = part.group * op.g.group_oc();
+  AppendBlockMemory(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, pieces);
+  AppendBlockMemory(grad, TapExtent({{0, 0, 0, 0}}), block, output0 + part.o0, output0 + part.o1, pieces);
+}
+
+// Adds (stores, for the first) one block's sums of a part into `filter`, laid out like dF. `next` is memory to fetch.
+void AddBlock(const Operands& op, const Block& block, const Part& part, bool first,
+              const std::vector<PrefetchStream::Piece>& next, float* scratch, float* filter) {
   const Conv2dGeometry& g = op.g;
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  float* grad_panel = scratch;
-  auto* pixel_rows = reinterpret_cast<PixelRow*>(grad_panel + rows * pixels * op.tiles.panel());
+  float* grad_copy = scratch;  // first: vectors are read from it, and should not cross cache lines
+  const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
+  auto* pixel_rows = reinterpret_cast<PixelRow*>(grad_copy + rows * pixels * grad_width);
   float* window_copy = reinterpret_cast<float*>(pixel_rows + rows);
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
-  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, 0, op.tiles,
+  const int64_t pitch = SharesSets(source.step_w * source.pixel_pitch) ? part.c1 - part.c0 : 0;
+  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
                       window_copy);
+  // Tiles read whole vectors of dy.
+  const bool in_place = grad_width == part.o1 - part.o0 && g.OC % 1024 != 0;
+  if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
+  const float* grad = in_place ? op.grad_output + output0 + part.o0 : grad_copy;
+  const int64_t grad_stride = in_place ? g.OC : grad_width;
+  const int64_t a_stride = source.step_w * window.pixel_pitch();
   const std::vector<TapGroup> tap_groups = GroupTaps(op, part.c1 - part.c0, window.pixel_pitch());
 
-  std::vector<PrefetchStream::Piece> pieces;
-  if (next != nullptr) {
-    const Source grad{op.grad_output, source.N, source.grid_h, source.grid_w, g.OC, source.grid_h, source.grid_w, 1, 1};
-    AppendBlockMemory(source, op.extent, *next, channel0 + part.c0, channel0 + part.c1, pieces);
-    AppendBlockMemory(grad, TapExtent({{0, 0, 0, 0}}), *next, output0 + part.o0, output0 + part.o1, pieces);
-  }
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
   const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
   PrefetchStream prefetch(
-      pieces, panels * static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0) / max_rows * rows * pixels);
+      next, panels * static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0) / max_rows * rows * pixels);
 
   for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
-    const int64_t width = vectors * op.tiles.lanes;
-    const bool in_place = columns == width;
-    if (!in_place) PackGradOutput(op, block, output0 + column, columns, width, grad_panel);
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       int64_t num_rows = 0;
@@ -138,18 +151,24 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
         for (int64_t gy = block.y0; gy < block.y1; ++gy) {
           const int64_t y = gy * source.step_h + tap.y;
           if (y < 0 || y >= source.H) continue;
-          const int64_t b = in_place ? ((n * source.grid_h + gy) * source.grid_w + block.x0) * g.OC
-                                     : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels * width;
-          pixel_rows[num_rows++] = {window.Offset(n, y, block.x0 * source.step_w + tap.x), b};
+          const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
+                                         : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
+          const int64_t a = window.Offset(n, y, block.x0 * source.step_w + tap.x);
+          const int64_t b = pixel * grad_stride;
+          PixelRow* last = num_rows > 0 ? &pixel_rows[num_rows - 1] : nullptr;
+          if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels * grad_stride == b) {
+            last->pixels += pixels;  // rows that touch in both are one
+          } else {
+            pixel_rows[num_rows++] = {a, b, pixels};
+          }
         }
       }
       FilterTileArgs args{};
-      args.a_stride = source.step_w * window.pixel_pitch();
-      args.b = in_place ? op.grad_output + output0 + column : grad_panel;
-      args.b_stride = in_place ? g.OC : width;
+      args.a_stride = a_stride;
+      args.b = grad + column - part.o0;
+      args.b_stride = grad_stride;
       args.rows = pixel_rows;
       args.num_rows = num_rows;
-      args.pixels = pixels;
       args.ldc = g.OC;
       args.columns = columns;
       args.accumulate = !first;
@@ -170,10 +189,8 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
 void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                           const Workspace& workspace) {
   Source source{input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w};
-  const bool pointwise = g.KH == 1 && g.KW == 1 && g.stride_h == 1 && g.stride_w == 1 && g.OH == g.IH && g.OW == g.IW;
-  if (pointwise) {
-    const int64_t pixels = g.N * g.IH * g.IW;
-    source = {input, 1, 1, pixels, g.IC, 1, pixels, 1, 1};
+  if (g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0) {
+    source = OneTapSource(source);
   }
   std::vector<Tap> taps;
   for (int64_t ky = 0; ky < g.KH; ++ky) {
@@ -192,24 +209,33 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
 
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
-  const int64_t scratch = rows * largest.x1 * op.tiles.panel() +
-                          rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)) +
-                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, 0);
+  const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
+  const int64_t pitch = SharesSets(source.step_w * source.pixel_pitch) ? plan.channels.Largest() : 0;
+  const int64_t scratch = rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)) +
+                          rows * largest.x1 * op.tiles.PaddedColumns(columns) +
+                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
-  ParallelForWithScratch(plan.chunks.count * parts, scratch, [&](int64_t task, float* memory) {
-    const int64_t chunk = task / parts;
+  const auto part_of = [&](int64_t task) {
     const int64_t panels = task % plan.panels.count;
     const int64_t channels = task / plan.panels.count % plan.channels.count;
-    const Part part{task % parts / (plan.panels.count * plan.channels.count), plan.channels.Begin(channels),
-                    plan.channels.End(channels), plan.panels.Begin(panels) * op.tiles.panel(),
-                    std::min(g.group_oc(), plan.panels.End(panels) * op.tiles.panel())};
-    const int64_t first = plan.chunks.Begin(chunk);
-    const int64_t end = plan.chunks.End(chunk);
-    for (int64_t i = first; i < end; ++i) {
-      Block next;
-      if (i + 1 < end) next = plan.blocks.Get(i + 1);
-      AddBlock(op, plan.blocks.Get(i), part, i == first, i + 1 < end ? &next : nullptr, memory,
-               sums + chunk * filter_floats);
+    return Part{task / (plan.panels.count * plan.channels.count) % g.groups, plan.channels.Begin(channels),
+                plan.channels.End(channels), plan.panels.Begin(panels) * op.tiles.panel(),
+                std::min(g.group_oc(), plan.panels.End(panels) * op.tiles.panel())};
+  };
+  const int64_t tasks = plan.chunks.count * parts;
+  ParallelForWithScratch(tasks, scratch, [&](int64_t task, float* memory) {
+    const int64_t chunk = task / parts;
+    const Part part = part_of(task);
+    std::vector<PrefetchStream::Piece> next;
+    for (int64_t i = plan.chunks.Begin(chunk); i < plan.chunks.End(chunk); ++i) {
+      // What this thread will likely see next.
+      next.clear();
+      if (i + 1 < plan.chunks.End(chunk)) {
+        AppendOperands(op, plan.blocks.Get(i + 1), part, next);
+      } else if (task + 1 < tasks) {
+        AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), next);
+      }
+      AddBlock(op, plan.blocks.Get(i), part, i == plan.chunks.Begin(chunk), next, memory, sums + chunk * filter_floats);
     }
   });
   if (plan.chunks.count == 1) return;

@@ -45,25 +45,41 @@ Block BlockGrid::Get(int64_t i) const {
 
 Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
 
+Source OneTapSource(const Source& source) {
+  if (source.step_h == 1 && source.step_w == 1 && source.grid_h == source.H && source.grid_w == source.W) {
+    const int64_t pixels = source.N * source.H * source.W;
+    return {source.data, 1, 1, pixels, source.C, 1, pixels, 1, 1};
+  }
+  return {.data = source.data,
+          .N = source.N,
+          .H = source.grid_h,
+          .W = source.grid_w,
+          .C = source.C,
+          .grid_h = source.grid_h,
+          .grid_w = source.grid_w,
+          .step_h = 1,
+          .step_w = 1,
+          .pixel_pitch = source.step_w * source.pixel_pitch,
+          .row_pitch = source.step_h * source.row_pitch,
+          .image_pitch = source.image_pitch};
+}
+
 void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
                        std::vector<PrefetchStream::Piece>& pieces) {
   const Span span(source, taps, block);
   const int64_t x0 = std::clamp<int64_t>(span.x0, 0, source.W);
   const int64_t x1 = std::clamp<int64_t>(span.x1, x0, source.W);
-  // Strides beyond the filter leave rows and pixels out.
-  const int64_t step_y = taps.max_y - taps.min_y + 1 < source.step_h ? source.step_h : 1;
-  const int64_t step_x = taps.max_x - taps.min_x + 1 < source.step_w ? source.step_w : 1;
-  const bool whole_pixels = c1 - c0 == source.C && step_x == 1;
-  const int64_t pixels = whole_pixels ? x1 - x0 : 1;
-  const int64_t bytes = ((pixels - 1) * source.C + c1 - c0) * static_cast<int64_t>(sizeof(float));
+  // Pixels that touch are one piece, and so are rows that do.
+  const int64_t pixels = c1 - c0 == source.pixel_pitch ? x1 - x0 : 1;
+  const int64_t floats = (pixels - 1) * source.pixel_pitch + c1 - c0;
   for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = span.y0; y < span.y1; y += step_y) {
-      for (int64_t x = x0; x < x1; x += whole_pixels ? pixels : step_x) {
-        const float* data = source.data + ((n * source.H + y) * source.W + x) * source.C + c0;
-        if (!pieces.empty() && pieces.back().data + pieces.back().bytes / sizeof(float) == data) {
-          pieces.back().bytes += bytes;
+    for (int64_t y = span.y0; y < span.y1; ++y) {
+      for (int64_t x = x0; x < x1; x += pixels) {
+        const float* data = source.At(n, y, x) + c0;
+        if (!pieces.empty() && pieces.back().data + pieces.back().floats == data) {
+          pieces.back().floats += floats;
         } else {
-          pieces.push_back({data, bytes});
+          pieces.push_back({data, floats});
         }
       }
     }
@@ -87,10 +103,10 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
   y0_ = span.y0;
   if (!NeedsCopy(source, span, prologue, pitch)) {
     x0_ = 0;
-    pixel_pitch_ = source.C;
-    row_pitch_ = source.W * source.C;
-    image_pitch_ = source.H * row_pitch_;
-    data_ = source.data + n0_ * image_pitch_ + y0_ * row_pitch_ + c0;
+    pixel_pitch_ = source.pixel_pitch;
+    row_pitch_ = source.row_pitch;
+    image_pitch_ = source.image_pitch;
+    data_ = source.At(n0_, y0_, 0) + c0;
     return;
   }
   const int64_t channels = c1 - c0;
@@ -107,12 +123,13 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
     for (int64_t y = span.y0; y < span.y1; ++y) {
       to = std::fill_n(to, (inside0 - span.x0) * pixel_pitch_, 0.0f);
       const int64_t pixels = inside1 - inside0;
-      const float* from = source.data + ((n * source.H + y) * source.W + (pixels > 0 ? inside0 : 0)) * source.C + c0;
-      if (channels == source.C && pixel_pitch_ == channels) {
+      const float* from = source.At(n, y, pixels > 0 ? inside0 : 0) + c0;
+      if (channels == source.pixel_pitch && pixel_pitch_ == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {
         for (int64_t p = 0; p < pixels; ++p) {
-          std::memcpy(to + p * pixel_pitch_, from + p * source.C, static_cast<size_t>(channels) * sizeof(float));
+          std::memcpy(to + p * pixel_pitch_, from + p * source.pixel_pitch,
+                      static_cast<size_t>(channels) * sizeof(float));
         }
       }
       if (prologue != nullptr) {

@@ -24,12 +24,25 @@ struct TapExtent {
   int64_t min_y, max_y, min_x, max_x;
 };
 
+/// An image batch [N,H,W,C] as it lies in memory, and the grid of outputs that read it.
 struct Source {
-  const float* data;  // [N,H,W,C]
+  const float* data;
   int64_t N, H, W, C;
   int64_t grid_h, grid_w;  // outputs per image
   int64_t step_h, step_w;
+  // Distances between neighbours.
+  int64_t pixel_pitch = C;
+  int64_t row_pitch = W * pixel_pitch;
+  int64_t image_pitch = H * row_pitch;
+
+  const float* At(int64_t n, int64_t y, int64_t x) const {
+    return data + n * image_pitch + y * row_pitch + x * pixel_pitch;
+  }
 };
+
+/// The source of a convolution whose filter is one tap without padding: no more than the pixels that are read, as one
+/// long row where they touch.
+Source OneTapSource(const Source& source);
 
 /// Output pixels: images × grid rows × grid columns, half-open.
 struct Block {

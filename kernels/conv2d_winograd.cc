@@ -302,7 +302,7 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                            float* zeros = out + kWinogradPoints * out_stride;
                            std::fill_n(zeros, widest, 0.0f);
                            if (pitch > p.O) std::fill_n(out, kWinogradPoints * out_stride, 0.0f);
-                           const PixelRow row{0, 0};
+                           PixelRow row{0, 0, 0};
                            PrefetchStream none;
                            FilterTileArgs args{};
                            args.prefetch = &none;
@@ -316,7 +316,7 @@ void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const f
                              const int64_t count = std::min(block, p.tiles() - first);
                              TransformInput(p, transforms, first, count, c0, c1, zeros, in, in_stride);
                              TransformGradient(p, grad_output, transforms, first, count, zeros, out, pitch, out_stride);
-                             args.pixels = count;
+                             row.pixels = count;
                              args.accumulate = b > chunk_blocks.Begin(chunk);
                              for (int64_t point = 0; point < kWinogradPoints; ++point) {
                                float* point_sums =

@@ -190,7 +190,7 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
-    for (int64_t left = args.pixels; left > 0;) {
+    for (int64_t left = args.rows[r].pixels; left > 0;) {
       args.prefetch->Fetch();
       int64_t steps = args.prefetch->StepsToFetch(left);
       left -= steps;
@@ -257,6 +257,12 @@ void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, co
   }
 }
 
+template <class D>
+void StreamZeros(float* to, int64_t floats) noexcept {
+  const D d;
+  for (int64_t i = 0; i < floats; i += static_cast<int64_t>(hn::Lanes(d))) hn::Stream(hn::Zero(d), d, to + i);
+}
+
 template <int kNR, class D, int... kRows>
 void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
   tiles.rows[kNR - 1] = TileRows(kNR);
@@ -274,6 +280,7 @@ GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
   tiles.max_vectors = kTileVectors;
   tiles.prologue = Prologue<D>;
+  tiles.stream_zeros = StreamZeros<D>;
   (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);
   return tiles;
 }

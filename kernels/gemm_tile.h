@@ -29,10 +29,9 @@ struct TileEpilogue {
 /// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
 class PrefetchStream {
  public:
-  /// `bytes` from `data` on.
   struct Piece {
     const float* data;
-    int64_t bytes;
+    int64_t floats;
   };
   static constexpr int kStepsPerFetch = 16;  // of a micro-kernel: k or pixels
 
@@ -41,7 +40,7 @@ class PrefetchStream {
   PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
-    for (const Piece& piece : pieces) lines += (piece.bytes + kLine - 1) / kLine;
+    for (const Piece& piece : pieces) lines += (piece.floats + kLineFloats - 1) / kLineFloats;
     lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
   }
 
@@ -52,14 +51,14 @@ class PrefetchStream {
 
   void Fetch() {
     for (int64_t i = 0; i < lines_per_fetch_ && piece_ != end_; ++i) {
-      __builtin_prefetch(reinterpret_cast<const char*>(piece_->data) + offset_, 0, 2);
-      offset_ += kLine;
-      if (offset_ >= piece_->bytes) ++piece_, offset_ = 0;
+      __builtin_prefetch(piece_->data + offset_, 0, 2);
+      offset_ += kLineFloats;
+      if (offset_ >= piece_->floats) ++piece_, offset_ = 0;
     }
   }
 
  private:
-  static constexpr int64_t kLine = 64;
+  static constexpr int64_t kLineFloats = 16;
   const Piece* piece_ = nullptr;
   const Piece* end_ = nullptr;
   int64_t offset_ = 0;
@@ -91,10 +90,11 @@ struct ForwardTileArgs {
 /// The most rows whose pointers fit the general registers of x86.
 inline constexpr int64_t kMaxScatteredRows = 8;
 
-/// One image row of pixels: offsets of its first pixel in a and b.
+/// Pixels at even distances: offsets of the first one in a and b.
 struct PixelRow {
   int64_t a;
   int64_t b;
+  int64_t pixels;
 };
 
 struct FilterTileArgs {
@@ -104,8 +104,7 @@ struct FilterTileArgs {
   int64_t b_stride;
   const PixelRow* rows;
   int64_t num_rows;
-  int64_t pixels;  // of each row
-  float* c;        // element i of the tile at c + i·ldc
+  float* c;  // element i of the tile at c + i·ldc
   int64_t ldc;
   int64_t columns;
   bool accumulate;
@@ -123,6 +122,8 @@ struct GemmTiles {
   /// Null for tiles of more rows than there are registers for pointers.
   void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
+  /// Zeros, past the caches; whole vectors, aligned.
+  void (*stream_zeros)(float* to, int64_t floats) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
 
