@@ -92,8 +92,9 @@ if(HWYNN_BUILD_BENCHMARKS)
   endif()
 endif()
 
-# Targets that add compile time and no speed to f32 kernels; newer versions of Highway know more of them.
-set(HWYNN_DISABLED_TARGETS "HWY_SSSE3|HWY_AVX3_DL")
+# Targets that add compile time and no speed to f32 kernels; newer versions of Highway know more of them. And Arm's SVE:
+# its vectors have no size at compile time, and the kernels keep arrays of them.
+set(HWYNN_DISABLED_TARGETS "HWY_SSSE3|HWY_AVX3_DL|HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128")
 if(hwy_VERSION VERSION_GREATER_EQUAL 1.0.4)
   string(APPEND HWYNN_DISABLED_TARGETS "|HWY_SSE2|HWY_AVX3_ZEN4")
 endif()
