@@ -358,8 +358,8 @@ TEST(Conv2dTest, PackedFiltersKnowWhatTheyAreFor) {
   const Shape shape = x.shape();
   fails({}, {}, "packed filter is empty");
   fails(PackConv2dFilter(Conv2dPass::kBackwardInput, {}, shape, filter, workspace), {}, "another pass");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other shapes");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other shapes");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other strides");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other strides");
   EXPECT_THROW(PackConv2dFilter(Conv2dPass::kBackwardFilter, {}, shape, filter, workspace), std::invalid_argument);
   const std::string before = CurrentTarget();
   const PackedConv2dFilter packed = PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace);
