@@ -20,6 +20,10 @@ constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
 // Of dF in a task: its sums are read and written once a block, from the second-level cache too.
 constexpr int64_t kMaxSums = int64_t{1} << 17;
 constexpr int64_t kMaxChannels = 256;
+// A panel of one cache line a pixel stays in the first-level cache when it is copied; worth it for so many products a
+// value, while wider ones come from the second level as fast.
+constexpr int64_t kMinReuse = 128;
+constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMinTasks = 32;
 constexpr int64_t kMinBlocksPerChunk = 8;
 constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
@@ -50,8 +54,12 @@ struct Plan {
   }
 };
 
-// Pixels a multiple of 2 KiB apart share so few sets of the caches that a block doesn't stay in them: it is copied.
-bool SharesSets(int64_t pixel_distance) { return pixel_distance % 512 == 0; }
+// Distance of pixels in a copy of a block's x; 0: no copy. Pixels a multiple of 2 KiB apart share so few sets of the
+// caches that a block doesn't stay in them; an odd number of lines apart they spread over all.
+int64_t CopyPitch(const Source& source, int64_t channels) {
+  if (source.step_w * source.pixel_pitch % 512 != 0) return 0;
+  return ((channels + kLineFloats - 1) / kLineFloats | 1) * kLineFloats;
+}
 
 struct Operands {
   const Conv2dGeometry& g;
@@ -81,15 +89,20 @@ std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pi
   return groups;
 }
 
-// Columns [channel, channel + columns) of a block's dy, one pixel after the other, padded with zeros to whole vectors.
+// Columns [channel, channel + columns) of a block's dy by panels, each one pixel after the other, padded with zeros to
+// whole vectors.
 void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
   const Source& source = op.source;
-  const int64_t padding = op.tiles.PaddedColumns(columns) - columns;
-  for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = block.y0; y < block.y1; ++y) {
-      const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
-      for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC) {
-        to = std::fill_n(std::copy_n(from, columns, to), padding, 0.0f);
+  for (int64_t column = 0; column < columns; column += op.tiles.panel()) {
+    const int64_t width = std::min(op.tiles.panel(), columns - column);
+    const int64_t padding = op.tiles.PaddedColumns(width) - width;
+    for (int64_t n = block.n0; n < block.n1; ++n) {
+      for (int64_t y = block.y0; y < block.y1; ++y) {
+        const float* from =
+            op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel + column;
+        for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC) {
+          to = std::fill_n(std::copy_n(from, width, to), padding, 0.0f);
+        }
       }
     }
   }
@@ -125,14 +138,14 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
   float* window_copy = reinterpret_cast<float*>(pixel_rows + rows);
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
-  const int64_t pitch = SharesSets(source.step_w * source.pixel_pitch) ? part.c1 - part.c0 : 0;
+  const int64_t pitch = CopyPitch(source, part.c1 - part.c0);
   const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
                       window_copy);
   // Tiles read whole vectors of dy.
-  const bool in_place = grad_width == part.o1 - part.o0 && g.OC % 1024 != 0;
+  const int64_t reuse = static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0);
+  const bool in_place =
+      grad_width == part.o1 - part.o0 && g.OC % 1024 != 0 && (op.tiles.panel() > kLineFloats || reuse < kMinReuse);
   if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
-  const float* grad = in_place ? op.grad_output + output0 + part.o0 : grad_copy;
-  const int64_t grad_stride = in_place ? g.OC : grad_width;
   const int64_t a_stride = source.step_w * window.pixel_pitch();
   const std::vector<TapGroup> tap_groups = GroupTaps(op, part.c1 - part.c0, window.pixel_pitch());
 
@@ -144,6 +157,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
   for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
+    const int64_t grad_stride = in_place ? g.OC : vectors * op.tiles.lanes;
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       int64_t num_rows = 0;
@@ -165,7 +179,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
       }
       FilterTileArgs args{};
       args.a_stride = a_stride;
-      args.b = grad + column - part.o0;
+      args.b = in_place ? op.grad_output + output0 + column : grad_copy + (column - part.o0) * rows * pixels;
       args.b_stride = grad_stride;
       args.rows = pixel_rows;
       args.num_rows = num_rows;
@@ -210,7 +224,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
-  const int64_t pitch = SharesSets(source.step_w * source.pixel_pitch) ? plan.channels.Largest() : 0;
+  const int64_t pitch = CopyPitch(source, plan.channels.Largest());
   const int64_t scratch = rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)) +
                           rows * largest.x1 * op.tiles.PaddedColumns(columns) +
                           Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
