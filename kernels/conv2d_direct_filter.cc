@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kBlockPixels = 224;
 constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
 // Of dF in a task: its sums are read and written once a block, from the second-level cache too.
-constexpr int64_t kMaxSums = int64_t{1} << 17;
+constexpr int64_t kMaxSums = int64_t{1} << 18;
 constexpr int64_t kMaxChannels = 256;
 // A panel of one cache line a pixel stays in the first-level cache when it is copied; worth it for so many products a
 // value, while wider ones come from the second level as fast.
