@@ -25,6 +25,8 @@ constexpr int64_t kBlockPixels = 224;
 // Depth of B that is worked off at a time: 1024 rows of a 32-wide panel are 128 KiB of second-level cache.
 constexpr int64_t kBlockDepth = 1024;
 constexpr size_t kMaxRuns = 64;
+// A packed filter of at most half a megabyte is read from the second-level cache, block after block.
+constexpr int64_t kResidentFloats = int64_t{1} << 17;
 // Below this many tasks a block's output channels are spread over several.
 constexpr int64_t kMinTasks = 32;
 
@@ -148,6 +150,39 @@ struct BlockTask {
   float* statistics;  // of the block, or null
 };
 
+// The rows of B's panel that a depth block meets.
+PrefetchStream::Piece PanelMemory(const Product& product, const GemmTiles& tiles, const DepthBlock& depth,
+                                  const float* packed, int64_t group, int64_t panel) {
+  const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
+  const int64_t column = panel * tiles.panel();
+  const int64_t width = tiles.PanelVectors(product.group_out - column) * tiles.lanes;
+  const int64_t row = static_cast<int64_t>(depth.tap0) * product.group_in + depth.c0;
+  const int64_t rows = static_cast<int64_t>(depth.tap1 - depth.tap0 - 1) * product.group_in + depth.c1 - depth.c0;
+  return {packed + (group * tiles.PaddedColumns(product.group_out) + column) * K + row * width, rows * width};
+}
+
+// What a task, or the one that this thread will likely see next, reads for the first time: B's panels after the first,
+// unless all of B stays in the second-level cache from block to block, and the next block's input.
+std::vector<PrefetchStream::Piece> MemoryAhead(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
+                                               const std::vector<DepthBlock>& depths, const float* packed,
+                                               const BlockTask& task) {
+  std::vector<PrefetchStream::Piece> pieces;
+  if (PackedFloats(product, tiles) > kResidentFloats) {
+    for (int64_t group = 0; group < product.groups; ++group) {
+      for (const DepthBlock& depth : depths) {
+        for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
+          pieces.push_back(PanelMemory(product, tiles, depth, packed, group, panel));
+        }
+      }
+    }
+    pieces.erase(pieces.begin());
+    const bool more = task.panel1 * tiles.panel() < product.group_out;
+    pieces.push_back(PanelMemory(product, tiles, depths.front(), packed, 0, more ? task.panel1 : 0));
+  }
+  if (task.next != nullptr) AppendBlockMemory(product.source, extent, *task.next, 0, product.source.C, pieces);
+  return pieces;
+}
+
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task, float* scratch) {
   const Block& block = task.block;
@@ -159,11 +194,10 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const int64_t image_c = destination.H * destination.W * destination.C;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
   std::array<TileRun, kMaxRuns> runs;
-  std::vector<PrefetchStream::Piece> pieces;
-  if (task.next != nullptr) AppendBlockMemory(source, extent, *task.next, 0, source.C, pieces);
+  const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
   const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
-  PrefetchStream prefetch(pieces, product.groups * depth * (task.panel1 - task.panel0) * row_tiles.count *
-                                      (block.n1 - block.n0) * (block.y1 - block.y0));
+  PrefetchStream prefetch(ahead, product.groups * depth * (task.panel1 - task.panel0) * row_tiles.count *
+                                     (block.n1 - block.n0) * (block.y1 - block.y0));
 
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
