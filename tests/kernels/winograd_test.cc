@@ -1,0 +1,226 @@
+// What conv2d_test's shapes are too small for: every way in which Winograd cuts its work, and how much it rounds.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/targets.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ForEachTarget;
+using testing::Normals;
+
+constexpr const char* kAlgorithms[] = {"winograd_f4x4", "winograd_f2x2"};
+
+struct Case {
+  Shape input, filter;
+  Padding padding = Padding::Same();
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases = {
+      // Few tiles: tasks are groups of output channels, the last one smaller; slices of input channels.
+      {{1, 9, 6, 70}, {3, 3, 70, 150}},
+      // More blocks than tasks wanted, in several images, the last block smaller.
+      {{3, 26, 27, 18}, {3, 3, 18, 20}},
+      // Backward-filter: slices of both channels and several chunks; point by point.
+      {{2, 22, 21, 66}, {3, 3, 66, 70}},
+      {{2, 7, 9, 130}, {3, 3, 130, 136}},
+      // Filters beyond the second-level cache, with many tiles and with few.
+      {{8, 15, 14, 96}, {3, 3, 96, 160}},
+      {{1, 8, 8, 96}, {3, 3, 96, 160}},
+      {{1, 12, 5, 17}, {3, 3, 17, 19}, Padding::Explicit(2, 0, 0, 2)},
+      {{1, 8, 11, 16}, {3, 3, 16, 16}, Padding::Valid()},
+  };
+  // Every remainder of an image by the tiles, in both directions.
+  for (int64_t h = 1; h <= 6; ++h) {
+    for (int64_t w = 4; w <= 7; ++w) cases.push_back({{2, h, w, 5}, {3, 3, 5, 9}});
+  }
+  return cases;
+}
+
+// An element of a pass's result, in double.
+using Expected = std::function<double(const Conv2dGeometry&, const Tensor& a, const Tensor& b, int64_t i)>;
+
+double ForwardAt(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, int64_t i) {
+  return reference::Conv2dForwardAt(g, x, w, i / (g.OH * g.OW * g.OC), i / (g.OW * g.OC) % g.OH, i / g.OC % g.OW,
+                                    i % g.OC);
+}
+
+double BackwardInputAt(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, int64_t i) {
+  return reference::Conv2dBackwardInputAt(g, dy, w, i / (g.IH * g.IW * g.IC), i / (g.IW * g.IC) % g.IH, i / g.IC % g.IW,
+                                          i % g.IC);
+}
+
+double BackwardFilterAt(const Conv2dGeometry& g, const Tensor& x, const Tensor& dy, int64_t i) {
+  return reference::Conv2dBackwardFilterAt(g, x, dy, i / (g.KW * g.IC * g.OC), i / (g.IC * g.OC) % g.KW,
+                                           i / g.OC % g.IC, i % g.OC);
+}
+
+// Every `step`-th element of a result: rms of the errors and of the values, and the largest error.
+struct Errors {
+  double rms = 0, largest = 0;  // over the values' rms
+};
+
+Errors ErrorsOf(const Expected& expected, const Conv2dGeometry& g, const Tensor& a, const Tensor& b,
+                const Tensor& result, int64_t step) {
+  double squares = 0;
+  double values = 0;
+  double largest = 0;
+  for (int64_t i = 0; i < result.size(); i += step) {
+    const double value = expected(g, a, b, i);
+    const double error = std::abs(result[i] - value);
+    squares += error * error;
+    values += value * value;
+    largest = std::isnan(error) ? error : std::max(largest, error);
+  }
+  return {std::sqrt(squares / values),
+          largest / std::sqrt(values / static_cast<double>((result.size() + step - 1) / step))};
+}
+
+// Leaves NaN in the memory that the next calls take: what they read before they have written it shows.
+void Poison(const Workspace& workspace) {
+  constexpr int64_t kFloats = int64_t{1} << 21;
+  const auto fill = [](float* values) { std::fill_n(values, kFloats, std::nanf("")); };
+  Tensor tensor = workspace.NewTensor({kFloats});
+  fill(tensor.data());
+  ParallelForWithScratch(4, kFloats, [&](int64_t, float* scratch) { fill(scratch); });
+}
+
+struct Operands {
+  explicit Operands(const Conv2dGeometry& g)
+      : x(Normals(g.input_shape(), 1, 0.5f)), w(Normals(g.filter_shape(), 2)), dy(Normals(g.output_shape(), 3)) {}
+  Tensor x, w, dy;
+};
+
+struct Results {
+  explicit Results(const Conv2dGeometry& g)
+      : y(g.output_shape(), std::nanf("")), dx(g.input_shape(), std::nanf("")), dw(g.filter_shape(), std::nanf("")) {}
+  Tensor y, dx, dw;
+};
+
+void RunAll(const Conv2dParams& params, const Operands& in, Results& out, const Workspace& workspace,
+            std::string_view algorithm) {
+  Conv2dForward(params, in.x, in.w, out.y, workspace, {.algorithm = algorithm});
+  Conv2dBackwardInput(params, in.dy, in.w, out.dx, workspace, {.algorithm = algorithm});
+  Conv2dBackwardFilter(params, in.x, in.dy, out.dw, workspace, {.algorithm = algorithm});
+}
+
+TEST(WinogradTest, EveryWayOfCuttingTheWork) {
+  const Workspace workspace;
+  for (const Case& c : Cases()) {
+    const Conv2dParams params{.padding = c.padding};
+    const Conv2dGeometry g = ResolveConv2d("test", params, c.input, c.filter);
+    const Operands in(g);
+    const auto step = static_cast<int64_t>(g.flops() / 4e6) | 1;
+    ForEachTarget([&](const std::string&) {
+      for (const char* algorithm : kAlgorithms) {
+        SCOPED_TRACE(StrCat(algorithm, " input ", c.input, " filter ", c.filter));
+        Results out(g);
+        Poison(workspace);
+        RunAll(params, in, out, workspace, algorithm);
+        // A wrong element shows as an error of the values' own size.
+        EXPECT_LT(ErrorsOf(ForwardAt, g, in.x, in.w, out.y, step).largest, 1e-4);
+        EXPECT_LT(ErrorsOf(BackwardInputAt, g, in.dy, in.w, out.dx, step).largest, 1e-4);
+        EXPECT_LT(ErrorsOf(BackwardFilterAt, g, in.x, in.dy, out.dw, step).largest, 1e-4);
+      }
+    });
+  }
+}
+
+TEST(WinogradTest, SameBitsForAnyNumberOfThreads) {
+  const Workspace workspace;
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(float)) == 0;
+  };
+  for (const Case& c : Cases()) {
+    const Conv2dParams params{.padding = c.padding};
+    const Conv2dGeometry g = ResolveConv2d("test", params, c.input, c.filter);
+    const Operands in(g);
+    for (const char* algorithm : kAlgorithms) {
+      Results one(g);
+      RunWithThreads(1, [&] { RunAll(params, in, one, workspace, algorithm); });
+      for (const int threads : {2, 3}) {
+        Results several(g);
+        RunWithThreads(threads, [&] { RunAll(params, in, several, workspace, algorithm); });
+        EXPECT_TRUE(same(one.y, several.y) && same(one.dx, several.dx) && same(one.dw, several.dw))
+            << algorithm << " input " << c.input << " threads " << threads;
+      }
+    }
+  }
+}
+
+// The prologue leaves padding 0, in every tile; all of the epilogue.
+TEST(WinogradTest, PrologueAndEpilogue) {
+  const Workspace workspace;
+  for (const Case& c : {Case{{2, 10, 7, 18}, {3, 3, 18, 21}}, Case{{1, 9, 6, 70}, {3, 3, 70, 150}}}) {
+    const Conv2dGeometry g = ResolveConv2d("test", {}, c.input, c.filter);
+    const Operands in(g);
+    const Tensor scale_in = Normals({g.IC}, 4, 1.0f);
+    const Tensor shift_in = Normals({g.IC}, 5, 1.0f);
+    const Tensor scale_out = Normals({g.OC}, 6, 1.0f);
+    const Tensor bias = Normals({g.OC}, 7);
+    Tensor normalised(g.input_shape());
+    for (int64_t i = 0; i < in.x.size(); ++i) {
+      normalised[i] = std::max(0.0f, in.x[i] * scale_in[i % g.IC] + shift_in[i % g.IC]);
+    }
+    const Expected expected = [&](const Conv2dGeometry&, const Tensor& x, const Tensor& w, int64_t i) {
+      return std::max(0.0, ForwardAt(g, x, w, i) * scale_out[i % g.OC] + bias[i % g.OC] + in.dy[i]);
+    };
+    ForEachTarget([&](const std::string&) {
+      for (const char* algorithm : kAlgorithms) {
+        Tensor y(g.output_shape(), std::nanf(""));
+        Conv2dForward({}, in.x, in.w, y, workspace,
+                      {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
+                       .epilogue = {.scale = scale_out, .bias = bias, .residual = in.dy, .relu = true},
+                       .algorithm = algorithm});
+        EXPECT_LT(ErrorsOf(expected, g, normalised, in.w, y, 1).largest, 1e-4) << algorithm << " input " << c.input;
+      }
+    });
+  }
+}
+
+// docs/numerics.md has what this prints: rms and largest error over the rms of the values, for inputs after a ReLU.
+TEST(WinogradTest, RoundsAsDocumented) {
+  const Workspace workspace;
+  const struct {
+    const char* name;
+    Expected expected;
+  } passes[] = {{"forward", ForwardAt}, {"backward-input", BackwardInputAt}, {"backward-filter", BackwardFilterAt}};
+  for (const auto& [size, channels] : {std::pair<int64_t, int64_t>{56, 64}, {28, 128}, {14, 256}, {7, 512}}) {
+    const Conv2dGeometry g = ResolveConv2d("test", {}, {2, size, size, channels}, {3, 3, channels, channels});
+    Operands in(g);
+    for (float& value : in.x.span()) value = std::max(value, 0.0f);
+    double direct[3] = {};
+    for (const char* algorithm : {"direct", "winograd_f2x2", "winograd_f4x4"}) {
+      Results out(g);
+      RunAll({}, in, out, workspace, algorithm);
+      const Tensor* operands[][3] = {{&in.x, &in.w, &out.y}, {&in.dy, &in.w, &out.dx}, {&in.x, &in.dy, &out.dw}};
+      std::printf("%2dx%-2d %3d %-14s", static_cast<int>(size), static_cast<int>(size), static_cast<int>(channels),
+                  algorithm);
+      for (int pass = 0; pass < 3; ++pass) {
+        const Tensor& result = *operands[pass][2];
+        const Errors errors = ErrorsOf(passes[pass].expected, g, *operands[pass][0], *operands[pass][1], result,
+                                       result.size() / 2000 | 1);
+        std::printf("  %s %.1e (max %.1e)", passes[pass].name, errors.rms, errors.largest);
+        if (std::string_view(algorithm) == "direct") direct[pass] = errors.rms;
+        const double factor = std::string_view(algorithm) == "winograd_f4x4" ? 6 : 1.5;
+        EXPECT_LE(errors.rms, factor * direct[pass]) << algorithm << " " << passes[pass].name;
+      }
+      std::printf("\n");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hwynn
