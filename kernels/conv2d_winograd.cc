@@ -31,7 +31,7 @@ struct Problem {
 // place in the cache, since they are read and written one point at a time.
 constexpr int64_t kBlockFloats = int64_t{1} << 16;
 constexpr int64_t kMinTiles = 28;
-constexpr int64_t kMaxTiles = 112;
+constexpr int64_t kMaxTiles = 56;
 constexpr int64_t kManyTiles = 64;
 constexpr int64_t kCachedFloats = int64_t{1} << 18;
 constexpr int64_t kLargeFloats = int64_t{1} << 20;
@@ -48,14 +48,16 @@ struct Plan {
         blocks(p.tiles.count(), TilesPerBlock(p)),
         groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
-        in_stride(WinogradStride(blocks.Largest(), p.C)),
-        out_stride(WinogradStride(blocks.Largest(), columns)) {}
+        narrow(CurrentWinogradNarrow(p.C, columns)),
+        in_place(narrow.run != nullptr && p.C == columns),
+        in_stride(WinogradStride(Rows(), p.C)),
+        out_stride(WinogradStride(Rows(), columns)) {}
 
   WinogradBlock Block(const Problem& p, int64_t i) const {
     return {p.tiles, blocks.Begin(i), blocks.End(i) - blocks.Begin(i)};
   }
   int64_t in_floats() const { return points * in_stride; }
-  int64_t out_floats() const { return points * out_stride; }
+  int64_t out_floats() const { return in_place ? 0 : points * out_stride; }
 
   int64_t points;
   int64_t pitch;          // columns of the transformed filter
@@ -63,10 +65,14 @@ struct Plan {
   EvenSplit blocks;       // tiles
   EvenSplit groups;       // panels
   int64_t columns;        // of a group, at most
+  WinogradNarrow narrow;  // for few channels
+  bool in_place;          // its products overwrite the transformed inputs
   int64_t in_stride;      // between the points of transformed inputs [tile][C]
   int64_t out_stride;     // and of products [tile][columns]
 
  private:
+  // Narrow products make whole register tiles of rows; those beyond a block's tiles are never read.
+  int64_t Rows() const { return blocks.Largest() + narrow.rows; }
   int64_t TilesPerBlock(const Problem& p) const {
     if (filter_floats > kLargeFloats) return kManyTiles;
     return std::clamp(kBlockFloats / (points * p.C), kMinTiles, kMaxTiles);
@@ -142,8 +148,9 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
   args.num_runs = 1;
   args.ldc = plan.columns;
   std::vector<PrefetchStream::Piece> pieces;
+  const int64_t inputs = p.tiles.m + 2;
   for (int64_t point = 0; point < plan.points; ++point) {
-    const auto [slot0, slot1] = block.Slots(point);
+    const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);
     if (slot0 == slot1) continue;
     pieces.clear();
     if (plan.filter_floats > kCachedFloats && point + 1 < plan.points) {
@@ -167,6 +174,23 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
   }
 }
 
+// The same for few channels, in place where rows stay as long.
+void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
+                    const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
+  PrefetchStream fetch(wanted, plan.points * PrefetchStream::kStepsPerFetch);
+  const int64_t inputs = p.tiles.m + 2;
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t j = 0; j < inputs; ++j) {
+      fetch.Fetch();
+      const auto [slot0, slot1] = block.Slots(i, j);
+      const int64_t point = i * inputs + j;
+      plan.narrow.run(in + point * plan.in_stride + slot0 * p.C, filter + point * plan.pitch * p.C,
+                      (slot1 - slot0 + plan.narrow.rows - 1) / plan.narrow.rows,
+                      out + point * plan.out_stride + slot0 * plan.columns);
+    }
+  }
+}
+
 // A task is a block. It fetches the next one's input, and the lines of its own output.
 void RunBlocks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
   ParallelForWithScratch(plan.blocks.count, plan.in_floats() + plan.out_floats(), [&](int64_t task, float* in) {
@@ -183,9 +207,13 @@ void RunBlocks(const Problem& p, const Plan& plan, const float* filter, OutputSt
       wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
     }
     const WinogradBlock block = plan.Block(p, task);
-    float* out = in + plan.in_floats();
+    float* out = plan.in_place ? in : in + plan.in_floats();
     TransformInput(p, plan, block, 0, p.C, in);
-    Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+    if (plan.narrow.run != nullptr) {
+      MultiplyNarrow(p, plan, block, filter, wanted, in, out);
+    } else {
+      Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+    }
     TransformOutput(p, plan, block, 0, p.O, statistics != nullptr ? statistics->Part(task) : nullptr, out);
   });
 }

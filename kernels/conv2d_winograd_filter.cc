@@ -140,7 +140,7 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
       args.columns = vectors * op.gemm.lanes;
       args.ldc = args.columns;
       for (int64_t point = 0; point < points; ++point) {
-        const auto [slot0, slot1] = block.Slots(point);
+        const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
         row.pixels = slot1 - slot0;
         args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns + column - o0;
         for (int64_t i = 0; i < rows.count; ++i) {
@@ -191,7 +191,7 @@ int64_t OddLines(int64_t floats) { return ((floats + 15) / 16 | 1) * 16; }
 // sums[c][columns] (+)= the product of one point, over a block's tiles.
 void MultiplyPoint(const Operands& op, const Transformed& operands, const WinogradBlock& block, int64_t point,
                    bool accumulate, int64_t columns, float* sums) {
-  const auto [slot0, slot1] = block.Slots(point);
+  const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
   const EvenSplit blocks(slot1 - slot0, kProductTiles);
   const EvenSplit rows(op.C, op.gemm.MaxRows(op.gemm.PanelVectors(op.O)));
   const int64_t panels = (op.O + op.gemm.panel() - 1) / op.gemm.panel();

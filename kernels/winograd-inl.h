@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "hwynn/kernels/channel_vectors-inl.h"
+#include "hwynn/kernels/gemm_tile-inl.h"
 #include "hwynn/kernels/tail-inl.h"
 #include "hwynn/kernels/winograd.h"
 
@@ -441,6 +442,42 @@ WinogradTransforms MakeWinogradTransforms() {
   transforms.filter_gradient = WinogradFilterGradient<Variant>;
   SetWinogradTransforms<Variant, Variant::kOutputs, Variant::kOutputs>(transforms);
   return transforms;
+}
+
+// Products of few channels: a[tile][kChannels]·b[kChannels][kVectors·L], a whole register tile of rows at a time. With
+// every distance a constant, addresses are two pointers and displacements, and nothing is left but the products.
+template <int kChannels, int kVectors>
+void WinogradNarrowProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t row_tiles,
+                           float* c) noexcept {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int kRows = TileRows(kVectors);
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t tile = 0; tile < row_tiles; ++tile, a += kRows * kChannels, c += kRows * kVectors * lanes) {
+    V acc[kRows][kVectors];
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::Zero(d);
+    }
+    HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
+      V bk[kVectors];
+      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) bk[j] = hn::LoadU(d, b + (k * kVectors + j) * lanes);
+      HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
+        const V ai = hn::Set(d, a[i * kChannels + k]);
+        HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
+      }
+    }
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + (i * kVectors + j) * lanes);
+    }
+  }
+}
+
+inline WinogradNarrow NarrowProduct(int64_t channels, int64_t columns) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
+  if (channels == 16 && columns == lanes) return {TileRows(1), WinogradNarrowProduct<16, 1>};
+  if (channels == 16 && columns == 2 * lanes) return {TileRows(2), WinogradNarrowProduct<16, 2>};
+  if (channels == 32 && columns == 2 * lanes) return {TileRows(2), WinogradNarrowProduct<32, 2>};
+  return {};
 }
 
 }  // namespace HWY_NAMESPACE

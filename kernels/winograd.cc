@@ -15,6 +15,7 @@ const WinogradTransforms* TargetWinogradTransforms(int64_t outputs) {
   static const WinogradTransforms kF4x4 = MakeWinogradTransforms<WinogradF4>();
   return outputs == kF2x2.outputs ? &kF2x2 : &kF4x4;
 }
+WinogradNarrow TargetWinogradNarrow(int64_t channels, int64_t columns) { return NarrowProduct(channels, columns); }
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
 HWY_AFTER_NAMESPACE();
@@ -24,6 +25,10 @@ namespace hwynn {
 HWY_EXPORT(TargetWinogradTransforms);
 const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs) {
   return *HWY_DYNAMIC_DISPATCH(TargetWinogradTransforms)(outputs);
+}
+HWY_EXPORT(TargetWinogradNarrow);
+WinogradNarrow CurrentWinogradNarrow(int64_t channels, int64_t columns) {
+  return HWY_DYNAMIC_DISPATCH(TargetWinogradNarrow)(channels, columns);
 }
 }  // namespace hwynn
 #endif  // HWY_ONCE

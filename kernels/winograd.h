@@ -77,6 +77,17 @@ struct WinogradTransforms {
 /// The transforms of F(outputs×outputs,3×3) on the current target; outputs is 2 or 4.
 const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs);
 
+/// A product of few channels by few outputs, for which gemm_tile.h's micro-kernels are too short: run(a, b, n, c) makes
+/// n·rows rows of c [row][columns] from a [row][channels] and b [channels][columns]. c may be a where columns =
+/// channels.
+struct WinogradNarrow {
+  int64_t rows = 0;
+  void (*run)(const float* a, const float* b, int64_t row_tiles, float* c) noexcept = nullptr;
+};
+
+/// The one of the current target; run is null where there is none.
+WinogradNarrow CurrentWinogradNarrow(int64_t channels, int64_t columns);
+
 }  // namespace hwynn
 
 #endif  // HWYNN_KERNELS_WINOGRAD_H_

@@ -76,22 +76,25 @@ struct WinogradTiles {
 class WinogradBlock {
  public:
   WinogradBlock(const WinogradTiles& tiles, int64_t first, int64_t count)
-      : inputs_(tiles.m + 2),
-        last_down_(tiles.Outputs(tiles.OH - (tiles.rows() - 1) * tiles.m)),
+      : last_down_(tiles.Outputs(tiles.OH - (tiles.rows() - 1) * tiles.m)),
         last_across_(tiles.Outputs(tiles.OW - (tiles.columns() - 1) * tiles.m)) {
     tiles_.reserve(static_cast<size_t>(count));
     int64_t counts[4] = {};
-    for (int64_t tile = first; tile < first + count; ++tile) {
-      const int64_t y = tile / tiles.columns() % tiles.rows() * tiles.m;
-      const int64_t x = tile % tiles.columns() * tiles.m;
-      const WinogradTile made{
-          tile / (tiles.rows() * tiles.columns()), y, x, tiles.Outputs(tiles.OH - y), tiles.Outputs(tiles.OW - x), 0};
-      ++counts[Kind(tiles, made)];
-      tiles_.push_back(made);
+    const int64_t image = tiles.rows() * tiles.columns();
+    WinogradTile tile{
+        first / image, first / tiles.columns() % tiles.rows() * tiles.m, first % tiles.columns() * tiles.m, 0, 0, 0};
+    for (int64_t t = 0; t < count; ++t) {
+      tile.down = tiles.Outputs(tiles.OH - tile.y);
+      tile.across = tiles.Outputs(tiles.OW - tile.x);
+      ++counts[Kind(tiles, tile)];
+      tiles_.push_back(tile);
+      tile.x += tiles.m;
+      if (tile.x >= tiles.OW) tile.x = 0, tile.y += tiles.m;
+      if (tile.y >= tiles.OH) tile.y = 0, ++tile.n;
     }
     for (int i = 0; i < 4; ++i) start_[i + 1] = start_[i] + counts[i];
     int64_t next[4] = {start_[0], start_[1], start_[2], start_[3]};
-    for (WinogradTile& tile : tiles_) tile.slot = next[Kind(tiles, tile)]++;
+    for (WinogradTile& each : tiles_) each.slot = next[Kind(tiles, each)]++;
   }
 
   const std::vector<WinogradTile>& tiles() const { return tiles_; }
@@ -105,10 +108,10 @@ class WinogradBlock {
     return sum;
   }
 
-  /// The slots [first, second) of the tiles that have a point.
-  std::pair<int64_t, int64_t> Slots(int64_t point) const {
-    const bool all_rows = point / inputs_ >= last_down_ + 2;
-    const bool all_columns = point % inputs_ >= last_across_ + 2;
+  /// The slots [first, second) of the tiles that have point (i, j).
+  std::pair<int64_t, int64_t> Slots(int64_t i, int64_t j) const {
+    const bool all_rows = i >= last_down_ + 2;
+    const bool all_columns = j >= last_across_ + 2;
     return {all_columns ? start_[1] : 0, all_rows ? start_[2] : all_columns ? start_[3] : start_[4]};
   }
 
@@ -120,7 +123,7 @@ class WinogradBlock {
   }
 
   std::vector<WinogradTile> tiles_;
-  int64_t inputs_, last_down_, last_across_;
+  int64_t last_down_, last_across_;
   int64_t start_[5] = {};  // slot of the first tile of each kind
 };
 
