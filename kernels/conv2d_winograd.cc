@@ -260,27 +260,59 @@ void Run(Problem p, const float* filter, TensorView mean, TensorView var, const 
   }
 }
 
-// taps [3,3,C,O] → [point][panel][c][panel columns], padded with zeros.
-void PackFilter(const WinogradTransforms& transforms, const float* taps, int64_t C, int64_t O, float* packed) {
+// A filter [3,3,C,O] as one pass sees it.
+struct FilterView {
+  const float* data;
+  int64_t C, O;
+  bool turned;  // by 180° and transposed: `data` is [3,3,O,C], last tap first
+};
+
+constexpr int64_t kPackRows = 16;
+
+// Channels [c0, c1) × outputs [o0, o1) of a turned filter, as [tap][c][pitch]. A line of the filter holds 16 channels.
+void Turn(const FilterView& filter, int64_t c0, int64_t c1, int64_t o0, int64_t o1, int64_t pitch, float* to) {
+  for (int64_t tap = 0; tap < 9; ++tap, to += (c1 - c0) * pitch) {
+    const float* from = filter.data + ((8 - tap) * filter.O + o0) * filter.C + c0;
+    for (int64_t o = 0; o < o1 - o0; ++o, from += filter.C) {
+      for (int64_t c = 0; c < c1 - c0; ++c) to[c * pitch + o] = from[c];
+    }
+  }
+}
+
+// [point][panel][c][panel columns], padded with zeros.
+void PackFilter(const WinogradTransforms& transforms, const FilterView& filter, float* packed) {
   const GemmTiles& gemm = CurrentGemmTiles();
+  const int64_t C = filter.C;
+  const int64_t O = filter.O;
   const int64_t points = transforms.inputs * transforms.inputs;
   const int64_t pitch = gemm.PaddedColumns(O);
   const int64_t panels = (O + gemm.panel() - 1) / gemm.panel();
-  const EvenSplit rows(C, 16);
+  const EvenSplit rows(C, kPackRows);
   // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
   const int64_t stride = WinogradStride(rows.Largest(), gemm.panel());
-  ParallelForWithScratch(panels * rows.count, points * stride, [&](int64_t task, float* scratch) {
-    const int64_t column = task / rows.count * gemm.panel();
-    const int64_t width = gemm.PanelVectors(O - column) * gemm.lanes;
-    const int64_t columns = std::min(width, O - column);
+  const int64_t turned_floats = filter.turned ? 9 * rows.Largest() * gemm.panel() : 0;
+  ParallelForWithScratch(panels * rows.count, points * stride + turned_floats, [&](int64_t task, float* scratch) {
     const int64_t c0 = rows.Begin(task % rows.count);
     const int64_t c1 = rows.End(task % rows.count);
-    if (columns < width) std::fill_n(scratch, points * stride, 0.0f);
-    for (int64_t c = c0; c < c1; ++c) {
-      transforms.filter(taps + c * O + column, C * O, columns, scratch + (c - c0) * width, stride);
+    const int64_t o0 = task / rows.count * gemm.panel();
+    const int64_t o1 = std::min(O, o0 + gemm.panel());
+    const int64_t width = gemm.PanelVectors(O - o0) * gemm.lanes;
+    const float* taps = filter.data + c0 * O + o0;
+    int64_t row = O;
+    int64_t tap_stride = C * O;
+    if (filter.turned) {
+      float* turned = scratch + points * stride;
+      Turn(filter, c0, c1, o0, o1, width, turned);
+      taps = turned;
+      row = width;
+      tap_stride = (c1 - c0) * width;
+    }
+    if (o1 - o0 < width) std::fill_n(scratch, points * stride, 0.0f);
+    for (int64_t c = 0; c < c1 - c0; ++c) {
+      transforms.filter(taps + c * row, tap_stride, o1 - o0, scratch + c * width, stride);
     }
     for (int64_t point = 0; point < points; ++point) {
-      std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + column) * C + c0 * width);
+      std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
     }
   });
 }
@@ -340,25 +372,10 @@ int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
 
 template <int kOutputs>
 void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                        const Workspace& workspace) {
-  const WinogradTransforms& transforms = CurrentWinogradTransforms(kOutputs);
-  if (pass == Conv2dPass::kForward) {
-    PackFilter(transforms, filter, g.IC, g.OC, packed);
-    return;
-  }
-  Tensor turned = workspace.NewTensor({9 * g.OC * g.IC});
-  const EvenSplit rows(g.OC, 16);
-  ParallelFor(9 * rows.count, [&](int64_t task) {
-    const int64_t tap = task / rows.count;
-    const float* from = filter + (8 - tap) * g.IC * g.OC;
-    float* to = turned.data() + tap * g.OC * g.IC;
-    for (int64_t c = 0; c < g.IC; ++c) {
-      for (int64_t o = rows.Begin(task % rows.count); o < rows.End(task % rows.count); ++o) {
-        to[o * g.IC + c] = from[c * g.OC + o];
-      }
-    }
-  });
-  PackFilter(transforms, turned.data(), g.OC, g.IC, packed);
+                        const Workspace& /*workspace*/) {
+  const bool forward = pass == Conv2dPass::kForward;
+  PackFilter(CurrentWinogradTransforms(kOutputs), {filter, forward ? g.IC : g.OC, forward ? g.OC : g.IC, !forward},
+             packed);
 }
 
 template <int kOutputs>
