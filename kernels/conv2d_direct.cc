@@ -124,14 +124,15 @@ int64_t BlockPixels(const Product& product) {
   return wide ? kBlockPixels / 2 : kBlockPixels;
 }
 
-// Zeros beside `pixels` grid positions from (n, gy, gx) on. Done with the tile that writes these positions: stores of
-// zeros are slow, and pass while the next tile multiplies.
-void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t gy, int64_t gx, int64_t pixels,
-                int64_t channel, int64_t columns, bool stream) {
+// Zeros to the pixels beside grid position (gy, gx). Done with the tile that writes the position: stores of zeros are
+// slow, and pass while the next tile multiplies.
+void ClearCell(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t gy, int64_t gx, int64_t channel,
+               int64_t columns, bool stream) {
   const int64_t y0 = gy * to.step_h;
+  const int64_t x0 = gx * to.step_w;
   for (int64_t y = y0; y < std::min(y0 + to.step_h, to.H); ++y) {
-    for (int64_t x = gx * to.step_w; x < std::min((gx + pixels) * to.step_w, to.W); ++x) {
-      if (y == y0 && x % to.step_w == 0) continue;
+    for (int64_t x = x0; x < std::min(x0 + to.step_w, to.W); ++x) {
+      if (y == y0 && x == x0) continue;
       float* pixel = to.data + ((n * to.H + y) * to.W + x) * to.C + channel;
       if (stream) {
         tiles.stream_zeros(pixel, columns);
@@ -140,6 +141,23 @@ void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_
       }
     }
   }
+}
+
+// The part of the wanted epilogue and statistics (may be null) that concerns a panel from `channel` on; null if nothing
+// is wanted.
+const TileEpilogue* SetEpilogue(const Product& product, float* statistics, int64_t channel, TileEpilogue& epilogue) {
+  if (product.epilogue != nullptr) {
+    const Conv2dEpilogue& wanted = *product.epilogue;
+    if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
+    if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
+    epilogue.relu = wanted.relu;
+  }
+  if (statistics != nullptr) {
+    epilogue.statistics = statistics + channel;
+    epilogue.statistics_stride = product.statistics->stride();
+    epilogue.first_statistics = true;
+  }
+  return product.epilogue != nullptr || statistics != nullptr ? &epilogue : nullptr;
 }
 
 // Panels [panel0, panel1) of every group of one block.
@@ -183,100 +201,107 @@ std::vector<PrefetchStream::Piece> MemoryAhead(const Product& product, const Tap
   return pieces;
 }
 
+// Columns of one panel for one depth block.
+struct PanelRun {
+  const DepthBlock& depth;
+  int64_t group;
+  int64_t channel;  // the panel's first, of C
+  int64_t columns, vectors;
+  bool last_depth;
+};
+
+// The rows of a tile that begins at position gx of an image's row and goes on in the next image.
+void ScatterRows(const Destination& destination, const Window& window, const ForwardTileArgs& args, int64_t gx,
+                 int64_t width, int64_t rows, ScatteredRow* scattered) {
+  const int64_t image_c = destination.H * destination.W * destination.C;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t image = (gx + r) / width;
+    const int64_t x = (gx + r) % width - gx;
+    scattered[r] = {image * window.image_pitch() + x * args.lda, image * image_c + x * args.ldc};
+  }
+}
+
+// All tiles of a block over one panel. `args` holds what they have in common.
+void RunPanel(const Product& product, const GemmTiles& tiles, const Window& window, const Block& block,
+              const PanelRun& panel, TileEpilogue& epilogue, ForwardTileArgs args) {
+  const Destination& destination = product.destination;
+  const float* residual = nullptr;
+  if (panel.last_depth && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
+    residual = product.epilogue->residual.data();
+  }
+  std::array<TileRun, kMaxRuns> runs;
+  args.runs = runs.data();
+  const int64_t width = block.x1 - block.x0;
+  const int64_t max_rows = tiles.MaxRows(panel.vectors);
+  // The same image rows of several images meet the same taps: where short rows would leave tiles half empty, tiles go
+  // on in the next image.
+  const auto* scattered_tiles = tiles.forward_scattered[panel.vectors - 1];
+  const bool across_images = scattered_tiles[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
+  const int64_t images = across_images ? block.n1 - block.n0 : 1;
+  const EvenSplit tile_split(images * width, max_rows);
+  for (int64_t n = block.n0; n < block.n1; n += images) {
+    for (int64_t gy = block.y0; gy < block.y1; ++gy) {
+      args.num_runs = MakeRuns(product, window, panel.depth, panel.group, n, gy, block.x0, runs);
+      for (int64_t i = 0; i < tile_split.count; ++i) {
+        const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
+        const int64_t image = tile_split.Begin(i) / width;
+        const int64_t gx = tile_split.Begin(i) % width;
+        const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + panel.channel;
+        args.a = window.data() + image * window.image_pitch() + gx * args.lda;
+        args.c = destination.data + c;
+        if (residual != nullptr) epilogue.residual = residual + c;
+        if (gx + rows <= width) {
+          tiles.forward[panel.vectors - 1][rows - 1](args);
+        } else {
+          ScatteredRow scattered[kMaxScatteredRows];
+          ScatterRows(destination, window, args, gx, width, rows, scattered);
+          args.scattered = scattered;
+          scattered_tiles[rows - 1](args);
+          args.scattered = nullptr;
+        }
+        epilogue.first_statistics = false;
+        if (!product.clear_cells || !panel.last_depth) continue;
+        for (int64_t r = 0; r < rows; ++r) {
+          ClearCell(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + (gx + r) % width, panel.channel,
+                    panel.columns, args.stream);
+        }
+      }
+    }
+  }
+}
+
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task, float* scratch) {
   const Block& block = task.block;
-  const Source& source = product.source;
-  const Destination& destination = product.destination;
-  const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
-  const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
-  const int64_t width = block.x1 - block.x0;
-  const int64_t image_c = destination.H * destination.W * destination.C;
+  const Window window(product.source, extent, block, 0, product.source.C, product.prologue, 0, tiles, scratch);
+  const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
-  std::array<TileRun, kMaxRuns> runs;
   const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
-  const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
-  PrefetchStream prefetch(ahead, product.groups * depth * (task.panel1 - task.panel0) * row_tiles.count *
+  const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
+  PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * row_tiles.count *
                                      (block.n1 - block.n0) * (block.y1 - block.y0));
-
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
-      const bool last = k + 1 == depths.size();
       for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-        const int64_t vectors = tiles.PanelVectors(columns);
-        const int64_t channel = group * product.group_out + column;
-
+        const PanelRun run{depths[k],
+                           group,
+                           group * product.group_out + column,
+                           columns,
+                           tiles.PanelVectors(columns),
+                           k + 1 == depths.size()};
         TileEpilogue epilogue;
         ForwardTileArgs args{};
-        args.a = window.data();
-        args.lda = source.step_w * window.pixel_pitch();
-        args.runs = runs.data();
-        args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
-        args.ldc = destination.step_w * destination.C;
+        args.lda = product.source.step_w * window.pixel_pitch();
+        args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * K;
+        args.ldc = product.destination.step_w * product.destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
         args.stream = stream;
-        if (last && (product.epilogue != nullptr || task.statistics != nullptr)) args.epilogue = &epilogue;
-        if (last && product.epilogue != nullptr) {
-          const Conv2dEpilogue& wanted = *product.epilogue;
-          if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
-          if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
-          epilogue.relu = wanted.relu;
-        }
-        if (last && task.statistics != nullptr) {
-          epilogue.statistics = task.statistics + channel;
-          epilogue.statistics_stride = product.statistics->stride();
-          epilogue.first_statistics = true;
-        }
-        // The same image rows of several images meet the same taps: where short rows would leave tiles half empty,
-        // tiles go on in the next image.
-        const auto* scattered = tiles.forward_scattered[vectors - 1];
-        const int64_t max_rows = tiles.MaxRows(vectors);
-        const bool across_images = scattered[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
-        const int64_t images = across_images ? block.n1 - block.n0 : 1;
-        const EvenSplit tile_split(images * width, max_rows);
-        for (int64_t n = block.n0; n < block.n1; n += images) {
-          for (int64_t gy = block.y0; gy < block.y1; ++gy) {
-            args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
-            for (int64_t i = 0; i < tile_split.count; ++i) {
-              const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
-              const int64_t image = tile_split.Begin(i) / width;
-              const int64_t gx = tile_split.Begin(i) % width;
-              const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + channel;
-              args.a = window.data() + image * window.image_pitch() + gx * args.lda;
-              args.c = destination.data + c;
-              if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
-                epilogue.residual = product.epilogue->residual.data() + c;
-              }
-              if (product.clear_cells && last) {
-                for (int64_t r = 0; r < rows;) {
-                  const int64_t x = (gx + r) % width;
-                  const int64_t pixels = std::min(rows - r, width - x);
-                  ClearCells(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + x, pixels, channel,
-                             columns, stream);
-                  r += pixels;
-                }
-              }
-              if (gx + rows <= width) {
-                tiles.forward[vectors - 1][rows - 1](args);
-              } else {
-                ScatteredRow scattered_rows[kMaxScatteredRows];
-                for (int64_t r = 0; r < rows; ++r) {
-                  const int64_t next = (gx + r) / width;
-                  const int64_t x = (gx + r) % width - gx;
-                  scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
-                }
-                args.scattered = scattered_rows;
-                scattered[rows - 1](args);
-                args.scattered = nullptr;
-              }
-              epilogue.first_statistics = false;
-            }
-          }
-        }
+        if (run.last_depth) args.epilogue = SetEpilogue(product, task.statistics, run.channel, epilogue);
+        RunPanel(product, tiles, window, block, run, epilogue, args);
       }
     }
   }
