@@ -45,8 +45,10 @@ struct Algorithm {
 constexpr Algorithm kTable[] = {
     {"direct_depthwise", DepthwiseDeclines, Never, true, false, false, DepthwisePackedFloats, DepthwisePackFilter,
      DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay, false, false, false, WinogradPackedFloats,
-     WinogradPackFilter, WinogradForward, WinogradBackwardInput, WinogradBackwardFilter},
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, true, true, WinogradPackedFloats<4>,
+     WinogradPackFilter<4>, WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>},
+    {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, true, true, WinogradPackedFloats<2>,
+     WinogradPackFilter<2>, WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>},
     {"direct", Never, Never, true, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
      DirectBackwardFilter},
 };

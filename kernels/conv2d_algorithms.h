@@ -34,16 +34,23 @@ void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, c
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                              const Workspace& workspace);
 
-// F(4×4,3×3), see conv2d_winograd.cc. Null where it can be used, and where it pays; else the reason why not.
+// F(kOutputs×kOutputs,3×3), 2 or 4, see conv2d_winograd.cc. Null where it can be used, and where it pays; else the
+// reason why not.
 const char* WinogradDeclines(const Conv2dGeometry& g);
+template <int kOutputs>
 const char* WinogradDoesNotPay(const Conv2dGeometry& g);
+template <int kOutputs>
 int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g);
+template <int kOutputs>
 void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
                         const Workspace& workspace);
+template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options);
+template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
                            const Workspace& workspace);
+template <int kOutputs>
 void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                             const Workspace& workspace);
 

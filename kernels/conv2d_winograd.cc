@@ -1,204 +1,257 @@
-// Stride-1 3×3 convolutions by Winograd's F(4×4,3×3): input tiles are transformed, 36 small matrix products go through
-// the micro-kernels of the direct algorithm, outputs are transformed back. Backward-input is the same convolution over
-// grad_output, with the filter turned by 180° and transposed; backward-filter is the transposed algorithm.
+// Stride-1 3×3 convolutions by Winograd's F(m×m,3×3): tiles of the input are transformed, (m+2)² small matrix products
+// go through the micro-kernels of the direct algorithm, outputs are transformed back. Backward-input is the same
+// convolution over grad_output, with the filter turned by 180° and transposed.
+
+#include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
-#include "hwynn/kernels/gemm_tile.h"
-#include "hwynn/kernels/winograd.h"
+#include "hwynn/kernels/conv2d_statistics.h"
+#include "hwynn/kernels/flat.h"
+#include "hwynn/kernels/winograd_tiles.h"
 
 namespace hwynn {
 namespace {
 
-// Of the transformed input of a task, in floats: half a megabyte, a quarter to a half of the second-level cache.
-constexpr int64_t kBlockFloats = int64_t{1} << 17;
-// The transformed filter is read once per task. 36·T·C·O products against 36·C·O floats: with 28 tiles the
-// third-level cache delivers them in time, with fewer it doesn't.
-constexpr int64_t kMinTiles = 28;
-// Beyond this size it comes from memory, and wants four times as many.
-constexpr int64_t kLargeFilterFloats = int64_t{1} << 22;
-
-// One convolution as this algorithm sees it: `in` [N,H,W,C] and `out` [N,OH,OW,O] with tile (ty,tx) reading from
-// (4·ty − pad_h, 4·tx − pad_w) on.
+// One convolution as this algorithm sees it: `in` [N,H,W,C] and `out` [N,OH,OW,O].
 struct Problem {
+  WinogradTiles tiles;
   const float* in;
   float* out;
-  int64_t N, H, W, C, OH, OW, O;
-  int64_t pad_h, pad_w;
-  const Conv2dEpilogue* epilogue;
-
-  int64_t tiles_h() const { return (OH + kWinogradOutput - 1) / kWinogradOutput; }
-  int64_t tiles_w() const { return (OW + kWinogradOutput - 1) / kWinogradOutput; }
-  int64_t tiles() const { return N * tiles_h() * tiles_w(); }
+  int64_t C, O;
+  WinogradPrologue prologue;
+  TileEpilogue epilogue;  // statistics: see Run
 };
 
-// The tiles of a task, one after the other; stepping is cheaper than three divisions a tile.
-class TilePosition {
- public:
-  TilePosition(const Problem& p, int64_t tile)
-      : p_(p),
-        n(tile / (p.tiles_h() * p.tiles_w())),
-        y(tile / p.tiles_w() % p.tiles_h() * kWinogradOutput),
-        x(tile % p.tiles_w() * kWinogradOutput) {}
-  void Advance() {
-    if ((x += kWinogradOutput) < p_.OW) return;
-    x = 0;
-    if ((y += kWinogradOutput) < p_.OH) return;
-    y = 0;
-    ++n;
+// Tiles of a block. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
+// number is what fits there too. A larger one passes through for every block: then 64 tiles are worth more than their
+// place in the cache, since they are read and written one point at a time.
+constexpr int64_t kBlockFloats = int64_t{1} << 16;
+constexpr int64_t kMinTiles = 28;
+constexpr int64_t kMaxTiles = 112;
+constexpr int64_t kManyTiles = 64;
+constexpr int64_t kCachedFloats = int64_t{1} << 18;
+constexpr int64_t kLargeFloats = int64_t{1} << 20;
+// With fewer blocks than this, each one's products are spread over tasks, at least kMinTasks in all.
+constexpr int64_t kMinBlocks = 4;
+constexpr int64_t kMinTasks = 8;
+
+// How a convolution is cut: by its shape alone.
+struct Plan {
+  Plan(const Problem& p, const GemmTiles& gemm)
+      : points((p.tiles.m + 2) * (p.tiles.m + 2)),
+        pitch(gemm.PaddedColumns(p.O)),
+        filter_floats(points * p.C * pitch),
+        blocks(p.tiles.count(), TilesPerBlock(p)),
+        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
+        columns(std::min(pitch, groups.Largest() * gemm.panel())),
+        in_stride(WinogradStride(blocks.Largest(), p.C)),
+        out_stride(WinogradStride(blocks.Largest(), columns)) {}
+
+  WinogradBlock Block(const Problem& p, int64_t i) const {
+    return {p.tiles, blocks.Begin(i), blocks.End(i) - blocks.Begin(i)};
   }
+  int64_t in_floats() const { return points * in_stride; }
+  int64_t out_floats() const { return points * out_stride; }
+
+  int64_t points;
+  int64_t pitch;          // columns of the transformed filter
+  int64_t filter_floats;  // of it
+  EvenSplit blocks;       // tiles
+  EvenSplit groups;       // panels
+  int64_t columns;        // of a group, at most
+  int64_t in_stride;      // between the points of transformed inputs [tile][C]
+  int64_t out_stride;     // and of products [tile][columns]
 
  private:
-  const Problem& p_;
-
- public:
-  int64_t n, y, x;  // image, and first output
+  int64_t TilesPerBlock(const Problem& p) const {
+    if (filter_floats > kLargeFloats) return kManyTiles;
+    return std::clamp(kBlockFloats / (points * p.C), kMinTiles, kMaxTiles);
+  }
+  int64_t PanelsPerGroup(const GemmTiles& gemm) const {
+    const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
+    return blocks.count >= kMinBlocks ? panels : std::max<int64_t>(1, panels * blocks.count / kMinTasks);
+  }
 };
 
-// Gradients of the outputs, padded to whole vectors with zeros by the caller.
-void TransformGradient(const Problem& p, const float* grad_output, const WinogradTransforms& transforms, int64_t first,
-                       int64_t count, const float* zeros, float* to, int64_t pitch, int64_t stride) {
-  TilePosition tile(p, first);
-  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
-    const float* pixels[kWinogradOutput * kWinogradOutput];
-    for (int64_t i = 0; i < kWinogradOutput; ++i) {
-      for (int64_t j = 0; j < kWinogradOutput; ++j) {
-        const bool inside = tile.y + i < p.OH && tile.x + j < p.OW;
-        const int64_t offset = ((tile.n * p.OH + tile.y + i) * p.OW + tile.x + j) * p.O;
-        pixels[i * kWinogradOutput + j] = inside ? grad_output + offset : zeros;
-      }
-    }
-    transforms.gradient(pixels, p.O, to + t * pitch, stride);
+// Channels [c0, c1) of a block's inputs.
+void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t c0, int64_t c1, float* to) {
+  const WinogradTransforms& transforms = CurrentWinogradTransforms(p.tiles.m);
+  WinogradPrologue prologue = p.prologue;
+  if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
+  for (const WinogradTile& tile : block.tiles()) {
+    transforms.input(tile.down, tile.across)(p.tiles.Input(tile, p.in + c0, p.C), prologue, c1 - c0,
+                                             to + tile.slot * p.C + c0, plan.in_stride);
   }
 }
 
-// Tiles of one task: whole register tiles.
-int64_t TilesPerTask(const Problem& p, const GemmTiles& gemm) {
-  const int64_t fit = kBlockFloats / (kWinogradPoints * p.C);
-  const int64_t least = p.C * p.O * kWinogradPoints > kLargeFilterFloats ? 4 * kMinTiles : kMinTiles;
-  const int64_t wanted = std::max(fit, p.C <= 16 ? 14 : least);
-  const int64_t rows = gemm.MaxRows(gemm.PanelVectors(p.O));
-  return std::max<int64_t>(1, wanted / rows) * rows;
+// Large outputs that are stored as whole cache lines.
+bool WorthStreaming(const Problem& p, const GemmTiles& gemm) {
+  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
+  constexpr int64_t kLine = 16;
+  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
 }
 
-// An odd number of cache lines between points, so that they spread over all sets of the caches.
-int64_t PointStride(int64_t tiles, int64_t channels) { return ((tiles * channels + 15) / 16 | 1) * 16; }
-
-// Channels [c0, c1) of the inputs.
-void TransformInput(const Problem& p, const WinogradTransforms& transforms, int64_t first, int64_t count, int64_t c0,
-                    int64_t c1, const float* zeros, float* to, int64_t stride) {
-  TilePosition tile(p, first);
-  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
-    const float* pixels[kWinogradPoints];
-    const int64_t x0 = tile.x - p.pad_w;
-    const int64_t j0 = std::max<int64_t>(0, -x0);
-    const int64_t j1 = std::min(kWinogradInput, p.W - x0);
-    for (int64_t i = 0; i < kWinogradInput; ++i) {
-      const float** row = pixels + i * kWinogradInput;
-      const int64_t y = tile.y - p.pad_h + i;
-      if (y < 0 || y >= p.H) {
-        std::fill_n(row, kWinogradInput, zeros);
-        continue;
-      }
-      const int64_t pixel = (tile.n * p.H + y) * p.W + x0;
-      for (int64_t j = 0; j < kWinogradInput; ++j) row[j] = j >= j0 && j < j1 ? p.in + (pixel + j) * p.C + c0 : zeros;
-    }
-    transforms.input(pixels, c1 - c0, to + t * (c1 - c0), stride);
+// Output channels [o0, o1) from a block's products.
+void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t o0, int64_t o1,
+                     float* statistics, const float* from) {
+  const WinogradTransforms& transforms = CurrentWinogradTransforms(p.tiles.m);
+  const bool stream = WorthStreaming(p, CurrentGemmTiles());
+  TileEpilogue epilogue = p.epilogue;
+  for (const float** array : {&epilogue.scale, &epilogue.bias, &epilogue.residual}) {
+    if (*array != nullptr) *array += o0;
   }
+  if (statistics != nullptr) epilogue.statistics = statistics + o0;
+  epilogue.first_statistics = true;
+  for (const WinogradTile& tile : block.tiles()) {
+    transforms.output(tile.down, tile.across)(from + tile.slot * plan.columns, plan.out_stride, o1 - o0, epilogue,
+                                              stream, p.tiles.Output(tile, p.out + o0, p.O));
+    epilogue.first_statistics = false;
+  }
+  if (stream) hwy::FlushStream();
 }
 
-void TransformOutput(const Problem& p, const WinogradTransforms& transforms, int64_t first, int64_t count,
-                     const float* from, int64_t pitch, int64_t stride) {
-  TileEpilogue epilogue;
-  const float* residual = nullptr;
-  if (p.epilogue != nullptr) {
-    if (p.epilogue->scale.size() != 0) epilogue.scale = p.epilogue->scale.data();
-    if (p.epilogue->bias.size() != 0) epilogue.bias = p.epilogue->bias.data();
-    if (p.epilogue->residual.size() != 0) residual = p.epilogue->residual.data();
-    epilogue.relu = p.epilogue->relu;
+// Appends the filter of a point's products, `floats` of it, that come from beyond the second-level cache. A fetch from
+// there holds one of the core's few line buffers, which the running products need too, for a long time. With many tiles
+// there is room for all lines; with few, only for the first ones of each page, from which the hardware's own prefetcher
+// goes on.
+void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vector<PrefetchStream::Piece>& pieces) {
+  constexpr int64_t kPageFloats = 1024;
+  constexpr int64_t kFirstFloats = 128;
+  if (tiles > 42) {
+    pieces.push_back({filter, floats});
+    return;
   }
-  TilePosition tile(p, first);
-  for (int64_t t = 0; t < count; ++t, tile.Advance()) {
-    float* outputs[kWinogradOutput * kWinogradOutput];
-    const float* residuals[kWinogradOutput * kWinogradOutput];
-    for (int64_t i = 0; i < kWinogradOutput; ++i) {
-      for (int64_t j = 0; j < kWinogradOutput; ++j) {
-        const bool inside = tile.y + i < p.OH && tile.x + j < p.OW;
-        const int64_t offset = ((tile.n * p.OH + tile.y + i) * p.OW + tile.x + j) * p.O;
-        outputs[i * kWinogradOutput + j] = inside ? p.out + offset : nullptr;
-        residuals[i * kWinogradOutput + j] = inside && residual != nullptr ? residual + offset : nullptr;
-      }
-    }
-    transforms.output(from + t * pitch, stride, p.O, epilogue, residual != nullptr ? residuals : nullptr, outputs);
-  }
+  for (int64_t i = 0; i < floats; i += kPageFloats) pieces.push_back({filter + i, std::min(kFirstFloats, floats - i)});
 }
 
-// `filter` is [point][panel][c][panel columns].
-void Run(const Problem& p, const float* filter) {
+// Panels [panel0, panel1) of a block's products. `filter` is [point][panel][c][panel columns]. Fetches the pieces
+// `wanted` meanwhile.
+void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter, int64_t panel0,
+              int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
   const GemmTiles& gemm = CurrentGemmTiles();
-  const WinogradTransforms& transforms = CurrentWinogradTransforms();
-  const int64_t per_task = TilesPerTask(p, gemm);
-  const int64_t pitch = gemm.PaddedColumns(p.O);
-  const int64_t in_stride = PointStride(per_task, p.C);
-  const int64_t out_stride = PointStride(per_task, pitch);
-  const int64_t tasks = (p.tiles() + per_task - 1) / per_task;
-  const int64_t scratch = p.C + kWinogradPoints * (in_stride + out_stride);
-  ParallelForWithScratch(tasks, scratch, [&](int64_t task, float* memory) {
-    const int64_t first = task * per_task;
-    const int64_t count = std::min(per_task, p.tiles() - first);
-    float* in = memory;
-    float* out = in + kWinogradPoints * in_stride;
-    float* zeros = out + kWinogradPoints * out_stride;
-    std::fill_n(zeros, p.C, 0.0f);
-    TransformInput(p, transforms, first, count, 0, p.C, zeros, in, in_stride);
-
-    const TileRun run{0, 0, p.C};
-    PrefetchStream none;
-    ForwardTileArgs args{};
-    args.prefetch = &none;
-    args.lda = p.C;
-    args.runs = &run;
-    args.num_runs = 1;
-    args.ldc = pitch;
-    for (int64_t point = 0; point < kWinogradPoints; ++point) {
-      for (int64_t column = 0; column < p.O; column += gemm.panel()) {
-        const int64_t vectors = gemm.PanelVectors(p.O - column);
-        const EvenSplit rows(count, gemm.MaxRows(vectors));
-        args.b = filter + (point * pitch + column) * p.C;
-        args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
-        for (int64_t i = 0; i < rows.count; ++i) {
-          args.a = in + point * in_stride + rows.Begin(i) * p.C;
-          args.c = out + point * out_stride + rows.Begin(i) * pitch + column;
-          gemm.forward[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
-        }
+  const int64_t o0 = panel0 * gemm.panel();
+  const int64_t o1 = std::min(plan.pitch, panel1 * gemm.panel());
+  const TileRun run{0, 0, p.C};
+  ForwardTileArgs args{};
+  args.lda = p.C;
+  args.runs = &run;
+  args.num_runs = 1;
+  args.ldc = plan.columns;
+  std::vector<PrefetchStream::Piece> pieces;
+  for (int64_t point = 0; point < plan.points; ++point) {
+    const auto [slot0, slot1] = block.Slots(point);
+    if (slot0 == slot1) continue;
+    pieces.clear();
+    if (plan.filter_floats > kCachedFloats && point + 1 < plan.points) {
+      AppendFilter(filter + ((point + 1) * plan.pitch + o0) * p.C, (o1 - o0) * p.C, slot1 - slot0, pieces);
+    }
+    for (const PrefetchStream::Piece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
+    PrefetchStream fetch(pieces, (slot1 - slot0) * (panel1 - panel0) * p.C / gemm.MaxRows(gemm.PanelVectors(o1 - o0)));
+    args.prefetch = &fetch;
+    for (int64_t column = o0; column < o1; column += gemm.panel()) {
+      const int64_t vectors = gemm.PanelVectors(o1 - column);
+      const EvenSplit rows(slot1 - slot0, gemm.MaxRows(vectors));
+      args.b = filter + (point * plan.pitch + column) * p.C;
+      args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
+      for (int64_t i = 0; i < rows.count; ++i) {
+        const int64_t slot = slot0 + rows.Begin(i);
+        args.a = in + point * plan.in_stride + slot * p.C;
+        args.c = out + point * plan.out_stride + slot * plan.columns + column - o0;
+        gemm.forward[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
       }
     }
-    TransformOutput(p, transforms, first, count, out, pitch, out_stride);
+  }
+}
+
+// A task is a block. It fetches the next one's input, and the lines of its own output.
+void RunBlocks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
+  ParallelForWithScratch(plan.blocks.count, plan.in_floats() + plan.out_floats(), [&](int64_t task, float* in) {
+    const WinogradTiles& tiles = p.tiles;
+    const int64_t begin = plan.blocks.Begin(task);
+    const int64_t end = plan.blocks.End(task);
+    std::vector<PrefetchStream::Piece> wanted;
+    if (!WorthStreaming(p, CurrentGemmTiles())) {
+      wanted.push_back(
+          {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
+    }
+    if (task + 1 < plan.blocks.count) {
+      const int64_t next_end = plan.blocks.End(task + 1);
+      wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
+    }
+    const WinogradBlock block = plan.Block(p, task);
+    float* out = in + plan.in_floats();
+    TransformInput(p, plan, block, 0, p.C, in);
+    Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+    TransformOutput(p, plan, block, 0, p.O, statistics != nullptr ? statistics->Part(task) : nullptr, out);
   });
 }
 
+// Few blocks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
+void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics,
+               const Workspace& workspace) {
+  constexpr int64_t kSlice = 64;
+  const EvenSplit slices(p.C, kSlice);
+  Tensor in = workspace.NewTensor({plan.blocks.count, plan.in_floats()});
+  ParallelFor(plan.blocks.count * slices.count, [&](int64_t task) {
+    const int64_t block = task / slices.count;
+    const int64_t slice = task % slices.count;
+    TransformInput(p, plan, plan.Block(p, block), slices.Begin(slice), slices.End(slice),
+                   in.data() + block * plan.in_floats());
+  });
+  ParallelForWithScratch(plan.blocks.count * plan.groups.count, plan.out_floats(), [&](int64_t task, float* out) {
+    const int64_t i = task / plan.groups.count;
+    const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
+    const int64_t panel1 = plan.groups.End(task % plan.groups.count);
+    const int64_t panel = CurrentGemmTiles().panel();
+    const WinogradBlock block = plan.Block(p, i);
+    Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
+    TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel),
+                    statistics != nullptr ? statistics->Part(i) : nullptr, out);
+  });
+}
+
+// `mean` and `var` may be empty.
+void Run(Problem p, const float* filter, TensorView mean, TensorView var, const Workspace& workspace) {
+  const Plan plan(p, CurrentGemmTiles());
+  std::optional<OutputStatistics> statistics;
+  if (mean.size() != 0) {
+    statistics.emplace(plan.blocks.count, p.O, workspace);
+    p.epilogue.statistics_stride = statistics->stride();
+  }
+  if (plan.groups.count > 1) {
+    RunGroups(p, plan, filter, statistics ? &*statistics : nullptr, workspace);
+  } else {
+    RunBlocks(p, plan, filter, statistics ? &*statistics : nullptr);
+  }
+  if (statistics) {
+    statistics->Merge([&](int64_t part) { return plan.Block(p, part).outputs(p.tiles); }, mean, var);
+  }
+}
+
 // taps [3,3,C,O] → [point][panel][c][panel columns], padded with zeros.
-void PackFilter(const float* taps, int64_t C, int64_t O, float* packed) {
+void PackFilter(const WinogradTransforms& transforms, const float* taps, int64_t C, int64_t O, float* packed) {
   const GemmTiles& gemm = CurrentGemmTiles();
-  const WinogradTransforms& transforms = CurrentWinogradTransforms();
+  const int64_t points = transforms.inputs * transforms.inputs;
   const int64_t pitch = gemm.PaddedColumns(O);
   const int64_t panels = (O + gemm.panel() - 1) / gemm.panel();
   const EvenSplit rows(C, 16);
   // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
-  const int64_t stride = PointStride(rows.Largest(), gemm.panel());
-  ParallelForWithScratch(panels * rows.count, kWinogradPoints * stride, [&](int64_t task, float* scratch) {
+  const int64_t stride = WinogradStride(rows.Largest(), gemm.panel());
+  ParallelForWithScratch(panels * rows.count, points * stride, [&](int64_t task, float* scratch) {
     const int64_t column = task / rows.count * gemm.panel();
     const int64_t width = gemm.PanelVectors(O - column) * gemm.lanes;
     const int64_t columns = std::min(width, O - column);
     const int64_t c0 = rows.Begin(task % rows.count);
     const int64_t c1 = rows.End(task % rows.count);
-    if (columns < width) std::fill_n(scratch, kWinogradPoints * stride, 0.0f);
+    if (columns < width) std::fill_n(scratch, points * stride, 0.0f);
     for (int64_t c = c0; c < c1; ++c) {
       transforms.filter(taps + c * O + column, C * O, columns, scratch + (c - c0) * width, stride);
     }
-    for (int64_t point = 0; point < kWinogradPoints; ++point) {
+    for (int64_t point = 0; point < points; ++point) {
       std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + column) * C + c0 * width);
     }
   });
@@ -215,31 +268,54 @@ const char* WinogradDeclines(const Conv2dGeometry& g) {
   return nullptr;
 }
 
-// Products, and the bytes of the filter at what two cores could multiply while they wait for one: 190 GFMA/s against
-// 40 GB/s. At batch 1 the 512-channel layers on 7×7 have four tiles for 38 MB of filter: better direct.
+namespace {
+
+// What a convolution costs, in multiplications. Besides its products, as measured on one core:
+// * A float of the filter takes as long to come from beyond the second-level cache as about 15 products.
+// * Each point's sums are started and stored by themselves, for as much as 16 steps of the sum.
+// * A transform takes about 10 multiplications' time a point and channel, more than half of it loads and stores.
+constexpr double kProductsPerFloat = 15;
+constexpr double kProductsPerSum = 16;
+constexpr double kProductsPerTransform = 10;
+
+double DirectCost(const Conv2dGeometry& g) {
+  return 9 * static_cast<double>(g.IC * g.OC) * (static_cast<double>(g.N * g.OH * g.OW) + kProductsPerFloat);
+}
+
+double WinogradCost(const Conv2dGeometry& g, int64_t m) {
+  const WinogradTiles tiles{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m};
+  const auto points = static_cast<double>(g.N * tiles.Points(g.OH) * tiles.Points(g.OW));
+  const auto C = static_cast<double>(g.IC);
+  const auto O = static_cast<double>(g.OC);
+  const auto filter = static_cast<double>((m + 2) * (m + 2)) * C * O;
+  return points * ((C + kProductsPerSum) * O + kProductsPerTransform * (C + O)) + kProductsPerFloat * filter;
+}
+
+}  // namespace
+
+// At batch 1 the 512-channel layers on 7×7 have four tiles for 38 MB of filter: better with smaller tiles.
+template <int kOutputs>
 const char* WinogradDoesNotPay(const Conv2dGeometry& g) {
   if (const char* reason = WinogradDeclines(g)) return reason;
-  if (g.IC < 16 || g.OC < 16) return "fewer than 16 channels";
-  constexpr double kProductsPerFloat = 20;
-  const auto channels = static_cast<double>(g.IC * g.OC);
-  const auto pixels = static_cast<double>(g.N * g.OH * g.OW);
-  const auto tiles = static_cast<double>(g.N * ((g.OH + 3) / 4) * ((g.OW + 3) / 4));
-  // About 300 vector operations a tile and channel in each transform, and 36 loads and stores.
-  const double transforms = 400 * tiles * static_cast<double>(g.IC + g.OC);
-  const double direct = 9 * channels * (pixels + kProductsPerFloat);
-  const double winograd = 36 * channels * (tiles + kProductsPerFloat) + transforms;
-  return winograd < direct ? nullptr : "the transforms and the larger filter cost more than they save";
+  const double cost = WinogradCost(g, kOutputs);
+  if (cost >= DirectCost(g)) return "the transforms and the larger filter cost more than they save";
+  if (kOutputs == 4 && cost >= WinogradCost(g, 2)) return "smaller tiles cost less";
+  return nullptr;
 }
 
+template <int kOutputs>
 int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
+  constexpr int64_t kPoints = (kOutputs + 2) * (kOutputs + 2);
   const bool forward = pass == Conv2dPass::kForward;
-  return kWinogradPoints * (forward ? g.IC : g.OC) * CurrentGemmTiles().PaddedColumns(forward ? g.OC : g.IC);
+  return kPoints * (forward ? g.IC : g.OC) * CurrentGemmTiles().PaddedColumns(forward ? g.OC : g.IC);
 }
 
+template <int kOutputs>
 void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
                         const Workspace& workspace) {
+  const WinogradTransforms& transforms = CurrentWinogradTransforms(kOutputs);
   if (pass == Conv2dPass::kForward) {
-    PackFilter(filter, g.IC, g.OC, packed);
+    PackFilter(transforms, filter, g.IC, g.OC, packed);
     return;
   }
   Tensor turned = workspace.NewTensor({9 * g.OC * g.IC});
@@ -254,101 +330,49 @@ void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* f
       }
     }
   });
-  PackFilter(turned.data(), g.OC, g.IC, packed);
+  PackFilter(transforms, turned.data(), g.OC, g.IC, packed);
 }
 
+template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
-                     const Workspace& /*workspace*/, const Conv2dOptions& options) {
-  Run({input, output, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.OC, g.pad_top, g.pad_left, &options.epilogue}, packed);
+                     const Workspace& workspace, const Conv2dOptions& options) {
+  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
+  const Conv2dPrologue& prologue = options.prologue;
+  const Conv2dEpilogue& epilogue = options.epilogue;
+  Run({.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs},
+       .in = input,
+       .out = output,
+       .C = g.IC,
+       .O = g.OC,
+       .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
+       .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}},
+      packed, epilogue.mean, epilogue.var, workspace);
 }
 
+template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                           const Workspace& /*workspace*/) {
-  Run({grad_output, grad_input, g.N, g.OH, g.OW, g.OC, g.IH, g.IW, g.IC, 2 - g.pad_top, 2 - g.pad_left, nullptr},
-      packed);
+                           const Workspace& workspace) {
+  Run({.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, kOutputs},
+       .in = grad_output,
+       .out = grad_input,
+       .C = g.OC,
+       .O = g.IC,
+       .prologue = {},
+       .epilogue = {}},
+      packed, {}, {}, workspace);
 }
 
-// dF = Gᵀ[Σ_tiles (Bᵀ·d·B) ⊙ (A·dy·Aᵀ)]G. As in the direct algorithm, tasks own some input channels and a chunk of
-// the tiles, and the chunks' sums are added in order.
-void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
-                            const Workspace& workspace) {
-  constexpr int64_t kMaxChannels = 64;
-  constexpr int64_t kMinTasks = 16;
-  constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
-  const GemmTiles& gemm = CurrentGemmTiles();
-  const WinogradTransforms& transforms = CurrentWinogradTransforms();
-  const Problem p{input, nullptr, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.OC, g.pad_top, g.pad_left, nullptr};
-  const int64_t pitch = gemm.PaddedColumns(p.O);
-  const int64_t point_floats = p.C * pitch;  // of one point's sums
-  const EvenSplit channels(p.C, kMaxChannels);
-  // Sums are loaded and stored once a block: at least 56 tiles.
-  const int64_t block = std::max<int64_t>(56, 2 * kBlockFloats / (kWinogradPoints * (channels.Largest() + pitch)));
-  const int64_t blocks = (p.tiles() + block - 1) / block;
-  const int64_t chunks = std::clamp<int64_t>(
-      std::min(kMaxPartialFloats / (kWinogradPoints * point_floats), kMinTasks / channels.count), 1, blocks);
-  const EvenSplit chunk_blocks(blocks, (blocks + chunks - 1) / chunks);
-  const int64_t in_stride = PointStride(block, channels.Largest());
-  const int64_t out_stride = PointStride(block, pitch);
-  const int64_t widest = std::max(p.C, p.O);
-  Tensor sums = workspace.NewTensor({chunk_blocks.count, kWinogradPoints, point_floats});
-
-  ParallelForWithScratch(chunk_blocks.count * channels.count, kWinogradPoints * (in_stride + out_stride) + widest,
-                         [&](int64_t task, float* memory) {
-                           const int64_t chunk = task / channels.count;
-                           const int64_t c0 = channels.Begin(task % channels.count);
-                           const int64_t c1 = channels.End(task % channels.count);
-                           float* in = memory;
-                           float* out = in + kWinogradPoints * in_stride;
-                           float* zeros = out + kWinogradPoints * out_stride;
-                           std::fill_n(zeros, widest, 0.0f);
-                           if (pitch > p.O) std::fill_n(out, kWinogradPoints * out_stride, 0.0f);
-                           PixelRow row{0, 0, 0};
-                           PrefetchStream none;
-                           FilterTileArgs args{};
-                           args.prefetch = &none;
-                           args.a_stride = c1 - c0;
-                           args.b_stride = pitch;
-                           args.rows = &row;
-                           args.num_rows = 1;
-                           args.ldc = pitch;
-                           for (int64_t b = chunk_blocks.Begin(chunk); b < chunk_blocks.End(chunk); ++b) {
-                             const int64_t first = b * block;
-                             const int64_t count = std::min(block, p.tiles() - first);
-                             TransformInput(p, transforms, first, count, c0, c1, zeros, in, in_stride);
-                             TransformGradient(p, grad_output, transforms, first, count, zeros, out, pitch, out_stride);
-                             row.pixels = count;
-                             args.accumulate = b > chunk_blocks.Begin(chunk);
-                             for (int64_t point = 0; point < kWinogradPoints; ++point) {
-                               float* point_sums =
-                                   sums.data() + (chunk * kWinogradPoints + point) * point_floats + c0 * pitch;
-                               for (int64_t column = 0; column < p.O; column += gemm.panel()) {
-                                 const int64_t vectors = gemm.PanelVectors(p.O - column);
-                                 const EvenSplit tiles(c1 - c0, gemm.MaxRows(vectors));
-                                 args.b = out + point * out_stride + column;
-                                 args.columns = vectors * gemm.lanes;
-                                 for (int64_t i = 0; i < tiles.count; ++i) {
-                                   args.a = in + point * in_stride + tiles.Begin(i);
-                                   args.c = point_sums + tiles.Begin(i) * pitch + column;
-                                   gemm.filter[vectors - 1][tiles.End(i) - tiles.Begin(i) - 1](args);
-                                 }
-                               }
-                             }
-                           }
-                         });
-
-  const EvenSplit rows(p.C, 4);
-  ParallelFor(rows.count, [&](int64_t task) {
-    for (int64_t c = rows.Begin(task); c < rows.End(task); ++c) {
-      for (int64_t point = 0; point < kWinogradPoints; ++point) {
-        float* total = sums.data() + point * point_floats + c * pitch;
-        for (int64_t chunk = 1; chunk < chunk_blocks.count; ++chunk) {
-          const float* from = total + chunk * kWinogradPoints * point_floats;
-          for (int64_t o = 0; o < p.O; ++o) total[o] += from[o];
-        }
-      }
-      transforms.filter_gradient(sums.data() + c * pitch, point_floats, p.O, grad_filter + c * p.O, p.C * p.O);
-    }
-  });
-}
+#define HWYNN_INSTANTIATE(kOutputs)                                                                                    \
+  template const char* WinogradDoesNotPay<kOutputs>(const Conv2dGeometry&);                                            \
+  template int64_t WinogradPackedFloats<kOutputs>(Conv2dPass, const Conv2dGeometry&);                                  \
+  template void WinogradPackFilter<kOutputs>(Conv2dPass, const Conv2dGeometry&, const float*, float*,                  \
+                                             const Workspace&);                                                        \
+  template void WinogradForward<kOutputs>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&, \
+                                          const Conv2dOptions&);                                                       \
+  template void WinogradBackwardInput<kOutputs>(const Conv2dGeometry&, const float*, const float*, float*,             \
+                                                const Workspace&);
+HWYNN_INSTANTIATE(2)
+HWYNN_INSTANTIATE(4)
+#undef HWYNN_INSTANTIATE
 
 }  // namespace hwynn

@@ -10,10 +10,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
-const WinogradTransforms* TargetWinogradTransforms() {
-  static constexpr WinogradTransforms kTransforms = {WinogradInput, WinogradOutput, WinogradFilter, WinogradGradient,
-                                                     WinogradFilterGradient};
-  return &kTransforms;
+const WinogradTransforms* TargetWinogradTransforms(int64_t outputs) {
+  static const WinogradTransforms kF2x2 = MakeWinogradTransforms<WinogradF2>();
+  static const WinogradTransforms kF4x4 = MakeWinogradTransforms<WinogradF4>();
+  return outputs == kF2x2.outputs ? &kF2x2 : &kF4x4;
 }
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
@@ -22,6 +22,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace hwynn {
 HWY_EXPORT(TargetWinogradTransforms);
-const WinogradTransforms& CurrentWinogradTransforms() { return *HWY_DYNAMIC_DISPATCH(TargetWinogradTransforms)(); }
+const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs) {
+  return *HWY_DYNAMIC_DISPATCH(TargetWinogradTransforms)(outputs);
+}
 }  // namespace hwynn
 #endif  // HWY_ONCE

@@ -1,38 +1,81 @@
 #ifndef HWYNN_KERNELS_WINOGRAD_H_
 #define HWYNN_KERNELS_WINOGRAD_H_
 
-// Not for users: what winograd-inl.h shares over all targets. F(4×4,3×3): 6×6 inputs make 4×4 outputs with 36
-// products a channel pair instead of 144.
+// Not for users: what winograd-inl.h shares over all targets. F(m×m,3×3): (m+2)×(m+2) inputs make m×m outputs with
+// (m+2)² products a channel pair instead of 9·m²: 36 instead of 144 for m = 4, 16 instead of 36 for m = 2.
+//
+// An axis of a tile has up to m outputs. Where 2 or 3 of m = 4 are left at an image's end, the tile takes the first 4
+// or 5 of the variant's 6 points along this axis: 7 = 4 + 3 outputs cost 6 + 5 products instead of 6 + 6, with the same
+// transformed filter.
 
+#include <cstddef>
 #include <cstdint>
 
 #include "hwynn/kernels/gemm_tile.h"
 
 namespace hwynn {
 
-inline constexpr int64_t kWinogradOutput = 4;  // outputs of a tile, each way
-inline constexpr int64_t kWinogradInput = 6;   // inputs
-inline constexpr int64_t kWinogradPoints = 36;
+// Of a tile along an axis. One output that is left over takes a tile of two.
+inline constexpr int64_t kMinWinogradOutputs = 2;
+inline constexpr int64_t kMaxWinogradOutputs = 4;
 
-/// The transforms of one instruction set, vectorised over channels. `stride` is the distance in floats between the 36
-/// points of a transformed array.
-struct WinogradTransforms {
-  /// to[p·stride + c] = (Bᵀ·d·B)[p] with d[i] = pixels[i][c]; 36 pixels, row by row.
-  void (*input)(const float* const* pixels, int64_t channels, float* to, int64_t stride);
-  /// outputs[i][c] = (Aᵀ·m·A)[i] with m[p] = from[p·stride + c], then the epilogue; 16 outputs, row by row, null where
-  /// the image ends. `residuals` like `outputs`, or null.
-  void (*output)(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue,
-                 const float* const* residuals, float* const* outputs);
-  /// to[p·stride + o] = (G·w·Gᵀ)[p] with w[k] = taps[k·tap_stride + o]; 9 taps, row by row.
-  void (*filter)(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride);
-  /// to[p·stride + c] = (A·d·Aᵀ)[p] with d[i] = pixels[i][c]: gradients of a tile's 16 outputs.
-  void (*gradient)(const float* const* pixels, int64_t channels, float* to, int64_t stride);
-  /// taps[k·tap_stride + o] = (Gᵀ·u·G)[k] with u[p] = from[p·stride + o]: the gradient of the filter.
-  void (*filter_gradient)(const float* from, int64_t stride, int64_t channels, float* taps, int64_t tap_stride);
+/// The part of an image under a tile: its pixel (i, j) is at data[offset + i·row + j·pixel] and exists for
+/// i0 ≤ i < i1, j0 ≤ j < j1. The others are never touched; they read as 0.
+template <class T>
+struct WinogradPatch {
+  T* data;
+  int64_t offset, row, pixel;
+  int64_t i0, i1, j0, j1;
 };
 
-/// The transforms of the current target.
-const WinogradTransforms& CurrentWinogradTransforms();
+/// Of the input: x·scale + shift, then relu. Null: left out.
+struct WinogradPrologue {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  bool relu = false;
+};
+
+/// A function for each extent of a tile.
+template <class Function>
+class ByOutputs {
+ public:
+  Function*& operator()(int64_t down, int64_t across) { return table_[Index(down)][Index(across)]; }
+  Function* operator()(int64_t down, int64_t across) const { return table_[Index(down)][Index(across)]; }
+
+ private:
+  static size_t Index(int64_t outputs) { return static_cast<size_t>(outputs - kMinWinogradOutputs); }
+  static constexpr int64_t kExtents = kMaxWinogradOutputs - kMinWinogradOutputs + 1;
+  Function* table_[kExtents][kExtents] = {};
+};
+
+/// The transforms of one variant and instruction set, vectorised over channels. Transformed arrays are indexed by
+/// point p = i·(m+2) + j; `stride` is the distance in floats between two of their points. Those of tiles
+/// depend on a tile's outputs down and across; of smaller tiles only the first points exist.
+struct WinogradTransforms {
+  int64_t outputs;  // m
+  int64_t inputs;   // m + 2
+
+  /// to[p·stride + c] = (Bᵀ·d·B)[p] with the inputs d of channel c, after the prologue.
+  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels, float* to,
+                 int64_t stride) noexcept>
+      input;
+  /// Outputs of channel c = Aᵀ·m·A with m[p] = from[p·stride + c], then the epilogue, whose residual is addressed like
+  /// the outputs. With `stream` non-temporal stores: whole vectors of channels, aligned.
+  ByOutputs<void(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue, bool stream,
+                 const WinogradPatch<float>& to) noexcept>
+      output;
+  /// to[p·stride + c] = (A·d·Aᵀ)[p] with the gradients d of a tile's outputs.
+  ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept>
+      gradient;
+  /// to[p·stride + o] = (G·w·Gᵀ)[p] with w[k] = taps[k·tap_stride + o]; 9 taps, row by row.
+  void (*filter)(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept;
+  /// taps[k·tap_stride + o] = (Gᵀ·u·G)[k] with u[p] = from[p·stride + o]: the gradient of the filter.
+  void (*filter_gradient)(const float* from, int64_t stride, int64_t channels, float* taps,
+                          int64_t tap_stride) noexcept;
+};
+
+/// The transforms of F(outputs×outputs,3×3) on the current target; outputs is 2 or 4.
+const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs);
 
 }  // namespace hwynn
 
