@@ -1,5 +1,6 @@
 // Convolution, three passes: Conv2dForward/<algorithm>/<target>/56x56x64_3x3x64_s1/batch:16/threads:2, likewise
-// Conv2dBackwardInput and Conv2dBackwardFilter. `auto` is what the dispatcher takes.
+// Conv2dBackwardInput and Conv2dBackwardFilter, on filters that were packed before; Conv2dPackFilter packs those of the
+// forward pass. `auto` is what the dispatcher takes.
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,8 @@
 #include "hwynn/bench/support/bench_main.h"
 #include "hwynn/bench/support/conv2d_shapes.h"
 #include "hwynn/bench/support/peak.h"
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/gemm_tile.h"
 #include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/kernels/target.h"
 
@@ -38,14 +41,22 @@ struct Arrays {
   Tensor input, filter, output;
 };
 
-void RunPass(const ConvCase& c, Arrays& arrays, TensorView result, const Workspace& workspace) {
-  const Conv2dOptions options{.algorithm = c.algorithm == "auto" ? std::string_view() : std::string_view(c.algorithm)};
+std::string_view Forced(const ConvCase& c) { return c.algorithm == "auto" ? std::string_view() : c.algorithm; }
+
+PackedConv2dFilter Pack(const ConvCase& c, const Arrays& arrays, const Workspace& workspace) {
+  if (c.pass == Conv2dPass::kBackwardFilter) return {};
+  return PackConv2dFilter(c.pass, ParamsOf(c.shape), arrays.input.shape(), arrays.filter, workspace, Forced(c));
+}
+
+void RunPass(const ConvCase& c, const Arrays& arrays, const PackedConv2dFilter& packed, TensorView result,
+             const Workspace& workspace) {
+  const Conv2dOptions options{.algorithm = Forced(c)};
   const Conv2dParams params = ParamsOf(c.shape);
   switch (c.pass) {
     case Conv2dPass::kForward:
-      return Conv2dForward(params, arrays.input, arrays.filter, result, workspace, options);
+      return Conv2dForward(params, arrays.input, packed, result, workspace);
     case Conv2dPass::kBackwardInput:
-      return Conv2dBackwardInput(params, arrays.output, arrays.filter, result, workspace, options);
+      return Conv2dBackwardInput(params, arrays.output, packed, result, workspace);
     case Conv2dPass::kBackwardFilter:
       return Conv2dBackwardFilter(params, arrays.input, arrays.output, result, workspace, options);
   }
@@ -85,16 +96,39 @@ void RunCase(benchmark::State& state, const ConvCase& c) {
   Tensor result = workspace.NewTensor(c.pass == Conv2dPass::kForward         ? g.output_shape()
                                       : c.pass == Conv2dPass::kBackwardInput ? g.input_shape()
                                                                              : g.filter_shape());
-  RunWithThreads(c.threads, [&] { RunPass(c, arrays, result, workspace); });
+  const PackedConv2dFilter packed = Pack(c, arrays, workspace);
+  RunWithThreads(c.threads, [&] { RunPass(c, arrays, packed, result, workspace); });
   if (!SamplesAgree(c, g, arrays, result)) {
     state.SkipWithError("the result differs from the reference");
     return;
   }
   double peak_flops = 0;
   const Timing timing = TimeBesideLimit(
-      state, c.threads, [&] { RunPass(c, arrays, result, workspace); }, [&] { peak_flops = PeakPass(c.threads); });
+      state, c.threads, [&] { RunPass(c, arrays, packed, result, workspace); },
+      [&] { peak_flops = PeakPass(c.threads); });
   state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
   state.counters["of_peak"] = g.flops() / timing.kernel / (peak_flops / timing.limit);
+}
+
+// Against a copy of the packed floats, which is what packing would cost if it were one.
+void RunPackCase(benchmark::State& state, const ConvCase& c) {
+  SetTarget(c.target);
+  const Workspace workspace;
+  const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
+  const Arrays arrays(workspace, g);
+  const PackedConv2dFilter packed = Pack(c, arrays, workspace);
+  const int64_t floats = packed.bytes() / static_cast<int64_t>(sizeof(float));
+  Tensor copy = workspace.NewTensor({floats});
+  const Timing timing = TimeBesideLimit(
+      state, c.threads, [&] { Pack(c, arrays, workspace); },
+      [&] {
+        const EvenSplit pieces(floats, int64_t{1} << 16);
+        ParallelFor(pieces.count, [&](int64_t i) {
+          std::copy(packed.data() + pieces.Begin(i), packed.data() + pieces.End(i), copy.data() + pieces.Begin(i));
+        });
+      });
+  state.counters["packed_MB"] = static_cast<double>(packed.bytes()) * 1e-6;
+  state.counters["of_copy"] = timing.limit / timing.kernel;
 }
 
 void Register(const ConvShape& shape, int64_t batch, int threads) {
@@ -114,6 +148,10 @@ void Register(const ConvShape& shape, int64_t batch, int threads) {
         benchmark::RegisterBenchmark(
             CaseName(StrCat(name, "/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
             [c](benchmark::State& state) { RunCase(state, c); });
+        if (pass != Conv2dPass::kForward) continue;
+        benchmark::RegisterBenchmark(
+            CaseName(StrCat("Conv2dPackFilter/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
+            [c](benchmark::State& state) { RunPackCase(state, c); });
       }
     }
   }

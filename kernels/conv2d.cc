@@ -143,22 +143,23 @@ void RunForward(const Algorithm& row, const Conv2dGeometry& g, ConstTensorView i
   }
 }
 
-}  // namespace
-
-// The packed floats, if the filter was packed for such a call.
-const float* PackedFloatsFor(std::string_view function, Conv2dPass pass, const Conv2dGeometry& g,
+// The geometry of a call with a packed filter, if that was packed for such calls.
+Conv2dGeometry ResolvePacked(std::string_view function, Conv2dPass pass, const Conv2dParams& params, const Shape& input,
                              const PackedConv2dFilter& filter) {
-  Check(filter.packed_.size() != 0, function, ": the packed filter is empty");
-  Check(filter.pass_ == pass, function, ": the filter was packed for another pass");
-  Check(filter.target_ == CurrentTarget(), function, ": the filter was packed on ", filter.target_,
+  Check(filter.bytes() != 0, function, ": the packed filter is empty");
+  Check(filter.pass() == pass, function, ": the filter was packed for another pass");
+  Check(filter.target() == CurrentTarget(), function, ": the filter was packed on ", filter.target(),
         ", the current target is ", CurrentTarget());
-  Conv2dGeometry packed_for = filter.geometry_;
+  Conv2dGeometry packed_for = filter.geometry();
+  const Conv2dGeometry g = ResolveConv2d(function, params, input, packed_for.filter_shape());
   packed_for.N = g.N;
-  Check(packed_for == g, function, ": the filter was packed for other shapes, strides or padding: input ",
-        packed_for.input_shape(), ", filter ", packed_for.filter_shape(), "; this input is ", g.input_shape(),
-        ", filter ", g.filter_shape());
-  return filter.packed_.data();
+  Check(packed_for == g, function,
+        ": the filter was packed for other strides, dilation, padding or input: ", packed_for.input_shape(),
+        ", this one is ", input);
+  return g;
 }
+
+}  // namespace
 
 PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params, const Shape& input,
                                     ConstTensorView filter, const Workspace& workspace, std::string_view algorithm) {
@@ -188,12 +189,11 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
                    TensorView output, const Workspace& workspace, const Conv2dOptions& options) {
   constexpr std::string_view kFunction = "Conv2dForward";
-  const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), filter.geometry().filter_shape());
+  const Conv2dGeometry g = ResolvePacked(kFunction, Conv2dPass::kForward, params, input.shape(), filter);
   CheckForward(kFunction, g, output, options);
   Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
-  const float* packed = PackedFloatsFor(kFunction, Conv2dPass::kForward, g, filter);
   const Wanted wanted{Conv2dPass::kForward, params.precision, options.prologue.scale.size() != 0};
-  RunForward(Choose(kFunction, wanted, g, filter.algorithm()), g, input, packed, output, workspace, options);
+  RunForward(Choose(kFunction, wanted, g, filter.algorithm()), g, input, filter.data(), output, workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
@@ -210,11 +210,10 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
                          TensorView grad_input, const Workspace& workspace) {
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
-  const Conv2dGeometry g = ResolveConv2d(kFunction, params, grad_input.shape(), filter.geometry().filter_shape());
+  const Conv2dGeometry g = ResolvePacked(kFunction, Conv2dPass::kBackwardInput, params, grad_input.shape(), filter);
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
-  const float* packed = PackedFloatsFor(kFunction, Conv2dPass::kBackwardInput, g, filter);
   Find(Conv2dPass::kBackwardInput, filter.algorithm())
-      .backward_input(g, grad_output.data(), packed, grad_input.data(), workspace);
+      .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace);
 }
 
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,

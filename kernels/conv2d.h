@@ -106,14 +106,16 @@ class PackedConv2dFilter {
 
   Conv2dPass pass() const { return pass_; }
   std::string_view algorithm() const { return algorithm_; }
+  const std::string& target() const { return target_; }
   /// What it was packed for; N is the batch given then.
   const Conv2dGeometry& geometry() const { return geometry_; }
   int64_t bytes() const { return packed_.size() * static_cast<int64_t>(sizeof(float)); }
+  /// In the algorithm's own layout.
+  const float* data() const { return packed_.data(); }
 
  private:
   friend PackedConv2dFilter PackConv2dFilter(Conv2dPass, const Conv2dParams&, const Shape&, ConstTensorView,
                                              const Workspace&, std::string_view);
-  friend const float* PackedFloatsFor(std::string_view, Conv2dPass, const Conv2dGeometry&, const PackedConv2dFilter&);
 
   Conv2dPass pass_ = Conv2dPass::kForward;
   std::string_view algorithm_;

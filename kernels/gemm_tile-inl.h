@@ -100,7 +100,7 @@ HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pit
   float* shifts = epilogue.statistics + column;
   float* sums = shifts + epilogue.statistics_stride;
   float* squares = sums + epilogue.statistics_stride;
-  V shift, sum, square;
+  V shift;
   if (epilogue.first_statistics) {
     // The mean of the rows, by differences from the first: equal values give exactly themselves.
     shift = hn::Load(d, values);
@@ -108,16 +108,20 @@ HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pit
     for (int i = 1; i < rows; ++i) difference = hn::Add(difference, hn::Sub(hn::Load(d, values + i * pitch), shift));
     shift = hn::MulAdd(difference, hn::Set(d, 1.0f / static_cast<float>(rows)), shift);
     StoreUpTo(d, shift, shifts, n);
-    sum = square = hn::Zero(d);
   } else {
     shift = LoadUpTo(d, shifts, n);
-    sum = LoadUpTo(d, sums, n);
-    square = LoadUpTo(d, squares, n);
   }
+  // Summed in two levels, rows and tiles, which halves the digits that rounding costs.
+  V sum = hn::Zero(d);
+  V square = hn::Zero(d);
   for (int i = 0; i < rows; ++i) {
     const V centered = hn::Sub(hn::Load(d, values + i * pitch), shift);
     sum = hn::Add(sum, centered);
     square = hn::MulAdd(centered, centered, square);
+  }
+  if (!epilogue.first_statistics) {
+    sum = hn::Add(sum, LoadUpTo(d, sums, n));
+    square = hn::Add(square, LoadUpTo(d, squares, n));
   }
   StoreUpTo(d, sum, sums, n);
   StoreUpTo(d, square, squares, n);

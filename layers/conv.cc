@@ -4,6 +4,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/layers/packed_filters.h"
 
 namespace hwynn {
 namespace {
@@ -39,7 +40,12 @@ Activation Conv::Forward(const Scope& scope, Activation input) const {
   Conv2dOptions call;
   if (options_.use_bias) call.epilogue.bias = scope.Param("bias");
   Tensor output = scope.NewTensor(ResolveConv2d("Conv", params, input->shape(), kernel.shape()).output_shape());
-  Conv2dForward(params, *input, kernel, output, scope.workspace(), call);
+  if (PackedFilters* filters = scope.packed_filters(); filters != nullptr && !scope.train()) {
+    const auto packed = filters->Forward(scope.path(), params, input->shape(), kernel);
+    Conv2dForward(params, *input, *packed, output, scope.workspace(), call);
+  } else {
+    Conv2dForward(params, *input, kernel, output, scope.workspace(), call);
+  }
   scope.Save(this, std::move(input));
   return MakeActivation(std::move(output));
 }

@@ -117,10 +117,10 @@ Variables Init(const Module& module, Key key, const Shape& input, int64_t max_el
   return variables;
 }
 
-Activation Predict(const Module& module, const Variables& variables, ConstTensorView input,
-                   const Workspace& workspace) {
+Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace,
+                   PackedFilters* packed_filters) {
   Check(input.size() > 0, "Predict: the input ", input.shape(), " is empty");
-  const CallContext context{.workspace = &workspace, .variables = &variables};
+  const CallContext context{.workspace = &workspace, .variables = &variables, .packed_filters = packed_filters};
   return module.Forward(Scope(context), BorrowActivation(input));
 }
 

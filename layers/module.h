@@ -23,6 +23,7 @@
 namespace hwynn {
 
 class Module;
+class PackedFilters;
 
 enum class Mode { kTrain, kEval };
 
@@ -63,6 +64,7 @@ struct CallContext {
   Mode mode = Mode::kEval;
   std::optional<Key> dropout_key = std::nullopt;     // needed by Dropout in training mode only, or
   const nnx::RngStreams* dropout_streams = nullptr;  // one stream for each Dropout, by path, as in NNX
+  PackedFilters* packed_filters = nullptr;  // of these params, for evaluation; null: packed in every call
   // What an argument counts that is given to a constructor and in the call: false: an error, as in Linen; true: the
   // call's, as in NNX.
   bool call_wins = false;
@@ -101,6 +103,7 @@ class Scope {
   /// Saves a shape alone: Saved gives a tensor of that shape without memory.
   void SaveShape(const Module* owner, const Shape& shape) const;
   Activation Saved(const Module* owner) const;
+  PackedFilters* packed_filters() const { return context_->packed_filters; }
   bool has_tape() const { return context_->tape != nullptr; }
   bool call_wins() const { return context_->call_wins; }
 
@@ -173,8 +176,10 @@ Variables Init(const Module& module, Key key, const Shape& input,
                int64_t max_elements = std::numeric_limits<int64_t>::max());
 
 /// Inference (Flax: model.apply(variables, x, train=False)): thread-safe for a const model and variables, given a
-/// workspace of the caller's.
-Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace);
+/// workspace of the caller's. With `packed_filters` (layers/packed_filters.h) convolutions pack their filters in the
+/// first call only.
+Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace,
+                   PackedFilters* packed_filters = nullptr);
 
 }  // namespace hwynn
 

@@ -30,7 +30,7 @@ void ModelRun::Run() {
   if (case_.train) {
     stepper_.Train(images_, labels_, 0.01f, Key{}, state_);
   } else {
-    Predict(*model_, state_.variables, images_, workspace_);
+    Predict(*model_, state_.variables, images_, workspace_, &packed_filters_);
   }
 }
 

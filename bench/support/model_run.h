@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hwynn/bench/support/model_convs.h"
+#include "hwynn/layers/packed_filters.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn::bench {
@@ -43,6 +44,7 @@ class ModelRun {
   TrainState state_;
   Stepper stepper_;
   Workspace workspace_;
+  PackedFilters packed_filters_;  // as a program that serves would
   Tensor images_;
   std::vector<int32_t> labels_;
   std::vector<ModelConv> convs_;

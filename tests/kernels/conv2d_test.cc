@@ -297,9 +297,10 @@ TEST(Conv2dTest, EpilogueGathersStatistics) {
           for (int64_t i = 0; i < rows; ++i) squares += std::pow(y[i * g.OC + o] - expected_mean, 2);
           const double expected_var = squares / static_cast<double>(rows);
           // Rounded sums of differences, as large as the spread.
-          ASSERT_NEAR(mean[o], expected_mean, 1e-6 * std::sqrt(expected_var) + 1e-7 * std::abs(expected_mean))
+          ASSERT_NEAR(mean[o], expected_mean, 4e-6 * std::sqrt(expected_var) + 1e-7 * std::abs(expected_mean))
               << c << " " << algorithm;
-          ASSERT_NEAR(var[o], expected_var, 5e-6 * expected_var) << c << " " << algorithm << " channel " << o;
+          // A shift from rows unlike the rest of their block costs a digit.
+          ASSERT_NEAR(var[o], expected_var, 2e-5 * expected_var) << c << " " << algorithm << " channel " << o;
         }
       }
     });
@@ -357,8 +358,8 @@ TEST(Conv2dTest, PackedFiltersKnowWhatTheyAreFor) {
   const Shape shape = x.shape();
   fails({}, {}, "packed filter is empty");
   fails(PackConv2dFilter(Conv2dPass::kBackwardInput, {}, shape, filter, workspace), {}, "another pass");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other shapes");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other shapes");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other strides");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other strides");
   EXPECT_THROW(PackConv2dFilter(Conv2dPass::kBackwardFilter, {}, shape, filter, workspace), std::invalid_argument);
   const std::string before = CurrentTarget();
   const PackedConv2dFilter packed = PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "hwynn/layers/packed_filters.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
@@ -15,6 +18,37 @@ using testing::ExpectError;
 using testing::FillIntegers;
 using testing::ModuleBed;
 using testing::Normals;
+
+// Packed in the first call, by size, and again only after Clear().
+TEST(ConvTest, PackedFiltersAreMadeOnce) {
+  const Conv conv({.features = 20});
+  ModuleBed bed(conv, {2, 8, 8, 16});
+  PackedFilters filters;
+  const auto predict = [&](const Tensor& input) {
+    const Activation output = Predict(conv, bed.variables, input, bed.workspace, &filters);
+    return std::vector<float>(output->span().begin(), output->span().end());
+  };
+  const auto expected = [&](const Tensor& input) {
+    const Activation output = Predict(conv, bed.variables, input, bed.workspace);
+    return std::vector<float>(output->span().begin(), output->span().end());
+  };
+  const Tensor first = Normals({2, 8, 8, 16}, 1);
+  EXPECT_EQ(predict(first), expected(first));
+  const int64_t bytes = filters.bytes();
+  EXPECT_GE(bytes, 9 * 16 * 20 * 4);
+  EXPECT_EQ(predict(first), expected(first));
+  EXPECT_EQ(filters.bytes(), bytes);
+  const Tensor other = Normals({1, 9, 7, 16}, 2);
+  EXPECT_EQ(predict(other), expected(other));
+  EXPECT_GT(filters.bytes(), bytes);
+
+  const std::vector<float> before = expected(first);
+  GetCollection(bed.variables, kParams).find("kernel")->second[0] += 1.0f;
+  EXPECT_EQ(predict(first), before);
+  filters.Clear();
+  EXPECT_EQ(filters.bytes(), 0);
+  EXPECT_EQ(predict(first), expected(first));
+}
 
 // On an even extent at stride 2, SAME pads at the end alone: the first window starts at pixel 0.
 TEST(ConvTest, PadsAsFlaxDoes) {

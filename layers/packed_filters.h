@@ -1,0 +1,36 @@
+#ifndef HWYNN_LAYERS_PACKED_FILTERS_H_
+#define HWYNN_LAYERS_PACKED_FILTERS_H_
+
+// Inference packs each filter once: what a model's convolutions keep between calls.
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "hwynn/kernels/conv2d.h"
+
+namespace hwynn {
+
+/// The packed filters of one set of params. Give it to every Predict with these params, and Clear() it when they
+/// change: it can't know. Takes memory of one to four times the filters'.
+///
+/// Threads: calls may share one.
+class PackedFilters {
+ public:
+  /// The filter of the convolution at `path`, packed by the first call. A convolution has one for each algorithm and
+  /// image size that it sees.
+  std::shared_ptr<const PackedConv2dFilter> Forward(const std::string& path, const Conv2dParams& params,
+                                                    const Shape& input, ConstTensorView filter);
+  void Clear();
+  int64_t bytes() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const PackedConv2dFilter>> filters_;
+  Workspace workspace_;  // huge pages
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_LAYERS_PACKED_FILTERS_H_
