@@ -9,7 +9,7 @@ target_compile_options(hwynn_options INTERFACE
   # A fused multiply-add is written where it is meant; the compiler adds none, so that numbers don't depend on it.
   -ffp-contract=off
   # GCC for Arm, unlike for x86, reorders before it assigns registers. That moves a tile's loads up until its accumulators
-  # no longer fit: ten moves to and from the stack in the inner loop of a 14×2 tile, against none.
+  # no longer fit: twenty moves to and from the stack in the inner loop of a 14×2 tile, against none.
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},aarch64>>:-fno-schedule-insns>)
 if(HWYNN_WARNINGS_AS_ERRORS)
   target_compile_options(hwynn_options INTERFACE -Werror)

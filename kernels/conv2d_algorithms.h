@@ -34,8 +34,8 @@ void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, c
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                              const Workspace& workspace);
 
-// F(kOutputs×kOutputs,3×3), 2 or 4, see conv2d_winograd.cc. Null where it can be used, and where it pays; else the reason
-// why not.
+// F(kOutputs×kOutputs,3×3), 2 or 4, see conv2d_winograd.cc. Null where it can be used, and where it pays; else the
+// reason why not.
 const char* WinogradDeclines(const Conv2dGeometry& g);
 template <int kOutputs>
 const char* WinogradDoesNotPay(const Conv2dGeometry& g);

@@ -1,8 +1,7 @@
-// Forward and backward-input as one implicit matrix product: C[output pixel, o] = Σ_{tap, c} A[pixel, tap, c]·B[tap, c,
-// o]. A is never built: a tile's rows are neighbouring pixels of one image row, a constant distance apart in the
-// source, and for each filter row the taps and channels are one contiguous run. Backward-input is the same over
-// grad_output: each phase of input pixels modulo the stride meets its own subset of taps, so no zeros are inserted or
-// added up.
+// Forward and backward-input as one implicit matrix product (conv2d_product.h). A is never built: a tile's rows are
+// neighbouring pixels of one image row, a constant distance apart in the source, and for each filter row the taps and
+// channels are one contiguous run. Backward-input is the same over grad_output: each phase of input pixels modulo the
+// stride meets its own subset of taps, so no zeros are inserted or added up.
 
 #include <hwy/cache_control.h>
 
@@ -12,45 +11,23 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_product.h"
 #include "hwynn/kernels/conv2d_statistics.h"
-#include "hwynn/kernels/conv2d_window.h"
 #include "hwynn/kernels/flat.h"
 
 namespace hwynn {
 namespace {
 
-// 16 tiles of 14 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and
-// tile), little enough that A and C of a block stay in the second.
+// 37 tiles of 6 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and tile),
+// little enough that A and C of a block stay in the second.
 constexpr int64_t kBlockPixels = 224;
-// Depth of B that is worked off at a time: 1024 rows of a 32-wide panel are 128 KiB of second-level cache.
+// Depth of B that is worked off at a time: 1024 rows of a 64-wide panel are 256 KiB of second-level cache.
 constexpr int64_t kBlockDepth = 1024;
 constexpr size_t kMaxRuns = 64;
 // A packed filter of at most half a megabyte is read from the second-level cache, block after block.
 constexpr int64_t kResidentFloats = int64_t{1} << 17;
 // Below this many tasks a block's output channels are spread over several.
 constexpr int64_t kMinTasks = 32;
-
-// C of one product: where grid position (gy, gx) of image n goes.
-struct Destination {
-  float* data;  // [N,H,W,C]
-  int64_t H, W, C;
-  int64_t step_h, step_w, offset_h, offset_w;
-  int64_t Offset(int64_t n, int64_t gy, int64_t gx) const {
-    return ((n * H + gy * step_h + offset_h) * W + gx * step_w + offset_w) * C;
-  }
-};
-
-struct Product {
-  Source source;
-  Destination destination;
-  std::vector<Tap> taps;  // in the order of B's rows
-  int64_t groups, group_in, group_out;
-  const Conv2dPrologue* prologue = nullptr;
-  const Conv2dEpilogue* epilogue = nullptr;
-  OutputStatistics* statistics = nullptr;
-  // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.
-  bool clear_cells = false;
-};
 
 // A slice of K: taps [tap0, tap1) × channels [c0, c1) of a group.
 struct DepthBlock {
@@ -102,13 +79,6 @@ int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock&
   return count;
 }
 
-// B for all groups: [group][panel][tap][c][panel columns]; the last panel of a group may be one vector wide, its
-// columns beyond group_out are 0.
-int64_t PackedFloats(const Product& product, const GemmTiles& tiles) {
-  return product.groups * static_cast<int64_t>(product.taps.size()) * product.group_in *
-         tiles.PaddedColumns(product.group_out);
-}
-
 // Large outputs that tiles store as whole cache lines, and don't add to.
 bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
   const Destination& to = product.destination;
@@ -124,14 +94,15 @@ int64_t BlockPixels(const Product& product) {
   return wide ? kBlockPixels / 2 : kBlockPixels;
 }
 
-// Zeros beside `pixels` grid positions from (n, gy, gx) on. Done with the tile that writes these positions: stores of
-// zeros are slow, and pass while the next tile multiplies.
-void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t gy, int64_t gx, int64_t pixels,
-                int64_t channel, int64_t columns, bool stream) {
+// Zeros to the pixels beside grid position (gy, gx). Done with the tile that writes the position: stores of zeros are
+// slow, and pass while the next tile multiplies.
+void ClearCell(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t gy, int64_t gx, int64_t channel,
+               int64_t columns, bool stream) {
   const int64_t y0 = gy * to.step_h;
+  const int64_t x0 = gx * to.step_w;
   for (int64_t y = y0; y < std::min(y0 + to.step_h, to.H); ++y) {
-    for (int64_t x = gx * to.step_w; x < std::min((gx + pixels) * to.step_w, to.W); ++x) {
-      if (y == y0 && x % to.step_w == 0) continue;
+    for (int64_t x = x0; x < std::min(x0 + to.step_w, to.W); ++x) {
+      if (y == y0 && x == x0) continue;
       float* pixel = to.data + ((n * to.H + y) * to.W + x) * to.C + channel;
       if (stream) {
         tiles.stream_zeros(pixel, columns);
@@ -140,6 +111,23 @@ void ClearCells(const Destination& to, const GemmTiles& tiles, int64_t n, int64_
       }
     }
   }
+}
+
+// The part of the wanted epilogue and statistics (may be null) that concerns a panel from `channel` on; null if nothing
+// is wanted.
+const TileEpilogue* SetEpilogue(const Product& product, float* statistics, int64_t channel, TileEpilogue& epilogue) {
+  if (product.epilogue != nullptr) {
+    const Conv2dEpilogue& wanted = *product.epilogue;
+    if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
+    if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
+    epilogue.relu = wanted.relu;
+  }
+  if (statistics != nullptr) {
+    epilogue.statistics = statistics + channel;
+    epilogue.statistics_stride = product.statistics->stride();
+    epilogue.first_statistics = true;
+  }
+  return product.epilogue != nullptr || statistics != nullptr ? &epilogue : nullptr;
 }
 
 // Panels [panel0, panel1) of every group of one block.
@@ -183,100 +171,107 @@ std::vector<PrefetchStream::Piece> MemoryAhead(const Product& product, const Tap
   return pieces;
 }
 
+// Columns of one panel for one depth block.
+struct PanelRun {
+  const DepthBlock& depth;
+  int64_t group;
+  int64_t channel;  // the panel's first, of C
+  int64_t columns, vectors;
+  bool last_depth;
+};
+
+// The rows of a tile that begins at position gx of an image's row and goes on in the next image.
+void ScatterRows(const Destination& destination, const Window& window, const ForwardTileArgs& args, int64_t gx,
+                 int64_t width, int64_t rows, ScatteredRow* scattered) {
+  const int64_t image_c = destination.H * destination.W * destination.C;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t image = (gx + r) / width;
+    const int64_t x = (gx + r) % width - gx;
+    scattered[r] = {image * window.image_pitch() + x * args.lda, image * image_c + x * args.ldc};
+  }
+}
+
+// All tiles of a block over one panel. `args` holds what they have in common.
+void RunPanel(const Product& product, const GemmTiles& tiles, const Window& window, const Block& block,
+              const PanelRun& panel, TileEpilogue& epilogue, ForwardTileArgs args) {
+  const Destination& destination = product.destination;
+  const float* residual = nullptr;
+  if (panel.last_depth && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
+    residual = product.epilogue->residual.data();
+  }
+  std::array<TileRun, kMaxRuns> runs;
+  args.runs = runs.data();
+  const int64_t width = block.x1 - block.x0;
+  const int64_t max_rows = tiles.MaxRows(panel.vectors);
+  // The same image rows of several images meet the same taps: where short rows would leave tiles half empty, tiles go
+  // on in the next image.
+  const auto* scattered_tiles = tiles.forward_scattered[panel.vectors - 1];
+  const bool across_images = scattered_tiles[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
+  const int64_t images = across_images ? block.n1 - block.n0 : 1;
+  const EvenSplit tile_split(images * width, max_rows);
+  for (int64_t n = block.n0; n < block.n1; n += images) {
+    for (int64_t gy = block.y0; gy < block.y1; ++gy) {
+      args.num_runs = MakeRuns(product, window, panel.depth, panel.group, n, gy, block.x0, runs);
+      for (int64_t i = 0; i < tile_split.count; ++i) {
+        const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
+        const int64_t image = tile_split.Begin(i) / width;
+        const int64_t gx = tile_split.Begin(i) % width;
+        const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + panel.channel;
+        args.a = window.data() + image * window.image_pitch() + gx * args.lda;
+        args.c = destination.data + c;
+        if (residual != nullptr) epilogue.residual = residual + c;
+        if (gx + rows <= width) {
+          tiles.forward[panel.vectors - 1][rows - 1](args);
+        } else {
+          ScatteredRow scattered[kMaxScatteredRows];
+          ScatterRows(destination, window, args, gx, width, rows, scattered);
+          args.scattered = scattered;
+          scattered_tiles[rows - 1](args);
+          args.scattered = nullptr;
+        }
+        epilogue.first_statistics = false;
+        if (!product.clear_cells || !panel.last_depth) continue;
+        for (int64_t r = 0; r < rows; ++r) {
+          ClearCell(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + (gx + r) % width, panel.channel,
+                    panel.columns, args.stream);
+        }
+      }
+    }
+  }
+}
+
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task, float* scratch) {
   const Block& block = task.block;
-  const Source& source = product.source;
-  const Destination& destination = product.destination;
-  const Window window(source, extent, block, 0, source.C, product.prologue, 0, tiles, scratch);
-  const int64_t depth = static_cast<int64_t>(product.taps.size()) * product.group_in;
-  const int64_t width = block.x1 - block.x0;
-  const int64_t image_c = destination.H * destination.W * destination.C;
+  const Window window(product.source, extent, block, 0, product.source.C, product.prologue, 0, tiles, scratch);
+  const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
-  std::array<TileRun, kMaxRuns> runs;
   const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
-  const EvenSplit row_tiles(width, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
-  PrefetchStream prefetch(ahead, product.groups * depth * (task.panel1 - task.panel0) * row_tiles.count *
+  const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
+  PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * row_tiles.count *
                                      (block.n1 - block.n0) * (block.y1 - block.y0));
-
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
-      const bool last = k + 1 == depths.size();
       for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
         const int64_t column = panel * tiles.panel();
         const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-        const int64_t vectors = tiles.PanelVectors(columns);
-        const int64_t channel = group * product.group_out + column;
-
+        const PanelRun run{depths[k],
+                           group,
+                           group * product.group_out + column,
+                           columns,
+                           tiles.PanelVectors(columns),
+                           k + 1 == depths.size()};
         TileEpilogue epilogue;
         ForwardTileArgs args{};
-        args.a = window.data();
-        args.lda = source.step_w * window.pixel_pitch();
-        args.runs = runs.data();
-        args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * depth;
-        args.ldc = destination.step_w * destination.C;
+        args.lda = product.source.step_w * window.pixel_pitch();
+        args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * K;
+        args.ldc = product.destination.step_w * product.destination.C;
         args.columns = columns;
         args.accumulate = k > 0;
         args.prefetch = &prefetch;
         args.stream = stream;
-        if (last && (product.epilogue != nullptr || task.statistics != nullptr)) args.epilogue = &epilogue;
-        if (last && product.epilogue != nullptr) {
-          const Conv2dEpilogue& wanted = *product.epilogue;
-          if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
-          if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
-          epilogue.relu = wanted.relu;
-        }
-        if (last && task.statistics != nullptr) {
-          epilogue.statistics = task.statistics + channel;
-          epilogue.statistics_stride = product.statistics->stride();
-          epilogue.first_statistics = true;
-        }
-        // The same image rows of several images meet the same taps: where short rows would leave tiles half empty,
-        // tiles go on in the next image.
-        const auto* scattered = tiles.forward_scattered[vectors - 1];
-        const int64_t max_rows = tiles.MaxRows(vectors);
-        const bool across_images = scattered[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
-        const int64_t images = across_images ? block.n1 - block.n0 : 1;
-        const EvenSplit tile_split(images * width, max_rows);
-        for (int64_t n = block.n0; n < block.n1; n += images) {
-          for (int64_t gy = block.y0; gy < block.y1; ++gy) {
-            args.num_runs = MakeRuns(product, window, depths[k], group, n, gy, block.x0, runs);
-            for (int64_t i = 0; i < tile_split.count; ++i) {
-              const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
-              const int64_t image = tile_split.Begin(i) / width;
-              const int64_t gx = tile_split.Begin(i) % width;
-              const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + channel;
-              args.a = window.data() + image * window.image_pitch() + gx * args.lda;
-              args.c = destination.data + c;
-              if (last && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
-                epilogue.residual = product.epilogue->residual.data() + c;
-              }
-              if (product.clear_cells && last) {
-                for (int64_t r = 0; r < rows;) {
-                  const int64_t x = (gx + r) % width;
-                  const int64_t pixels = std::min(rows - r, width - x);
-                  ClearCells(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + x, pixels, channel,
-                             columns, stream);
-                  r += pixels;
-                }
-              }
-              if (gx + rows <= width) {
-                tiles.forward[vectors - 1][rows - 1](args);
-              } else {
-                ScatteredRow scattered_rows[kMaxScatteredRows];
-                for (int64_t r = 0; r < rows; ++r) {
-                  const int64_t next = (gx + r) / width;
-                  const int64_t x = (gx + r) % width - gx;
-                  scattered_rows[r] = {next * window.image_pitch() + x * args.lda, next * image_c + x * args.ldc};
-                }
-                args.scattered = scattered_rows;
-                scattered[rows - 1](args);
-                args.scattered = nullptr;
-              }
-              epilogue.first_statistics = false;
-            }
-          }
-        }
+        if (run.last_depth) args.epilogue = SetEpilogue(product, task.statistics, run.channel, epilogue);
+        RunPanel(product, tiles, window, block, run, epilogue, args);
       }
     }
   }
@@ -305,123 +300,6 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   });
 }
 
-// One panel of one tap of B: `columns` of the group's outputs from `column` on, rows `width` floats apart at `to`.
-struct PackTask {
-  const Tap& tap;
-  int64_t group, column, columns, width;
-  float* to;
-};
-
-// Packs B; pack(task) fills group_in rows, each padded with zeros to its width.
-template <class Pack>
-void PackPanels(const Product& product, const GemmTiles& tiles, float* packed, const Pack& pack) {
-  const auto taps = static_cast<int64_t>(product.taps.size());
-  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
-  ParallelFor(product.groups * panels * taps, [&](int64_t task) {
-    const int64_t t = task % taps;
-    const int64_t column = task / taps % panels * tiles.panel();
-    const int64_t group = task / taps / panels;
-    const int64_t columns = std::min(tiles.panel(), product.group_out - column);
-    const int64_t width = tiles.PanelVectors(columns) * tiles.lanes;
-    float* to = packed + (group * tiles.PaddedColumns(product.group_out) + column) * taps * product.group_in +
-                t * product.group_in * width;
-    pack(PackTask{product.taps[static_cast<size_t>(t)], group, column, columns, width, to});
-  });
-}
-
-void PackForward(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
-                 float* packed) {
-  PackPanels(product, tiles, packed, [&](const PackTask& task) {
-    const float* from = filter + (task.tap.ky * g.KW + task.tap.kx) * product.group_in * g.OC +
-                        task.group * product.group_out + task.column;
-    float* to = task.to;
-    for (int64_t c = 0; c < product.group_in; ++c, from += g.OC, to += task.width) {
-      std::memcpy(to, from, static_cast<size_t>(task.columns) * sizeof(float));
-      std::fill(to + task.columns, to + task.width, 0.0f);
-    }
-  });
-}
-
-// Backward-input's B[tap, o, c] is the filter transposed.
-void PackBackwardInput(const Product& product, const Conv2dGeometry& g, const float* filter, const GemmTiles& tiles,
-                       float* packed) {
-  PackPanels(product, tiles, packed, [&](const PackTask& task) {
-    const float* from = filter + ((task.tap.ky * g.KW + task.tap.kx) * g.group_ic() + task.column) * g.OC +
-                        task.group * product.group_in;
-    // 16 floats of a filter row, one cache line, at a time.
-    for (int64_t o0 = 0; o0 < product.group_in; o0 += 16) {
-      const int64_t o1 = std::min(o0 + 16, product.group_in);
-      for (int64_t c = 0; c < task.columns; ++c) {
-        for (int64_t o = o0; o < o1; ++o) task.to[o * task.width + c] = from[c * g.OC + o];
-      }
-      for (int64_t o = o0; o < o1; ++o) {
-        std::fill(task.to + o * task.width + task.columns, task.to + (o + 1) * task.width, 0.0f);
-      }
-    }
-  });
-}
-
-bool OneTap(const Conv2dGeometry& g) {
-  return g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0;
-}
-
-// The source, and the output if the source became one long row: a plain matrix product.
-void Flatten(Product& product) {
-  product.source = OneTapSource(product.source);
-  Destination& to = product.destination;
-  if (product.source.N * product.source.H == 1) to = {to.data, 1, product.source.W, to.C, 1, 1, 0, 0};
-}
-
-Product ForwardProduct(const Conv2dGeometry& g, const float* input, float* output) {
-  Product product{.source = {input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w},
-                  .destination = {output, g.OH, g.OW, g.OC, 1, 1, 0, 0},
-                  .taps = {},
-                  .groups = g.groups,
-                  .group_in = g.group_ic(),
-                  .group_out = g.group_oc()};
-  for (int64_t ky = 0; ky < g.KH; ++ky) {
-    for (int64_t kx = 0; kx < g.KW; ++kx) {
-      product.taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
-    }
-  }
-  if (OneTap(g)) Flatten(product);
-  return product;
-}
-
-// One product a phase of the stride: input row iy = gy·stride + phase meets output row oy = (iy + pad − ky·dilation)/
-// stride where that divides. Without taps where the stride goes beyond the filter: these inputs reached no output.
-std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g, const float* grad_output, float* grad_input) {
-  std::vector<Product> products;
-  for (int64_t phase_h = 0; phase_h < std::min(g.stride_h, g.IH); ++phase_h) {
-    for (int64_t phase_w = 0; phase_w < std::min(g.stride_w, g.IW); ++phase_w) {
-      const int64_t grid_h = (g.IH - phase_h + g.stride_h - 1) / g.stride_h;
-      const int64_t grid_w = (g.IW - phase_w + g.stride_w - 1) / g.stride_w;
-      Product product{.source = {grad_output, g.N, g.OH, g.OW, g.OC, grid_h, grid_w, 1, 1},
-                      .destination = {grad_input, g.IH, g.IW, g.IC, g.stride_h, g.stride_w, phase_h, phase_w},
-                      .taps = {},
-                      .groups = g.groups,
-                      .group_in = g.group_oc(),
-                      .group_out = g.group_ic()};
-      // Last tap first: then the source's offsets ascend, and neighbouring taps touch.
-      for (int64_t ky = g.KH - 1; ky >= 0; --ky) {
-        const int64_t y = phase_h + g.pad_top - ky * g.dilation_h;
-        if (y % g.stride_h != 0) continue;
-        for (int64_t kx = g.KW - 1; kx >= 0; --kx) {
-          const int64_t x = phase_w + g.pad_left - kx * g.dilation_w;
-          if (x % g.stride_w == 0) product.taps.push_back({y / g.stride_h, x / g.stride_w, ky, kx});
-        }
-      }
-      if (OneTap(g)) {  // all other phases are zeros
-        product.clear_cells = g.stride_h * g.stride_w > 1;
-        if (!product.clear_cells) Flatten(product);
-        return {std::move(product)};
-      }
-      products.push_back(std::move(product));
-    }
-  }
-  return products;
-}
-
 void FillWithZeros(const Destination& to, int64_t images, int64_t grid_h, int64_t grid_w) {
   ParallelFor(images * grid_h, [&](int64_t row) {
     for (int64_t gx = 0; gx < grid_w; ++gx) {
@@ -431,27 +309,6 @@ void FillWithZeros(const Destination& to, int64_t images, int64_t grid_h, int64_
 }
 
 }  // namespace
-
-int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
-  const GemmTiles& tiles = CurrentGemmTiles();
-  if (pass == Conv2dPass::kForward) return PackedFloats(ForwardProduct(g, nullptr, nullptr), tiles);
-  int64_t floats = 0;
-  for (const Product& product : BackwardInputProducts(g, nullptr, nullptr)) floats += PackedFloats(product, tiles);
-  return floats;
-}
-
-void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                      const Workspace& /*workspace*/) {
-  const GemmTiles& tiles = CurrentGemmTiles();
-  if (pass == Conv2dPass::kForward) {
-    PackForward(ForwardProduct(g, nullptr, nullptr), g, filter, tiles, packed);
-    return;
-  }
-  for (const Product& product : BackwardInputProducts(g, nullptr, nullptr)) {
-    PackBackwardInput(product, g, filter, tiles, packed);
-    packed += PackedFloats(product, tiles);
-  }
-}
 
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                    const Workspace& workspace, const Conv2dOptions& options) {

@@ -203,9 +203,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
 void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                           const Workspace& workspace) {
   Source source{input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w};
-  if (g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0) {
-    source = OneTapSource(source);
-  }
+  if (IsOneTap(g)) source = OneTapSource(source);
   std::vector<Tap> taps;
   for (int64_t ky = 0; ky < g.KH; ++ky) {
     for (int64_t kx = 0; kx < g.KW; ++kx) {

@@ -45,6 +45,10 @@ Block BlockGrid::Get(int64_t i) const {
 
 Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
 
+bool IsOneTap(const Conv2dGeometry& g) {
+  return g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0;
+}
+
 Source OneTapSource(const Source& source) {
   if (source.step_h == 1 && source.step_w == 1 && source.grid_h == source.H && source.grid_w == source.W) {
     const int64_t pixels = source.N * source.H * source.W;

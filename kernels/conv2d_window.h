@@ -40,6 +40,9 @@ struct Source {
   }
 };
 
+/// True for a filter of one tap without padding.
+bool IsOneTap(const Conv2dGeometry& g);
+
 /// The source of a convolution whose filter is one tap without padding: no more than the pixels that are read, as one
 /// long row where they touch.
 Source OneTapSource(const Source& source);
