@@ -11,6 +11,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_chunks.h"
 #include "hwynn/kernels/depthwise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -111,9 +112,9 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
                              const Workspace& workspace) {
   const EvenSplit chunks(g.N * g.OH, std::max<int64_t>(1, (g.N * g.OH + kMaxChunks - 1) / kMaxChunks));
   const int64_t filter_floats = g.KH * g.KW * g.IC;
-  Tensor partials = workspace.NewTensor({chunks.count * filter_floats});
+  ChunkedGradient gradient(chunks.count, filter_floats, grad_filter, workspace);
   ParallelFor(chunks.count, [&](int64_t chunk) {
-    float* sums = partials.data() + chunk * filter_floats;
+    float* sums = gradient.Chunk(chunk);
     std::fill_n(sums, filter_floats, 0.0f);
     for (int64_t row = chunks.Begin(chunk); row < chunks.End(chunk); ++row) {
       const int64_t n = row / g.OH;
@@ -134,10 +135,7 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
       }
     }
   });
-  std::fill_n(grad_filter, filter_floats, 0.0f);
-  for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
-    for (int64_t i = 0; i < filter_floats; ++i) grad_filter[i] += partials[chunk * filter_floats + i];
-  }
+  gradient.Add();
 }
 
 }  // namespace hwynn

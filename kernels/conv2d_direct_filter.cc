@@ -8,6 +8,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_chunks.h"
 #include "hwynn/kernels/conv2d_window.h"
 
 namespace hwynn {
@@ -214,10 +215,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const Operands op{g, CurrentGemmTiles(), source, grad_output, std::move(taps), extent};
   const Plan plan(g, source, op.tiles);
   const int64_t filter_floats = g.filter_shape().num_elements();
-  // With one chunk its sums are the result.
-  Tensor partials;
-  if (plan.chunks.count > 1) partials = workspace.NewTensor({plan.chunks.count * filter_floats});
-  float* sums = plan.chunks.count > 1 ? partials.data() : grad_filter;
+  ChunkedGradient sums(plan.chunks.count, filter_floats, grad_filter, workspace);
 
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
@@ -247,18 +245,10 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
       } else if (task + 1 < tasks) {
         AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), next);
       }
-      AddBlock(op, plan.blocks.Get(i), part, i == plan.chunks.Begin(chunk), next, memory, sums + chunk * filter_floats);
+      AddBlock(op, plan.blocks.Get(i), part, i == plan.chunks.Begin(chunk), next, memory, sums.Chunk(chunk));
     }
   });
-  if (plan.chunks.count == 1) return;
-  const EvenSplit pieces(filter_floats, 16384);
-  ParallelFor(pieces.count, [&](int64_t piece) {
-    for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] = sums[i];
-    for (int64_t chunk = 1; chunk < plan.chunks.count; ++chunk) {
-      const float* from = sums + chunk * filter_floats;
-      for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] += from[i];
-    }
-  });
+  sums.Add();
 }
 
 }  // namespace hwynn

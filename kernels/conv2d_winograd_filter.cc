@@ -5,6 +5,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d_chunks.h"
 #include "hwynn/kernels/winograd_tiles.h"
 
 namespace hwynn {
@@ -97,7 +98,7 @@ void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channel
   for (int64_t i = begin; i < end; ++i) pieces.push_back({data + i * channels + c0, c1 - c0});
 }
 
-void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float* scratch, float* gradients) {
+void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float* scratch, ChunkedGradient& gradients) {
   const int64_t chunk = task / (plan.inputs.count * plan.outputs.count);
   const int64_t c0 = plan.inputs.Begin(task / plan.outputs.count % plan.inputs.count);
   const int64_t c1 = plan.inputs.End(task / plan.outputs.count % plan.inputs.count);
@@ -107,7 +108,7 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
   const Transformed transformed{scratch,      c1 - c0,      plan.a_stride, scratch + points * plan.a_stride,
                                 plan.columns, plan.b_stride};
   float* sums = transformed.b + points * plan.b_stride;  // [panel][point][c][panel columns]
-  float* gradient = gradients + chunk * 9 * op.C * op.O;
+  float* gradient = gradients.Chunk(chunk);
   // Columns beyond O are multiplied too.
   if (plan.columns > o1 - o0) std::fill_n(transformed.b, points * plan.b_stride, 0.0f);
 
@@ -161,20 +162,10 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
 void RunByBlocks(const Operands& op, float* grad_filter, const Workspace& workspace) {
   const BlockPlan plan(op);
   const int64_t floats = 9 * op.C * op.O;
-  Tensor gradients;
-  if (plan.chunks.count > 1) gradients = workspace.NewTensor({plan.chunks.count, floats});
-  float* results = plan.chunks.count > 1 ? gradients.data() : grad_filter;
+  ChunkedGradient gradients(plan.chunks.count, floats, grad_filter, workspace);
   ParallelForWithScratch(plan.tasks(), plan.ScratchFloats(op),
-                         [&](int64_t task, float* scratch) { RunBlockTask(op, plan, task, scratch, results); });
-  if (plan.chunks.count == 1) return;
-  const EvenSplit pieces(floats, 16384);
-  ParallelFor(pieces.count, [&](int64_t piece) {
-    for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] = results[i];
-    for (int64_t chunk = 1; chunk < plan.chunks.count; ++chunk) {
-      const float* from = results + chunk * floats;
-      for (int64_t i = pieces.Begin(piece); i < pieces.End(piece); ++i) grad_filter[i] += from[i];
-    }
-  });
+                         [&](int64_t task, float* scratch) { RunBlockTask(op, plan, task, scratch, gradients); });
+  gradients.Add();
 }
 
 // Point by point, for more channels: as slices their tiles would be transformed too often, in one piece their sums

@@ -4,9 +4,13 @@
 // The shapes on which convolution is tested, chosen by the structure of the kernels: tails of vectors, panels and
 // tiles, rows shorter than a tile, every geometry option, depths beyond one block.
 
+#include <algorithm>
+#include <cmath>
 #include <ostream>
+#include <string_view>
 #include <vector>
 
+#include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d.h"
 
 namespace hwynn::testing {
@@ -81,6 +85,45 @@ inline std::vector<Conv2dCase> Conv2dCases() {
     cases.push_back({{1, 2, c, 5}, {1, 1, 5, c + 16}, {}});
   }
   return cases;
+}
+
+inline Conv2dGeometry GeometryOf(const Conv2dCase& c) { return ResolveConv2d("test", c.params, c.input, c.filter); }
+
+// A pass as a map from its two operands to its result, so that all three are tested alike.
+struct PassShapes {
+  Shape a, b, result;
+};
+
+inline PassShapes ShapesOf(Conv2dPass pass, const Conv2dGeometry& g) {
+  switch (pass) {
+    case Conv2dPass::kForward:
+      return {g.input_shape(), g.filter_shape(), g.output_shape()};
+    case Conv2dPass::kBackwardInput:
+      return {g.output_shape(), g.filter_shape(), g.input_shape()};
+    default:
+      return {g.input_shape(), g.output_shape(), g.filter_shape()};
+  }
+}
+
+inline void RunPass(Conv2dPass pass, const Conv2dParams& params, ConstTensorView a, ConstTensorView b,
+                    TensorView result, const Workspace& workspace, std::string_view algorithm) {
+  const Conv2dOptions options{.algorithm = algorithm};
+  switch (pass) {
+    case Conv2dPass::kForward:
+      return Conv2dForward(params, a, b, result, workspace, options);
+    case Conv2dPass::kBackwardInput:
+      return Conv2dBackwardInput(params, a, b, result, workspace, options);
+    default:
+      return Conv2dBackwardFilter(params, a, b, result, workspace, options);
+  }
+}
+
+// Leaves NaN in the memory that the next call takes: what it reads before it has written it shows.
+inline void Poison(const Workspace& workspace, int64_t floats = int64_t{1} << 18) {
+  const auto fill = [&](float* values) { std::fill_n(values, floats, std::nanf("")); };
+  Tensor tensor = workspace.NewTensor({floats});
+  fill(tensor.data());
+  ParallelForWithScratch(4, floats, [&](int64_t, float* scratch) { fill(scratch); });
 }
 
 }  // namespace hwynn::testing

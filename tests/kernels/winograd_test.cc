@@ -11,6 +11,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/kernels/conv2d_cases.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/targets.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 using testing::ForEachTarget;
 using testing::Normals;
+using testing::Poison;
 
 constexpr const char* kAlgorithms[] = {"winograd_f4x4", "winograd_f2x2"};
 
@@ -88,15 +90,6 @@ Errors ErrorsOf(const Expected& expected, const Conv2dGeometry& g, const Tensor&
           largest / std::sqrt(values / static_cast<double>((result.size() + step - 1) / step))};
 }
 
-// Leaves NaN in the memory that the next calls take: what they read before they have written it shows.
-void Poison(const Workspace& workspace) {
-  constexpr int64_t kFloats = int64_t{1} << 21;
-  const auto fill = [](float* values) { std::fill_n(values, kFloats, std::nanf("")); };
-  Tensor tensor = workspace.NewTensor({kFloats});
-  fill(tensor.data());
-  ParallelForWithScratch(4, kFloats, [&](int64_t, float* scratch) { fill(scratch); });
-}
-
 struct Operands {
   explicit Operands(const Conv2dGeometry& g)
       : x(Normals(g.input_shape(), 1, 0.5f)), w(Normals(g.filter_shape(), 2)), dy(Normals(g.output_shape(), 3)) {}
@@ -127,7 +120,7 @@ TEST(WinogradTest, EveryWayOfCuttingTheWork) {
       for (const char* algorithm : kAlgorithms) {
         SCOPED_TRACE(StrCat(algorithm, " input ", c.input, " filter ", c.filter));
         Results out(g);
-        Poison(workspace);
+        Poison(workspace, int64_t{1} << 21);
         RunAll(params, in, out, workspace, algorithm);
         // A wrong element shows as an error of the values' own size.
         EXPECT_LT(ErrorsOf(ForwardAt, g, in.x, in.w, out.y, step).largest, 1e-4);

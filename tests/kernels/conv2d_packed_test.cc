@@ -1,0 +1,128 @@
+// What surrounds the product: filters packed before, and statistics of the output.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "hwynn/core/check.h"
+#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/target.h"
+#include "hwynn/tests/kernels/conv2d_cases.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/targets.h"
+
+namespace hwynn {
+namespace {
+
+using testing::Conv2dCase;
+using testing::Conv2dCases;
+using testing::ForEachTarget;
+using testing::GeometryOf;
+using testing::Integers;
+using testing::Normals;
+using testing::PassShapes;
+using testing::Poison;
+using testing::RunPass;
+using testing::ShapesOf;
+
+TEST(Conv2dPackedTest, EpilogueGathersStatistics) {
+  const Workspace workspace;
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor x = Normals(g.input_shape(), 30);
+    const Tensor w = Normals(g.filter_shape(), 31);
+    const Tensor bias = Normals({g.OC}, 32);
+    const int64_t rows = g.N * g.OH * g.OW;
+    ForEachTarget([&](const std::string&) {
+      for (const std::string_view algorithm : Conv2dAlgorithms(Conv2dPass::kForward)) {
+        if (!Conv2dSupports(Conv2dPass::kForward, algorithm, g)) continue;
+        Tensor y(g.output_shape());
+        Tensor mean({g.OC});
+        Tensor var({g.OC});
+        Poison(workspace);
+        Conv2dForward(c.params, x, w, y, workspace,
+                      {.epilogue = {.bias = bias, .relu = true, .mean = mean, .var = var}, .algorithm = algorithm});
+        for (int64_t o = 0; o < g.OC; ++o) {
+          double sum = 0;
+          for (int64_t i = 0; i < rows; ++i) sum += y[i * g.OC + o];
+          const double expected_mean = sum / static_cast<double>(rows);
+          double squares = 0;
+          for (int64_t i = 0; i < rows; ++i) squares += std::pow(y[i * g.OC + o] - expected_mean, 2);
+          const double expected_var = squares / static_cast<double>(rows);
+          // Rounded sums of differences, as large as the spread.
+          ASSERT_NEAR(mean[o], expected_mean, 4e-6 * std::sqrt(expected_var) + 1e-7 * std::abs(expected_mean))
+              << c << " " << algorithm;
+          // A shift from rows unlike the rest of their block costs a digit.
+          ASSERT_NEAR(var[o], expected_var, 2e-5 * expected_var) << c << " " << algorithm << " channel " << o;
+        }
+      }
+    });
+  }
+}
+
+TEST(Conv2dPackedTest, PackedFiltersGiveTheSameBits) {
+  const Workspace workspace;
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor filter = Normals(g.filter_shape(), 40);
+    ForEachTarget([&](const std::string&) {
+      for (const Conv2dPass pass : {Conv2dPass::kForward, Conv2dPass::kBackwardInput}) {
+        const PassShapes shapes = ShapesOf(pass, g);
+        const Tensor a = Normals(shapes.a, 41);
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          if (!Conv2dSupports(pass, algorithm, g)) continue;
+          Tensor expected(shapes.result);
+          RunPass(pass, c.params, a, filter, expected, workspace, algorithm);
+          // Packed for another batch.
+          const Shape input{c.input[0] + 1, c.input[1], c.input[2], c.input[3]};
+          const PackedConv2dFilter packed = PackConv2dFilter(pass, c.params, input, filter, workspace, algorithm);
+          EXPECT_EQ(packed.algorithm(), algorithm);
+          EXPECT_GE(packed.bytes(), filter.size() * 4);
+          for (int call = 0; call < 2; ++call) {
+            Tensor result(shapes.result);
+            Poison(workspace);
+            if (pass == Conv2dPass::kForward) {
+              Conv2dForward(c.params, a, packed, result, workspace);
+            } else {
+              Conv2dBackwardInput(c.params, a, packed, result, workspace);
+            }
+            ASSERT_EQ(std::memcmp(result.data(), expected.data(), static_cast<size_t>(result.size()) * 4), 0)
+                << c << " " << algorithm;
+          }
+        }
+      }
+    });
+  }
+}
+
+TEST(Conv2dPackedTest, PackedFiltersKnowWhatTheyAreFor) {
+  const Workspace workspace;
+  const Tensor filter = Integers({3, 3, 4, 6}, 50);
+  const Tensor x = Integers({1, 8, 8, 4}, 51);
+  Tensor y({1, 8, 8, 6});
+  const auto fails = [&](const PackedConv2dFilter& packed, const Conv2dParams& params, std::string_view text) {
+    try {
+      Conv2dForward(params, x, packed, y, workspace);
+      ADD_FAILURE() << "expected: " << text;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    }
+  };
+  const Shape shape = x.shape();
+  fails({}, {}, "packed filter is empty");
+  fails(PackConv2dFilter(Conv2dPass::kBackwardInput, {}, shape, filter, workspace), {}, "another pass");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other strides");
+  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other strides");
+  EXPECT_THROW(PackConv2dFilter(Conv2dPass::kBackwardFilter, {}, shape, filter, workspace), std::invalid_argument);
+  const std::string before = CurrentTarget();
+  const PackedConv2dFilter packed = PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace);
+  ForEachTarget([&](const std::string& target) {
+    if (target != before) fails(packed, {}, StrCat("packed on ", before));
+  });
+}
+
+}  // namespace
+}  // namespace hwynn
