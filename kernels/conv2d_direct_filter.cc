@@ -109,6 +109,12 @@ void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int
   }
 }
 
+// Whole cache lines, which vectors of what follows them then don't cross.
+int64_t PixelRowFloats(int64_t rows) {
+  const int64_t floats = rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float));
+  return (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
+}
+
 // What a task owns: input channels [c0, c1) and output channels [o0, o1) of a group.
 struct Part {
   int64_t group, c0, c1, o0, o1;
@@ -133,10 +139,10 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  float* grad_copy = scratch;  // first: vectors are read from it, and should not cross cache lines
+  auto* pixel_rows = reinterpret_cast<PixelRow*>(scratch);
+  float* grad_copy = scratch + PixelRowFloats(rows);
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  auto* pixel_rows = reinterpret_cast<PixelRow*>(grad_copy + rows * pixels * grad_width);
-  float* window_copy = reinterpret_cast<float*>(pixel_rows + rows);
+  float* window_copy = grad_copy + rows * pixels * grad_width;
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
   const int64_t pitch = CopyPitch(source, part.c1 - part.c0);
@@ -221,8 +227,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
   const int64_t pitch = CopyPitch(source, plan.channels.Largest());
-  const int64_t scratch = rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)) +
-                          rows * largest.x1 * op.tiles.PaddedColumns(columns) +
+  const int64_t scratch = PixelRowFloats(rows) + rows * largest.x1 * op.tiles.PaddedColumns(columns) +
                           Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
   const auto part_of = [&](int64_t task) {
