@@ -48,7 +48,7 @@ struct Plan {
         blocks(p.tiles.count(), TilesPerBlock(p)),
         groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
-        narrow(CurrentWinogradNarrow(p.C, columns)),
+        narrow(groups.count == 1 ? CurrentWinogradNarrow(p.C, columns) : WinogradNarrow()),
         in_place(narrow.run != nullptr && p.C == columns),
         in_stride(WinogradStride(Rows(), p.C)),
         out_stride(WinogradStride(Rows(), columns)) {}
@@ -65,7 +65,7 @@ struct Plan {
   EvenSplit blocks;       // tiles
   EvenSplit groups;       // panels
   int64_t columns;        // of a group, at most
-  WinogradNarrow narrow;  // for few channels
+  WinogradNarrow narrow;  // for few channels, where one group has them all
   bool in_place;          // its products overwrite the transformed inputs
   int64_t in_stride;      // between the points of transformed inputs [tile][C]
   int64_t out_stride;     // and of products [tile][columns]
