@@ -80,12 +80,12 @@ int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock&
 }
 
 // Large outputs that tiles store as whole cache lines, and don't add to.
-bool WorthStreaming(const Product& product, const GemmTiles& tiles) {
+bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depths) {
+  constexpr int64_t kLine = 16;
   const Destination& to = product.destination;
-  const int64_t line = 64 / static_cast<int64_t>(sizeof(float));
-  return product.source.N * to.H * to.W * to.C * static_cast<int64_t>(sizeof(float)) >= kStreamBytes &&
-         reinterpret_cast<uintptr_t>(to.data) % 64 == 0 && tiles.panel() % line == 0 &&
-         product.group_out % tiles.panel() == 0;
+  const ConstTensorView residual = product.epilogue != nullptr ? product.epilogue->residual : ConstTensorView();
+  return depths == 1 && tiles.panel() % kLine == 0 && product.group_out % tiles.panel() == 0 &&
+         WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
 }
 
 // A strided filter's window has several times as many pixels as the block has outputs.
@@ -245,7 +245,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const Block& block = task.block;
   const Window window(product.source, extent, block, 0, product.source.C, product.prologue, 0, tiles, scratch);
   const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
-  const bool stream = depths.size() == 1 && WorthStreaming(product, tiles);
+  const bool stream = WorthStreaming(product, tiles, depths.size());
   const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
   const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
   PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * row_tiles.count *

@@ -1,7 +1,7 @@
 // Backward-filter: dF[tap, c, o] = Σ_pixels x[pixel + tap, c]·dy[pixel, o], outer products accumulated in registers.
-// A task owns some input channels and a chunk of the pixel blocks; chunks are fixed by the shape, each sums into an
-// array of its own, and these are added in order. A block's sums are formed in registers before they reach memory:
-// two-level summation, so that errors grow with the block's and the chunks' lengths, not with their product.
+// A task owns some input and output channels and a chunk of the pixel blocks; chunks are fixed by the shape, each sums
+// into an array of its own, and these are added in order. A block's sums are formed in registers before they reach
+// memory: two-level summation, so that errors grow with the block's and the chunks' lengths, not with their product.
 
 #include <algorithm>
 #include <cstring>

@@ -2,7 +2,7 @@
 #define HWYNN_KERNELS_GEMM_TILE_H_
 
 // Not for users: the arguments of the micro-kernels in gemm_tile-inl.h and the table through which convolution and
-// matrix product reach them. B is packed in panels of one or two vectors of columns: GemmTiles::PanelVectors.
+// matrix product reach them. B is packed in panels of up to four vectors of columns: GemmTiles::PanelVectors.
 
 #include <algorithm>
 #include <cstdint>

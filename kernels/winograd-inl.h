@@ -224,21 +224,14 @@ template <int kChannels, int kVectors>
 void WinogradNarrowProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t row_tiles,
                            float* c) noexcept {
   const hn::ScalableTag<float> d;
-  using V = hn::Vec<decltype(d)>;
   constexpr int kRows = TileRows(kVectors);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t tile = 0; tile < row_tiles; ++tile, a += kRows * kChannels, c += kRows * kVectors * lanes) {
-    V acc[kRows][kVectors];
-    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
-      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::Zero(d);
-    }
+    hn::Vec<decltype(d)> acc[kRows][kVectors];
+    ZeroTile(d, acc);
     HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
-      V bk[kVectors];
-      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) bk[j] = hn::LoadU(d, b + (k * kVectors + j) * lanes);
-      HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
-        const V ai = hn::Set(d, a[i * kChannels + k]);
-        HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
-      }
+      OuterProduct(
+          d, [&](int i) HWY_ATTR { return a + i * kChannels + k; }, b + k * kVectors * lanes, acc);
     }
     HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
       HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + (i * kVectors + j) * lanes);
