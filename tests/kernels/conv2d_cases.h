@@ -48,6 +48,9 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{2, 5, 5, 256}, {1, 1, 256, 9}, {.stride = {2, 2}}},
       {{1, 4, 5, 6}, {1, 1, 6, 1024}, {}},
       {{1, 3, 3, 70}, {3, 3, 70, 530}, {}},
+      // Few Winograd tiles, whose columns are shared out to tasks: as many to each as there are inputs.
+      {{1, 8, 8, 16}, {3, 3, 16, 32}, {}},
+      {{2, 8, 8, 32}, {3, 3, 32, 64}, {}},
       // Long rows, cut in blocks.
       {{1, 2, 500, 3}, {3, 3, 3, 5}, {}},
       {{1, 1, 701, 2}, {1, 5, 2, 4}, {.stride = {1, 2}}},

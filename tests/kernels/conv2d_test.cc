@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <thread>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
@@ -211,6 +212,39 @@ TEST(Conv2dTest, PrologueAndEpilogue) {
         ASSERT_EQ(y[i], std::max(0.0, value)) << c << " element " << i;
       }
     });
+  }
+}
+
+// A new thread has no scratch memory but what the call asks for; packing would leave it more.
+TEST(Conv2dTest, AsksForTheScratchItUses) {
+  const Workspace workspace;
+  for (const Conv2dCase& c : Conv2dCases()) {
+    const Conv2dGeometry g = GeometryOf(c);
+    for (const Conv2dPass pass : kPasses) {
+      const PassShapes shapes = ShapesOf(pass, g);
+      const Tensor a = Normals(shapes.a, 60);
+      const Tensor b = Normals(shapes.b, 61);
+      ForEachTarget([&](const std::string&) {
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          if (!Conv2dSupports(pass, algorithm, g)) continue;
+          Tensor expected(shapes.result);
+          Tensor result(shapes.result);
+          RunPass(pass, c.params, a, b, expected, workspace, algorithm);
+          PackedConv2dFilter packed;
+          if (pass != Conv2dPass::kBackwardFilter) {
+            packed = PackConv2dFilter(pass, c.params, c.input, b, workspace, algorithm);
+          }
+          const auto run = [&] {
+            if (pass == Conv2dPass::kForward) return Conv2dForward(c.params, a, packed, result, workspace);
+            if (pass == Conv2dPass::kBackwardInput) return Conv2dBackwardInput(c.params, a, packed, result, workspace);
+            Conv2dBackwardFilter(c.params, a, b, result, workspace, {.algorithm = algorithm});
+          };
+          std::thread([&] { RunWithThreads(1, run); }).join();
+          ASSERT_EQ(std::memcmp(result.data(), expected.data(), static_cast<size_t>(result.size()) * 4), 0)
+              << c << " " << algorithm;
+        }
+      });
+    }
   }
 }
 
