@@ -101,7 +101,7 @@ const Algorithm& Choose(std::string_view function, const Wanted& wanted, const C
 Tensor Pack(const Algorithm& row, Conv2dPass pass, const Conv2dGeometry& g, ConstTensorView filter,
             const Workspace& workspace) {
   Tensor packed = workspace.NewTensor({row.packed_floats(pass, g)});
-  row.pack(pass, g, filter.data(), packed.data(), workspace);
+  row.pack(pass, g, filter.data(), packed.data());
   return packed;
 }
 

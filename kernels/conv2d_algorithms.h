@@ -12,8 +12,7 @@ namespace hwynn {
 
 // Register-tiled implicit matrix product; supports everything.
 int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g);
-void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                      const Workspace& workspace);
+void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed);
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                    const Workspace& workspace, const Conv2dOptions& options);
 void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
@@ -25,8 +24,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
 // filter itself.
 const char* DepthwiseDeclines(const Conv2dGeometry& g);
 int64_t DepthwisePackedFloats(Conv2dPass pass, const Conv2dGeometry& g);
-void DepthwisePackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                         const Workspace& workspace);
+void DepthwisePackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed);
 void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                       const Workspace& workspace, const Conv2dOptions& options);
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
@@ -42,8 +40,7 @@ const char* WinogradDoesNotPay(const Conv2dGeometry& g);
 template <int kOutputs>
 int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g);
 template <int kOutputs>
-void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                        const Workspace& workspace);
+void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed);
 template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options);

@@ -53,8 +53,7 @@ const char* DepthwiseDeclines(const Conv2dGeometry& g) {
 
 int64_t DepthwisePackedFloats(Conv2dPass /*pass*/, const Conv2dGeometry& g) { return g.KH * g.KW * g.IC; }
 
-void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const float* filter, float* packed,
-                         const Workspace& /*workspace*/) {
+void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const float* filter, float* packed) {
   std::copy_n(filter, g.KH * g.KW * g.IC, packed);
 }
 

@@ -136,8 +136,7 @@ int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
   return floats;
 }
 
-void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                      const Workspace& /*workspace*/) {
+void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed) {
   const GemmTiles& tiles = CurrentGemmTiles();
   if (pass == Conv2dPass::kForward) {
     PackForward(ForwardProduct(g, nullptr, nullptr), g, filter, tiles, packed);

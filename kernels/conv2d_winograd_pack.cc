@@ -116,8 +116,7 @@ int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
 }
 
 template <int kOutputs>
-void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed,
-                        const Workspace& /*workspace*/) {
+void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed) {
   const bool forward = pass == Conv2dPass::kForward;
   PackFilter(CurrentWinogradTransforms(kOutputs), {filter, forward ? g.IC : g.OC, forward ? g.OC : g.IC, !forward},
              packed);
@@ -127,7 +126,7 @@ template const char* WinogradDoesNotPay<2>(const Conv2dGeometry&);
 template const char* WinogradDoesNotPay<4>(const Conv2dGeometry&);
 template int64_t WinogradPackedFloats<2>(Conv2dPass, const Conv2dGeometry&);
 template int64_t WinogradPackedFloats<4>(Conv2dPass, const Conv2dGeometry&);
-template void WinogradPackFilter<2>(Conv2dPass, const Conv2dGeometry&, const float*, float*, const Workspace&);
-template void WinogradPackFilter<4>(Conv2dPass, const Conv2dGeometry&, const float*, float*, const Workspace&);
+template void WinogradPackFilter<2>(Conv2dPass, const Conv2dGeometry&, const float*, float*);
+template void WinogradPackFilter<4>(Conv2dPass, const Conv2dGeometry&, const float*, float*);
 
 }  // namespace hwynn

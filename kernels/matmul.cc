@@ -19,7 +19,7 @@ Conv2dGeometry MatmulGeometry(const char* function, const Shape& a, const Shape&
 
 Tensor Pack(Conv2dPass pass, const Conv2dGeometry& g, ConstTensorView b, const Workspace& workspace) {
   Tensor packed = workspace.NewTensor({DirectPackedFloats(pass, g)});
-  DirectPackFilter(pass, g, b.data(), packed.data(), workspace);
+  DirectPackFilter(pass, g, b.data(), packed.data());
   return packed;
 }
 
