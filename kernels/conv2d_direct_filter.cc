@@ -4,7 +4,6 @@
 // memory: two-level summation, so that errors grow with the block's and the chunks' lengths, not with their product.
 
 #include <algorithm>
-#include <cstring>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
@@ -14,15 +13,15 @@
 namespace hwynn {
 namespace {
 
-// A block's rows of x and dy, 224 × 256 and 224 × 512 floats, and those of the next block, which are on their way, stay
-// in the second-level cache; storing a tile costs 2 % of its sums.
-constexpr int64_t kBlockPixels = 224;
+// A panel of a block's dy, 112 × 64 floats, stays in the first-level cache; the block's x and dy, up to 112 × 256 and
+// 112 × 512 floats, those of the next block, which are on their way, and the sums so far in the second level.
+constexpr int64_t kBlockPixels = 112;
 constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
-// Of dF in a task: its sums are read and written once a block, from the second-level cache too.
+// Of dF in a task: its sums are read and written once a block.
 constexpr int64_t kMaxSums = int64_t{1} << 18;
 constexpr int64_t kMaxChannels = 256;
-// A panel of one cache line a pixel stays in the first-level cache when it is copied; worth it for so many products a
-// value, while wider ones come from the second level as fast.
+// A copied panel of dy lies in one piece, where one in place may share few sets of the caches; worth it for so many
+// products a value.
 constexpr int64_t kMinReuse = 128;
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMinTasks = 32;
@@ -55,11 +54,14 @@ struct Plan {
   }
 };
 
-// Distance of pixels in a copy of a block's x; 0: no copy. Pixels a multiple of 2 KiB apart share so few sets of the
+// Whole cache lines, which vectors of what follows them then don't cross.
+int64_t WholeLines(int64_t floats) { return (floats + kLineFloats - 1) / kLineFloats * kLineFloats; }
+
+// Distance of pixels in a copy of a block's x; 0: no copy. Pixels a multiple of 4 KiB apart share so few sets of the
 // caches that a block doesn't stay in them; an odd number of lines apart they spread over all.
 int64_t CopyPitch(const Source& source, int64_t channels) {
-  if (source.step_w * source.pixel_pitch % 512 != 0) return 0;
-  return ((channels + kLineFloats - 1) / kLineFloats | 1) * kLineFloats;
+  if (source.step_w * source.pixel_pitch % 1024 != 0) return 0;
+  return (WholeLines(channels) / kLineFloats | 1) * kLineFloats;
 }
 
 struct Operands {
@@ -94,25 +96,25 @@ std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pi
 // whole vectors.
 void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
   const Source& source = op.source;
-  for (int64_t column = 0; column < columns; column += op.tiles.panel()) {
-    const int64_t width = std::min(op.tiles.panel(), columns - column);
-    const int64_t padding = op.tiles.PaddedColumns(width) - width;
-    for (int64_t n = block.n0; n < block.n1; ++n) {
-      for (int64_t y = block.y0; y < block.y1; ++y) {
-        const float* from =
-            op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel + column;
-        for (int64_t x = block.x0; x < block.x1; ++x, from += op.g.OC) {
-          to = std::fill_n(std::copy_n(from, width, to), padding, 0.0f);
-        }
+  const int64_t pixels = block.x1 - block.x0;
+  const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
+  const int64_t padded = op.tiles.PaddedColumns(columns);
+  if (padded != columns) std::fill_n(to, rows * pixels * padded, 0.0f);
+  int64_t row = 0;
+  for (int64_t n = block.n0; n < block.n1; ++n) {
+    for (int64_t y = block.y0; y < block.y1; ++y, ++row) {
+      const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
+      for (int64_t column = 0; column < columns; column += op.tiles.panel()) {
+        const int64_t width = std::min(op.tiles.panel(), padded - column);
+        op.tiles.copy(from + column, op.g.OC, pixels, std::min(width, columns - column),
+                      to + column * rows * pixels + row * pixels * width, width);
       }
     }
   }
 }
 
-// Whole cache lines, which vectors of what follows them then don't cross.
 int64_t PixelRowFloats(int64_t rows) {
-  const int64_t floats = rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float));
-  return (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
+  return WholeLines(rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)));
 }
 
 // What a task owns: input channels [c0, c1) and output channels [o0, o1) of a group.
@@ -132,9 +134,17 @@ void AppendOperands(const Operands& op, const Block& block, const Part& part,
   AppendBlockMemory(grad, TapExtent({{0, 0, 0, 0}}), block, output0 + part.o0, output0 + part.o1, pieces);
 }
 
-// Adds (stores, for the first) one block's sums of a part into `filter`, laid out like dF. `next` is memory to fetch.
-void AddBlock(const Operands& op, const Block& block, const Part& part, bool first,
-              const std::vector<PrefetchStream::Piece>& next, float* scratch, float* filter) {
+// A part's sums of its blocks so far: panel by panel [tap][channel][columns of the panel, whole vectors]. Rows of dF,
+// up to 8 KiB apart, would share few sets of the caches; only the last block's sums go there.
+struct Sums {
+  const float* so_far;  // null for the first block
+  float* next;          // null for the last block
+  float* filter;        // laid out like dF
+};
+
+// Adds one block's sums of a part to those so far, while it fetches `ahead`.
+void AddBlock(const Operands& op, const Block& block, const Part& part, const Sums& sums,
+              const std::vector<PrefetchStream::Piece>& ahead, float* scratch) {
   const Conv2dGeometry& g = op.g;
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
@@ -143,28 +153,29 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
   float* grad_copy = scratch + PixelRowFloats(rows);
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
   float* window_copy = grad_copy + rows * pixels * grad_width;
+  const int64_t channels = part.c1 - part.c0;
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
-  const int64_t pitch = CopyPitch(source, part.c1 - part.c0);
+  const int64_t pitch = CopyPitch(source, channels);
   const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
                       window_copy);
   // Tiles read whole vectors of dy.
-  const int64_t reuse = static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0);
+  const auto num_taps = static_cast<int64_t>(op.taps.size());
   const bool in_place =
-      grad_width == part.o1 - part.o0 && g.OC % 1024 != 0 && (op.tiles.panel() > kLineFloats || reuse < kMinReuse);
+      grad_width == part.o1 - part.o0 && (g.OC <= op.tiles.panel() || num_taps * channels < kMinReuse);
   if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
   const int64_t a_stride = source.step_w * window.pixel_pitch();
-  const std::vector<TapGroup> tap_groups = GroupTaps(op, part.c1 - part.c0, window.pixel_pitch());
+  const std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch());
 
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
   const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
-  PrefetchStream prefetch(
-      next, panels * static_cast<int64_t>(op.taps.size()) * (part.c1 - part.c0) / max_rows * rows * pixels);
+  PrefetchStream prefetch(ahead, panels * num_taps * channels / max_rows * rows * pixels);
 
   for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
-    const int64_t grad_stride = in_place ? g.OC : vectors * op.tiles.lanes;
+    const int64_t width = vectors * op.tiles.lanes;
+    const int64_t grad_stride = in_place ? g.OC : width;
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       int64_t num_rows = 0;
@@ -190,15 +201,20 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, bool fir
       args.b_stride = grad_stride;
       args.rows = pixel_rows;
       args.num_rows = num_rows;
-      args.ldc = g.OC;
-      args.columns = columns;
-      args.accumulate = !first;
+      args.add_pitch = width;
       args.prefetch = &prefetch;
-      float* c = filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + part.c0) * g.OC + output0 + column;
+      const int64_t sum =
+          (column - part.o0) * num_taps * channels + static_cast<int64_t>(tap_group.tap) * channels * width;
+      const bool last = sums.next == nullptr;
+      float* c = last ? sums.filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + part.c0) * g.OC + output0 + column
+                      : sums.next + sum;
+      args.ldc = last ? g.OC : width;
+      args.columns = last ? columns : width;
       const EvenSplit split(tap_group.length, op.tiles.MaxRows(vectors));
       for (int64_t i = 0; i < split.count; ++i) {
         args.a = window.data() + split.Begin(i);
-        args.c = c + split.Begin(i) * g.OC;
+        args.add = sums.so_far != nullptr ? sums.so_far + sum + split.Begin(i) * width : nullptr;
+        args.c = c + split.Begin(i) * args.ldc;
         op.tiles.filter[vectors - 1][split.End(i) - split.Begin(i) - 1](args);
       }
     }
@@ -221,13 +237,15 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const Operands op{g, CurrentGemmTiles(), source, grad_output, std::move(taps), extent};
   const Plan plan(g, source, op.tiles);
   const int64_t filter_floats = g.filter_shape().num_elements();
-  ChunkedGradient sums(plan.chunks.count, filter_floats, grad_filter, workspace);
+  ChunkedGradient chunks(plan.chunks.count, filter_floats, grad_filter, workspace);
 
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
   const int64_t pitch = CopyPitch(source, plan.channels.Largest());
-  const int64_t scratch = PixelRowFloats(rows) + rows * largest.x1 * op.tiles.PaddedColumns(columns) +
+  const int64_t sum_floats =
+      WholeLines(static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns));
+  const int64_t scratch = sum_floats + PixelRowFloats(rows) + rows * largest.x1 * op.tiles.PaddedColumns(columns) +
                           Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
   const auto part_of = [&](int64_t task) {
@@ -241,19 +259,22 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   ParallelForWithScratch(tasks, scratch, [&](int64_t task, float* memory) {
     const int64_t chunk = task / parts;
     const Part part = part_of(task);
-    std::vector<PrefetchStream::Piece> next;
+    std::vector<PrefetchStream::Piece> ahead;
     for (int64_t i = plan.chunks.Begin(chunk); i < plan.chunks.End(chunk); ++i) {
       // What this thread will likely see next.
-      next.clear();
+      ahead.clear();
       if (i + 1 < plan.chunks.End(chunk)) {
-        AppendOperands(op, plan.blocks.Get(i + 1), part, next);
+        AppendOperands(op, plan.blocks.Get(i + 1), part, ahead);
       } else if (task + 1 < tasks) {
-        AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), next);
+        AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), ahead);
       }
-      AddBlock(op, plan.blocks.Get(i), part, i == plan.chunks.Begin(chunk), next, memory, sums.Chunk(chunk));
+      const Sums part_sums{.so_far = i > plan.chunks.Begin(chunk) ? memory : nullptr,
+                           .next = i + 1 < plan.chunks.End(chunk) ? memory : nullptr,
+                           .filter = chunks.Chunk(chunk)};
+      AddBlock(op, plan.blocks.Get(i), part, part_sums, ahead, memory + sum_floats);
     }
   });
-  sums.Add();
+  chunks.Add();
 }
 
 }  // namespace hwynn

@@ -73,18 +73,21 @@ void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block&
   const Span span(source, taps, block);
   const int64_t x0 = std::clamp<int64_t>(span.x0, 0, source.W);
   const int64_t x1 = std::clamp<int64_t>(span.x1, x0, source.W);
-  // Pixels that touch are one piece, and so are rows that do.
-  const int64_t pixels = c1 - c0 == source.pixel_pitch ? x1 - x0 : 1;
-  const int64_t floats = (pixels - 1) * source.pixel_pitch + c1 - c0;
+  // Pixels that touch are one run of floats, others rows of a piece; image rows may go on where the last one ended.
+  const bool touching = c1 - c0 == source.pixel_pitch;
+  const int64_t floats = touching ? (x1 - x0) * source.pixel_pitch : c1 - c0;
+  const int64_t pixels = touching ? 1 : x1 - x0;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = span.y0; y < span.y1; ++y) {
-      for (int64_t x = x0; x < x1; x += pixels) {
-        const float* data = source.At(n, y, x) + c0;
-        if (!pieces.empty() && pieces.back().data + pieces.back().floats == data) {
-          pieces.back().floats += floats;
-        } else {
-          pieces.push_back({data, floats});
-        }
+      const float* data = source.At(n, y, x0) + c0;
+      PrefetchStream::Piece* last = pieces.empty() ? nullptr : &pieces.back();
+      if (last != nullptr && touching && last->rows == 1 && last->data + last->floats == data) {
+        last->floats += floats;
+      } else if (last != nullptr && !touching && last->floats == floats && last->pitch == source.pixel_pitch &&
+                 last->data + last->rows * last->pitch == data) {
+        last->rows += pixels;
+      } else if (x1 > x0) {
+        pieces.push_back({data, floats, pixels, source.pixel_pitch});
       }
     }
   }
@@ -131,10 +134,7 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
       if (channels == source.pixel_pitch && pixel_pitch_ == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {
-        for (int64_t p = 0; p < pixels; ++p) {
-          std::memcpy(to + p * pixel_pitch_, from + p * source.pixel_pitch,
-                      static_cast<size_t>(channels) * sizeof(float));
-        }
+        tiles.copy(from, source.pixel_pitch, pixels, channels, to, pixel_pitch_);
       }
       if (prologue != nullptr) {
         tiles.prologue(to, pixels, channels, prologue->scale.data() + c0, prologue->shift.data() + c0, prologue->relu);

@@ -133,13 +133,12 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
     }
     PrefetchStream fetch(pieces, points * (end - begin) * (c1 - c0) / op.gemm.MaxRows(op.gemm.max_vectors) * panels);
     args.prefetch = &fetch;
-    args.accumulate = b > 0;
     for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
       const int64_t vectors = op.gemm.PanelVectors(o1 - column);
       const EvenSplit rows(c1 - c0, op.gemm.MaxRows(vectors));
       float* panel_sums = sums + points * (c1 - c0) * (column - o0);
       args.columns = vectors * op.gemm.lanes;
-      args.ldc = args.columns;
+      args.add_pitch = args.ldc = args.columns;
       for (int64_t point = 0; point < points; ++point) {
         const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
         row.pixels = slot1 - slot0;
@@ -147,6 +146,7 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
         for (int64_t i = 0; i < rows.count; ++i) {
           args.a = transformed.a + point * plan.a_stride + slot0 * (c1 - c0) + rows.Begin(i);
           args.c = panel_sums + (point * (c1 - c0) + rows.Begin(i)) * args.ldc;
+          args.add = b > 0 ? args.c : nullptr;
           op.gemm.filter[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
         }
       }
@@ -191,12 +191,11 @@ void MultiplyPoint(const Operands& op, const Transformed& operands, const Winogr
   const PrefetchStream::Piece next_b{operands.b + (point + 1) * operands.b_stride, operands.b_stride};
   PixelRow row{};
   FilterTileArgs args = TileArgs(operands, row);
-  args.ldc = columns;
+  args.add_pitch = args.ldc = columns;
   std::vector<PrefetchStream::Piece> pieces;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t slot = slot0 + blocks.Begin(b);
     row.pixels = blocks.End(b) - blocks.Begin(b);
-    args.accumulate = accumulate || b > 0;
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t c = rows.Begin(i);
       pieces.clear();
@@ -215,6 +214,7 @@ void MultiplyPoint(const Operands& op, const Transformed& operands, const Winogr
         args.a = operands.a + point * operands.a_stride + slot * operands.a_pitch + c;
         args.b = operands.b + point * operands.b_stride + slot * operands.b_pitch + column;
         args.c = sums + c * columns + column;
+        args.add = accumulate || b > 0 ? args.c : nullptr;
         op.gemm.filter[vectors - 1][rows.End(i) - c - 1](args);
       }
     }

@@ -219,14 +219,17 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   }
 }
 
-// C tile (+)= Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[row.b + p·b_stride + …]: the gradient of a filter,
-// i over kMR consecutive k. All addresses are two pointers plus constants.
+// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[row.b + p·b_stride + …]: the gradient of
+// a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
 template <int kMR, int kNR, class D>
 void FilterTile(const FilterTileArgs& args) noexcept {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
+  for (int i = 0; i < kMR; ++i) {  // C's lines come while the sums are formed
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+  }
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
@@ -251,11 +254,12 @@ void FilterTile(const FilterTileArgs& args) noexcept {
     }
   }
   float* c = args.c;
+  const float* add = args.add;
   if (args.columns == kNR * lanes) {
-    if (args.accumulate) {
-      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    if (add != nullptr) {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc, add += args.add_pitch) {
         HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
-          hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
+          hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, add + j * lanes)), d, c + j * lanes);
         }
       }
     } else {
@@ -273,7 +277,7 @@ void FilterTile(const FilterTileArgs& args) noexcept {
     for (int64_t column = 0; column < args.columns; column += lanes) {
       const int64_t n = std::min(lanes, args.columns - column);
       const auto v = hn::Load(d, sums + i * kNR * lanes + column);
-      StoreUpTo(d, args.accumulate ? hn::Add(v, LoadUpTo(d, c + column, n)) : v, c + column, n);
+      StoreUpTo(d, add != nullptr ? hn::Add(v, LoadUpTo(d, add + i * args.add_pitch + column, n)) : v, c + column, n);
     }
   }
 }
@@ -303,6 +307,17 @@ void StreamZeros(float* to, int64_t floats) noexcept {
   for (int64_t i = 0; i < floats; i += static_cast<int64_t>(hn::Lanes(d))) hn::Stream(hn::Zero(d), d, to + i);
 }
 
+// A vector at a time: rows are too short for memcpy to be worth its call.
+template <class D>
+void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
+              int64_t to_pitch) noexcept {
+  const D d;
+  for (int64_t r = 0; r < rows; ++r, from += from_pitch, to += to_pitch) {
+    ForChannels(floats, static_cast<int64_t>(hn::Lanes(d)),
+                [&](int64_t i, int64_t n) HWY_ATTR { StoreUpTo(d, LoadUpTo(d, from + i, n), to + i, n); });
+  }
+}
+
 template <int kNR, class D, int... kRows>
 void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
   tiles.rows[kNR - 1] = TileRows(kNR);
@@ -319,6 +334,7 @@ GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
   GemmTiles tiles{};
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
   tiles.max_vectors = kTileVectors;
+  tiles.copy = CopyRows<D>;
   tiles.prologue = Prologue<D>;
   tiles.stream_zeros = StreamZeros<D>;
   (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);

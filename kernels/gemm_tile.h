@@ -34,9 +34,11 @@ struct TileEpilogue {
 /// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
 class PrefetchStream {
  public:
-  struct Piece {
+  struct Piece {  // `rows` of so many floats, `pitch` apart
     const float* data;
     int64_t floats;
+    int64_t rows = 1;
+    int64_t pitch = 0;
   };
   static constexpr int kStepsPerFetch = 16;  // of a micro-kernel: k or pixels
 
@@ -45,7 +47,7 @@ class PrefetchStream {
   PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
-    for (const Piece& piece : pieces) lines += (piece.floats + kLineFloats - 1) / kLineFloats;
+    for (const Piece& piece : pieces) lines += piece.rows * ((piece.floats + kLineFloats - 1) / kLineFloats);
     lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
   }
 
@@ -56,9 +58,11 @@ class PrefetchStream {
 
   void Fetch() {
     for (int64_t i = 0; i < lines_per_fetch_ && piece_ != end_; ++i) {
-      __builtin_prefetch(piece_->data + offset_, 0, 2);
+      __builtin_prefetch(piece_->data + row_ * piece_->pitch + offset_, 0, 2);
       offset_ += kLineFloats;
-      if (offset_ >= piece_->floats) ++piece_, offset_ = 0;
+      if (offset_ < piece_->floats) continue;
+      offset_ = 0;
+      if (++row_ == piece_->rows) ++piece_, row_ = 0;
     }
   }
 
@@ -66,6 +70,7 @@ class PrefetchStream {
   static constexpr int64_t kLineFloats = 16;
   const Piece* piece_ = nullptr;
   const Piece* end_ = nullptr;
+  int64_t row_ = 0;
   int64_t offset_ = 0;
   int64_t lines_per_fetch_ = 0;
 };
@@ -109,10 +114,11 @@ struct FilterTileArgs {
   int64_t b_stride;
   const PixelRow* rows;
   int64_t num_rows;
+  const float* add;  // the sums so far, laid out like c with add_pitch; null: none
+  int64_t add_pitch;
   float* c;  // element i of the tile at c + i·ldc
   int64_t ldc;
   int64_t columns;
-  bool accumulate;
   PrefetchStream* prefetch;
 };
 
@@ -129,6 +135,9 @@ struct GemmTiles {
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   /// Zeros, past the caches; whole vectors, aligned.
   void (*stream_zeros)(float* to, int64_t floats) noexcept;
+  /// `rows` of `floats`, from_pitch apart, to rows to_pitch apart.
+  void (*copy)(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
+               int64_t to_pitch) noexcept;
   void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
                    bool relu) noexcept;
 
