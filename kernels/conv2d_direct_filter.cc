@@ -13,19 +13,19 @@
 namespace hwynn {
 namespace {
 
-// A panel of a block's dy, 112 × 64 floats, stays in the first-level cache; the block's x and dy, up to 112 × 256 and
-// 112 × 512 floats, those of the next block, which are on their way, and the sums so far in the second level.
+// A panel of a block's dy, 112 × 64 floats, stays in the first-level cache.
 constexpr int64_t kBlockPixels = 112;
+// In the second level stay a task's sums, which are read and written once a block, a block's x and dy, copied or not,
+// and those of the next block, which are on their way.
+constexpr int64_t kCacheFloats = int64_t{1} << 19;
 constexpr int64_t kMaxColumns = 512;  // output channels of a task: whole panels
-// Of dF in a task: its sums are read and written once a block.
-constexpr int64_t kMaxSums = int64_t{1} << 18;
-constexpr int64_t kMaxChannels = 256;
+constexpr int64_t kMaxChannels = 512;
 // A copied panel of dy lies in one piece, where one in place may share few sets of the caches; worth it for so many
 // products a value.
 constexpr int64_t kMinReuse = 128;
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMinTasks = 32;
-constexpr int64_t kMinBlocksPerChunk = 8;
+constexpr int64_t kMinBlocksPerChunk = 16;
 constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
 
 struct Plan {
@@ -42,8 +42,9 @@ struct Plan {
 
  private:
   int64_t MaxChannels(const Conv2dGeometry& g) const {
-    const int64_t sums = g.KH * g.KW * std::min(g.group_oc(), kMaxColumns);
-    return std::clamp<int64_t>(kMaxSums / sums, 16, kMaxChannels);
+    const int64_t columns = std::min(g.group_oc(), kMaxColumns);
+    constexpr int64_t kRows = 4 * kBlockPixels;  // of x and dy: this block's and the next one's, and their copies
+    return std::clamp<int64_t>((kCacheFloats - kRows * columns) / (g.KH * g.KW * columns + kRows), 16, kMaxChannels);
   }
   int64_t ChunkBlocks(const Conv2dGeometry& g) const {
     const int64_t parts = g.groups * channels.count * panels.count;
