@@ -47,8 +47,9 @@ class PrefetchStream {
   PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
-    for (const Piece& piece : pieces) lines += piece.rows * ((piece.floats + kLineFloats - 1) / kLineFloats);
+    for (const Piece& piece : pieces) lines += piece.rows * Lines(piece);
     lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
+    if (piece_ != end_) BeginRow();
   }
 
   /// Steps until the next Fetch() is due, of `steps`.
@@ -57,21 +58,33 @@ class PrefetchStream {
   }
 
   void Fetch() {
-    for (int64_t i = 0; i < lines_per_fetch_ && piece_ != end_; ++i) {
-      __builtin_prefetch(piece_->data + row_ * piece_->pitch + offset_, 0, 2);
-      offset_ += kLineFloats;
-      if (offset_ < piece_->floats) continue;
-      offset_ = 0;
-      if (++row_ == piece_->rows) ++piece_, row_ = 0;
+    for (int64_t lines = lines_per_fetch_; lines > 0 && piece_ != end_;) {
+      const int64_t n = std::min(lines, row_lines_);
+      for (int64_t i = 0; i < n; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
+      lines -= n;
+      next_ += n * kLineFloats;
+      row_lines_ -= n;
+      if (row_lines_ == 0) EndRow();
     }
   }
 
  private:
   static constexpr int64_t kLineFloats = 16;
+  static int64_t Lines(const Piece& piece) { return (piece.floats + kLineFloats - 1) / kLineFloats; }
+  void BeginRow() {
+    next_ = piece_->data + row_ * piece_->pitch;
+    row_lines_ = Lines(*piece_);
+  }
+  void EndRow() {
+    if (++row_ == piece_->rows) ++piece_, row_ = 0;
+    if (piece_ != end_) BeginRow();
+  }
+
   const Piece* piece_ = nullptr;
   const Piece* end_ = nullptr;
   int64_t row_ = 0;
-  int64_t offset_ = 0;
+  const float* next_ = nullptr;
+  int64_t row_lines_ = 0;
   int64_t lines_per_fetch_ = 0;
 };
 
