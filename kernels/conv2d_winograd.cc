@@ -177,11 +177,11 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
 // The same for few channels, in place where rows stay as long.
 void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
                     const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
-  PrefetchStream fetch(wanted, plan.points * PrefetchStream::kStepsPerFetch);
+  PrefetchStream fetch(wanted, plan.points);
   const int64_t inputs = p.tiles.m + 2;
   for (int64_t i = 0; i < inputs; ++i) {
     for (int64_t j = 0; j < inputs; ++j) {
-      fetch.Fetch();
+      fetch.Fetch(1);
       const auto [slot0, slot1] = block.Slots(i, j);
       const int64_t point = i * inputs + j;
       plan.narrow.run(in + point * plan.in_stride + slot0 * p.C, filter + point * plan.pitch * p.C,

@@ -38,6 +38,15 @@ inline constexpr int kTileVectors = 2;
 constexpr int TileRows(int vectors) { return vectors == 2 ? 4 : 8; }
 #endif
 
+// Fetches what is due, and returns how many of the next `left` steps to take before the next time.
+HWY_INLINE int64_t StepsToFetch(PrefetchStream& prefetch, int64_t left) {
+  constexpr int64_t kStepsPerFetch = 384 / (TileRows(kTileVectors) * kTileVectors);  // about 200 cycles
+  if (!prefetch.active()) return left;
+  const int64_t steps = std::min(left, kStepsPerFetch);
+  prefetch.Fetch(steps);
+  return steps;
+}
+
 // Rows of a tile that lie args.lda apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
 // that 14 rows take 5 pointers and a stride instead of 14 registers.
 template <int kRows>
@@ -178,8 +187,7 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
     Rows<kMR> a(args.a + run.a, args);
     for (int64_t left = run.k; left > 0;) {
-      args.prefetch->Fetch();
-      int64_t steps = args.prefetch->StepsToFetch(left);
+      int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
       for (; steps >= 2; steps -= 2) {
         OuterProduct(
@@ -234,8 +242,7 @@ void FilterTile(const FilterTileArgs& args) noexcept {
     const float* HWY_RESTRICT a = args.a + args.rows[r].a;
     const float* HWY_RESTRICT b = args.b + args.rows[r].b;
     for (int64_t left = args.rows[r].pixels; left > 0;) {
-      args.prefetch->Fetch();
-      int64_t steps = args.prefetch->StepsToFetch(left);
+      int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
       for (; steps >= 2; steps -= 2) {
         OuterProduct(

@@ -40,25 +40,25 @@ class PrefetchStream {
     int64_t rows = 1;
     int64_t pitch = 0;
   };
-  static constexpr int kStepsPerFetch = 16;  // of a micro-kernel: k or pixels
-
   PrefetchStream() = default;
-  /// Spreads the pieces, which must outlive the stream, over `steps` steps.
+  /// Spreads the pieces, which must outlive the stream, over `steps` steps of a micro-kernel: k or pixels.
   PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
     for (const Piece& piece : pieces) lines += piece.rows * Lines(piece);
-    lines_per_fetch_ = lines * kStepsPerFetch / std::max<int64_t>(steps, 1) + 1;
-    if (piece_ != end_) BeginRow();
+    // An eighth early: rows that lie outside the image take no steps.
+    rate_ = (lines << kRateBits) / std::max<int64_t>(steps - steps / 8, 1) + 1;
+    if (active()) BeginRow();
   }
 
-  /// Steps until the next Fetch() is due, of `steps`.
-  int64_t StepsToFetch(int64_t steps) const {
-    return piece_ == end_ ? steps : std::min<int64_t>(steps, kStepsPerFetch);
-  }
+  bool active() const { return piece_ != end_; }
 
-  void Fetch() {
-    for (int64_t lines = lines_per_fetch_; lines > 0 && piece_ != end_;) {
+  /// What is due before the next `steps` steps.
+  void Fetch(int64_t steps) {
+    due_ += steps * rate_;
+    int64_t lines = due_ >> kRateBits;
+    due_ -= lines << kRateBits;
+    while (lines > 0 && active()) {
       const int64_t n = std::min(lines, row_lines_);
       for (int64_t i = 0; i < n; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
       lines -= n;
@@ -70,6 +70,7 @@ class PrefetchStream {
 
  private:
   static constexpr int64_t kLineFloats = 16;
+  static constexpr int kRateBits = 16;
   static int64_t Lines(const Piece& piece) { return (piece.floats + kLineFloats - 1) / kLineFloats; }
   void BeginRow() {
     next_ = piece_->data + row_ * piece_->pitch;
@@ -77,7 +78,7 @@ class PrefetchStream {
   }
   void EndRow() {
     if (++row_ == piece_->rows) ++piece_, row_ = 0;
-    if (piece_ != end_) BeginRow();
+    if (active()) BeginRow();
   }
 
   const Piece* piece_ = nullptr;
@@ -85,7 +86,8 @@ class PrefetchStream {
   int64_t row_ = 0;
   const float* next_ = nullptr;
   int64_t row_lines_ = 0;
-  int64_t lines_per_fetch_ = 0;
+  int64_t rate_ = 0;  // lines a step, and what is due of them, both times 2^kRateBits
+  int64_t due_ = 0;
 };
 
 /// Where a row of a tile lies, in A and in C.
