@@ -47,8 +47,18 @@ ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace);
 
-/// first = Σ g, second = Σ g·(x − mean), where g is `grad`, or 0 where `output` ≤ 0 unless output is null.
-ChannelSums SumGradients(const ChannelRows& x, const float* grad, const float* output, std::span<const float> mean,
+/// A gradient, and the ReLU that it came back through: none, or that of max(0, y), which lets it pass where y > 0.
+struct MaskedGradient {
+  const float* grad = nullptr;
+  const float* output = nullptr;  // max(0, y) or y itself, like grad
+  // Or, where both pointers are null but these: y = (x − mean)·mul + bias with BatchNormNormalize's bits.
+  const float* mul = nullptr;   // [channels]
+  const float* bias = nullptr;  // [channels]
+  float* masked = nullptr;      // gets the gradient after the mask; may be grad
+};
+
+/// first = Σ g, second = Σ g·(x − mean), where g is the gradient after its mask.
+ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace);
 
 }  // namespace hwynn
