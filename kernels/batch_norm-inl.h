@@ -22,9 +22,9 @@ template <bool kResidual, bool kRelu, bool kStream>
 struct NormalizeOp : NormalizeTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
-    const auto centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
+    const auto centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
     auto y = Normalized(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
-    if constexpr (kResidual) y = hn::Add(y, hn::LoadU(d, residual + i));
+    if constexpr (kResidual) y = hn::Add(y, Get(d, residual + i));
     if constexpr (kRelu) y = Relu(d, y);
     Put<kStream>(y, d, output + i);
   }
@@ -34,11 +34,11 @@ template <bool kStatistics, bool kReluOfOutput, bool kReluOfInput, bool kStream>
 struct BackwardOp : BackwardTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
-    auto g = hn::LoadU(d, grad_output + i);
+    auto g = Get(d, grad_output + i);
     const auto factor = hn::LoadU(d, mul + p);
     auto centered = hn::Zero(d);
-    if constexpr (kStatistics || kReluOfInput) centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
-    if constexpr (kReluOfOutput) g = ReluGradient(d, hn::LoadU(d, output + i), g);
+    if constexpr (kStatistics || kReluOfInput) centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
+    if constexpr (kReluOfOutput) g = ReluGradient(d, Get(d, output + i), g);
     if constexpr (kReluOfInput) g = ReluGradient(d, Normalized(centered, factor, hn::LoadU(d, bias + p)), g);
     if constexpr (kStatistics) {
       const auto indirect = hn::MulAdd(centered, hn::LoadU(d, of_centered + p), hn::LoadU(d, constant + p));

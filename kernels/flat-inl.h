@@ -64,6 +64,15 @@ HWY_INLINE void RunFlat(const Task& task, int64_t begin, int64_t end, int64_t pe
   }
 }
 
+/// Loads, and fetches what the pass reads a little later: the hardware's own prefetchers reach two thirds of a core's
+/// memory bandwidth where one array is read, and they stop at every page. Distances from 1 KiB to 16 KiB do alike.
+template <class D>
+HWY_INLINE hn::Vec<D> Get(D d, const float* from) {
+  constexpr int64_t kAhead = 1024;
+  if constexpr (hn::MaxLanes(D()) > 1) __builtin_prefetch(from + kAhead, 0, 2);
+  return hn::LoadU(d, from);
+}
+
 /// Stores, past the caches with kStream; single lanes always go the ordinary way.
 template <bool kStream, class D>
 HWY_INLINE void Put(hn::Vec<D> v, D d, float* to) {
