@@ -51,6 +51,12 @@ constexpr int64_t kTaskColumns = kMaxChannelTaskColumns / 2;
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads busy.
+int64_t ChunkRows(int64_t rows, int64_t columns) {
+  const int64_t chunks = CeilDiv(std::max<int64_t>(1, rows * columns), kTaskElements);
+  return CeilDiv(std::max<int64_t>(1, rows), chunks * kChannelBlockRows) * kChannelBlockRows;
+}
+
 // The cut of a [rows,channels] array, by its shape alone: `fold` rows make one wide row, so that few channels, or
 // channels that fill no vector, run at the speed of many. Rows that fill no wide row are the tail.
 struct Cut {
@@ -59,8 +65,7 @@ struct Cut {
         columns(fold * x.channels),
         rows(x.rows / fold),
         column_blocks(std::max<int64_t>(1, columns / kTaskColumns)),
-        chunk_rows(CeilDiv(CeilDiv(kTaskElements, std::min(columns, kTaskColumns)), kChannelBlockRows) *
-                   kChannelBlockRows),
+        chunk_rows(ChunkRows(rows, std::min(columns, kTaskColumns))),
         chunks(CeilDiv(rows, chunk_rows)) {}
 
   int64_t fold, columns, rows;
