@@ -240,6 +240,7 @@ void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& works
   }
   if (args.grad_scale.data() != nullptr) CheckChannels(kName, "grad_scale", args.grad_scale, C);
   if (args.grad_bias.data() != nullptr) CheckChannels(kName, "grad_bias", args.grad_bias, C);
+  const bool writes_residual = wants_residual && (args.relu || args.grad_residual.data() != args.grad_output.data());
   const int64_t rows = args.input.size() / C;
   const auto count = static_cast<double>(CountRows(kName, rows, args.mask));
 
@@ -248,15 +249,15 @@ void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& works
                           .output = relu_of_output ? args.output.data() : nullptr,
                           .mul = relu_of_input ? tables[kMul] : nullptr,
                           .bias = relu_of_input ? tables[kBias] : nullptr,
-                          .masked = args.grad_residual.data()};
+                          .masked = writes_residual ? args.grad_residual.data() : nullptr};
   // Every row's gradient enters the sums; a mask only says on which rows the statistics depend.
   const bool statistics = wants_input && !args.frozen_statistics;
   ChannelSums sums;
   if (statistics || args.grad_scale.data() != nullptr || args.grad_bias.data() != nullptr) {
     sums = SumGradients({args.input.data(), rows, C}, args.affine.mean.span(), gradient, workspace);
-  } else if (wants_residual && args.relu) {
+  } else if (writes_residual && args.relu) {
     ReluBackward(args.output, args.grad_output, args.grad_residual);
-  } else if (wants_residual && args.grad_residual.data() != args.grad_output.data()) {
+  } else if (writes_residual) {
     std::copy_n(args.grad_output.data(), args.grad_output.size(), args.grad_residual.data());
   }
   for (int64_t c = 0; c < C; ++c) {

@@ -39,8 +39,8 @@ HWY_INLINE V Gradient(D d, const ChannelTask& task, ChannelTerms terms, bool sto
 }
 
 /// Adds up `rows` rows of kVectors vectors, from column `c` of the task on, in registers. Fetches the same rows `ahead`
-/// elements later, unless that is 0: the hardware's own prefetchers lose the columns at each row's end, and reach two
-/// thirds of a core's memory bandwidth where one array is read.
+/// elements later into the second-level cache, unless that is 0: the hardware's own prefetchers lose the columns at
+/// each row's end, and reach two thirds of a core's memory bandwidth where one array is read.
 template <ChannelTerms kTerms, bool kStore, int kVectors, class D>
 HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows, int64_t c, int64_t ahead,
                         BlockSums& sums) {

@@ -47,17 +47,17 @@ ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace);
 
-/// A gradient, and the ReLU that it came back through: none, or that of max(0, y), which lets it pass where y > 0.
+/// A gradient and the ReLU that it comes back through: max(0, y) lets it pass where y > 0. y is one of three: `output`;
+/// with `mul` and `bias`, (x − mean)·mul + bias as BatchNormNormalize computes it, bit by bit; or there is no ReLU.
 struct MaskedGradient {
-  const float* grad = nullptr;
-  const float* output = nullptr;  // max(0, y) or y itself, like grad
-  // Or, where both pointers are null but these: y = (x − mean)·mul + bias with BatchNormNormalize's bits.
-  const float* mul = nullptr;   // [channels]
-  const float* bias = nullptr;  // [channels]
-  float* masked = nullptr;      // gets the gradient after the mask; may be grad
+  const float* grad = nullptr;    // as x
+  const float* output = nullptr;  // as x: y or max(0, y)
+  const float* mul = nullptr;     // [channels]
+  const float* bias = nullptr;    // [channels]
+  float* masked = nullptr;        // gets what passes; may be grad; null: not wanted
 };
 
-/// first = Σ g, second = Σ g·(x − mean), where g is the gradient after its mask.
+/// first = Σ g, second = Σ g·(x − mean), where g is what passes of the gradient.
 ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace);
 
