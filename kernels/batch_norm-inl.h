@@ -11,39 +11,40 @@
 #include <cstdint>
 
 #include "hwynn/kernels/flat-inl.h"
+#include "hwynn/kernels/normalize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The mean is subtracted before anything else: input·mul + (bias − mean·mul) would lose |mean|/std of the accuracy.
 template <bool kResidual, bool kRelu, bool kStream>
 struct NormalizeOp : NormalizeTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
-    const auto centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
-    auto y = hn::MulAdd(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
-    if constexpr (kResidual) y = hn::Add(y, hn::LoadU(d, residual + i));
+    const auto centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
+    auto y = Normalized(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
+    if constexpr (kResidual) y = hn::Add(y, Get(d, residual + i));
     if constexpr (kRelu) y = Relu(d, y);
     Put<kStream>(y, d, output + i);
   }
 };
 
-template <bool kStatistics, bool kRelu, bool kResidual, bool kStream>
+template <bool kStatistics, bool kReluOfOutput, bool kReluOfInput, bool kStream>
 struct BackwardOp : BackwardTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
-    auto g = hn::LoadU(d, grad_output + i);
-    if constexpr (kRelu) g = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, output + i), hn::Zero(d)), g);
-    if constexpr (kResidual) Put<kStream>(g, d, grad_residual + i);
-    const auto direct = hn::LoadU(d, of_grad + p);
+    auto g = Get(d, grad_output + i);
+    const auto factor = hn::LoadU(d, mul + p);
+    auto centered = hn::Zero(d);
+    if constexpr (kStatistics || kReluOfInput) centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
+    if constexpr (kReluOfOutput) g = ReluGradient(d, Get(d, output + i), g);
+    if constexpr (kReluOfInput) g = ReluGradient(d, Normalized(centered, factor, hn::LoadU(d, bias + p)), g);
     if constexpr (kStatistics) {
-      const auto centered = hn::Sub(hn::LoadU(d, input + i), hn::LoadU(d, mean + p));
       const auto indirect = hn::MulAdd(centered, hn::LoadU(d, of_centered + p), hn::LoadU(d, constant + p));
-      Put<kStream>(hn::MulAdd(g, direct, indirect), d, grad_input + i);
+      Put<kStream>(hn::MulAdd(g, factor, indirect), d, grad_input + i);
     } else {
-      Put<kStream>(hn::Mul(g, direct), d, grad_input + i);
+      Put<kStream>(hn::Mul(g, factor), d, grad_input + i);
     }
   }
 };

@@ -25,15 +25,15 @@ struct NormalizeTask {
   const float* mul;
   const float* bias;
 };
-// grad_input = of_grad·g + of_centered·(input − mean) + constant
+// grad_input = mul·g + of_centered·(input − mean) + constant
 struct BackwardTask {
   const float* input;
-  const float* output;
+  const float* output;  // positive where ReLU let g pass; null: no mask, or the normalised input's
   const float* grad_output;
   float* grad_input;
-  float* grad_residual;
   const float* mean;
-  const float* of_grad;
+  const float* mul;
+  const float* bias;  // of the normalised input; null: no mask, or the output's
   const float* of_centered;
   const float* constant;
 };
@@ -50,8 +50,7 @@ void NormalizeRange(const NormalizeTask& task, bool relu, bool stream, int64_t b
   RunFlat<NormalizeOp>(task, begin, end, period, task.residual != nullptr, relu, stream);
 }
 void BackwardRange(const BackwardTask& task, bool statistics, bool stream, int64_t begin, int64_t end, int64_t period) {
-  RunFlat<BackwardOp>(task, begin, end, period, statistics, task.output != nullptr, task.grad_residual != nullptr,
-                      stream);
+  RunFlat<BackwardOp>(task, begin, end, period, statistics, task.output != nullptr, task.bias != nullptr, stream);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -131,6 +130,17 @@ double Scale(const BatchNormAffine& affine, int64_t c) {
   return affine.scale.data() == nullptr ? 1.0 : affine.scale[c];
 }
 
+// The tables that normalise, first in every FlatTables: forward and backward must agree on their bits.
+enum Table { kMean, kMul, kBias, kOfCentered, kConstant };
+
+FlatTables NormalizeTables(const BatchNormAffine& affine, int tables, int64_t C) {
+  FlatTables result(tables, C);
+  result.Fill(kMean, [&](int64_t c) { return affine.mean[c]; });
+  result.Fill(kMul, [&](int64_t c) { return Scale(affine, c) * InverseStd(affine, c); });
+  result.Fill(kBias, [&](int64_t c) { return affine.bias.data() == nullptr ? 0.0f : affine.bias[c]; });
+  return result;
+}
+
 float NotNegative(float value) { return value < 0 ? 0.0f : value; }  // keeps NaN
 
 }  // namespace
@@ -183,16 +193,13 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Co
   CheckLikeInput(kName, "output", output, input.shape());
   if (residual.data() != nullptr) CheckLikeInput(kName, "residual", residual, input.shape());
 
-  FlatTables tables(3, C);
-  tables.Fill(0, [&](int64_t c) { return affine.mean[c]; });
-  tables.Fill(1, [&](int64_t c) { return Scale(affine, c) * InverseStd(affine, c); });
-  tables.Fill(2, [&](int64_t c) { return affine.bias.data() == nullptr ? 0.0f : affine.bias[c]; });
+  const FlatTables tables = NormalizeTables(affine, 3, C);
   const NormalizeTask task{.input = input.data(),
                            .residual = residual.data(),
                            .output = output.data(),
-                           .mean = tables[0],
-                           .mul = tables[1],
-                           .bias = tables[2]};
+                           .mean = tables[kMean],
+                           .mul = tables[kMul],
+                           .bias = tables[kBias]};
   const bool stream = WorthStreaming(output, {input, residual});
   ParallelForFlat(input.size(), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormalizeRange)(task, relu, stream, begin, end, tables.period());
@@ -221,36 +228,37 @@ void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& works
   const Shape& shape = args.input.shape();
   CheckLikeInput(kName, "grad_output", args.grad_output, shape);
   CheckAffine(kName, args.affine, C);
-  if (args.relu) CheckLikeInput(kName, "output", args.output, shape);
   const bool wants_input = args.grad_input.data() != nullptr;
   const bool wants_residual = args.grad_residual.data() != nullptr;
+  const bool relu_of_output = args.relu && (args.output.data() != nullptr || wants_residual);
+  const bool relu_of_input = args.relu && !relu_of_output;
+  if (relu_of_output) CheckLikeInput(kName, "output", args.output, shape);
   if (wants_input) CheckLikeInput(kName, "grad_input", args.grad_input, shape);
-  if (wants_residual) CheckLikeInput(kName, "grad_residual", args.grad_residual, shape);
+  if (wants_residual) {
+    CheckLikeInput(kName, "grad_residual", args.grad_residual, shape);
+    Check(args.grad_residual.data() != args.grad_input.data(), kName, ": grad_residual and grad_input are one array");
+  }
   if (args.grad_scale.data() != nullptr) CheckChannels(kName, "grad_scale", args.grad_scale, C);
   if (args.grad_bias.data() != nullptr) CheckChannels(kName, "grad_bias", args.grad_bias, C);
+  const bool writes_residual = wants_residual && (args.relu || args.grad_residual.data() != args.grad_output.data());
   const int64_t rows = args.input.size() / C;
   const auto count = static_cast<double>(CountRows(kName, rows, args.mask));
-  const float* output = args.relu ? args.output.data() : nullptr;
 
+  FlatTables tables = NormalizeTables(args.affine, 5, C);
+  MaskedGradient gradient{.grad = args.grad_output.data(),
+                          .output = relu_of_output ? args.output.data() : nullptr,
+                          .mul = relu_of_input ? tables[kMul] : nullptr,
+                          .bias = relu_of_input ? tables[kBias] : nullptr,
+                          .masked = writes_residual ? args.grad_residual.data() : nullptr};
   // Every row's gradient enters the sums; a mask only says on which rows the statistics depend.
   const bool statistics = wants_input && !args.frozen_statistics;
   ChannelSums sums;
   if (statistics || args.grad_scale.data() != nullptr || args.grad_bias.data() != nullptr) {
-    sums =
-        SumGradients({args.input.data(), rows, C}, args.grad_output.data(), output, args.affine.mean.span(), workspace);
-  }
-  FlatTables tables(4, C);
-  tables.Fill(0, [&](int64_t c) { return args.affine.mean[c]; });
-  tables.Fill(1, [&](int64_t c) { return Scale(args.affine, c) * InverseStd(args.affine, c); });
-  if (statistics) {
-    tables.Fill(2, [&](int64_t c) {
-      const double r = InverseStd(args.affine, c);
-      const double factor = args.affine.var[c] == 0 ? args.zero_variance_factor : 1.0;
-      return -factor * Scale(args.affine, c) * r * r * r * sums.second[static_cast<size_t>(c)] / count;
-    });
-    tables.Fill(3, [&](int64_t c) {
-      return -Scale(args.affine, c) * InverseStd(args.affine, c) * sums.first[static_cast<size_t>(c)] / count;
-    });
+    sums = SumGradients({args.input.data(), rows, C}, args.affine.mean.span(), gradient, workspace);
+  } else if (writes_residual && args.relu) {
+    ReluBackward(args.output, args.grad_output, args.grad_residual);
+  } else if (writes_residual) {
+    std::copy_n(args.grad_output.data(), args.grad_output.size(), args.grad_residual.data());
   }
   for (int64_t c = 0; c < C; ++c) {
     const auto at = static_cast<size_t>(c);
@@ -259,28 +267,31 @@ void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& works
     }
     if (args.grad_bias.data() != nullptr) args.grad_bias[c] = static_cast<float>(sums.first[at]);
   }
+  if (!wants_input) return;
 
-  if (!wants_input) {
-    if (wants_residual && args.relu) {
-      ReluBackward(args.output, args.grad_output, args.grad_residual);
-    } else if (wants_residual && args.grad_residual.data() != args.grad_output.data()) {
-      std::copy_n(args.grad_output.data(), args.grad_output.size(), args.grad_residual.data());
-    }
-    return;
+  // From here on grad_residual, which has its mask, stands for grad_output.
+  if (wants_residual) gradient = {.grad = args.grad_residual.data()};
+  if (statistics) {
+    tables.Fill(kOfCentered, [&](int64_t c) {
+      const double r = InverseStd(args.affine, c);
+      const double factor = args.affine.var[c] == 0 ? args.zero_variance_factor : 1.0;
+      return -factor * Scale(args.affine, c) * r * r * r * sums.second[static_cast<size_t>(c)] / count;
+    });
+    tables.Fill(kConstant, [&](int64_t c) {
+      return -Scale(args.affine, c) * InverseStd(args.affine, c) * sums.first[static_cast<size_t>(c)] / count;
+    });
   }
   const BackwardTask task{.input = args.input.data(),
-                          .output = output,
-                          .grad_output = args.grad_output.data(),
+                          .output = gradient.output,
+                          .grad_output = gradient.grad,
                           .grad_input = args.grad_input.data(),
-                          .grad_residual = args.grad_residual.data(),
-                          .mean = tables[0],
-                          .of_grad = tables[1],
-                          .of_centered = tables[2],
-                          .constant = tables[3]};
-  const std::initializer_list<ConstTensorView> inputs = {args.input, args.output, args.grad_output};
+                          .mean = tables[kMean],
+                          .mul = tables[kMul],
+                          .bias = gradient.bias,
+                          .of_centered = tables[kOfCentered],
+                          .constant = tables[kConstant]};
   // Pieces between masked rows don't begin where a vector is aligned.
-  const bool stream = args.mask.empty() && WorthStreaming(args.grad_input, inputs) &&
-                      (!wants_residual || WorthStreaming(args.grad_residual, inputs));
+  const bool stream = args.mask.empty() && WorthStreaming(args.grad_input, {args.input, args.output, args.grad_output});
   const auto kept = [&](int64_t row) { return args.mask[static_cast<size_t>(row)] != 0; };
   ParallelForFlat(args.input.size(), [&](int64_t begin, int64_t end) {
     while (begin < end) {

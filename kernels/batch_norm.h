@@ -44,12 +44,17 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Co
 void BatchNormUpdateRunning(double momentum, ConstTensorView batch_mean, ConstTensorView batch_var,
                             TensorView running_mean, TensorView running_var);
 
-/// Gradients of y = relu?(batch_norm(input) + residual) in training mode. g = grad_output, masked by output > 0
-/// with relu; r = 1/√(var+epsilon), x̂ = (input − mean)·r:
+/// Gradients of y = relu?(batch_norm(input) + residual) in training mode. g = grad_output, with relu 0 but where y > 0;
+/// r = 1/√(var+epsilon), x̂ = (input − mean)·r:
 ///   grad_bias = Σ g;  grad_scale = Σ g·x̂;  grad_input = scale·r/M · (M·g − Σg − x̂·Σ(g·x̂));  grad_residual = g.
+/// Aliasing: grad_input or grad_residual may be grad_output, the cheapest place for either; not both.
+/// Cost: two passes that read input and grad_output, with relu and a residual also output once; grad_input is written
+/// once and grad_residual, unless it is grad_output already, once.
 struct BatchNormBackwardArgs {
-  ConstTensorView input{};        // [...,C], what Forward saw
-  ConstTensorView output{};       // [...,C], what Forward made; needed with relu only
+  ConstTensorView input{};  // [...,C], what Forward saw
+  // [...,C], y: needed with relu and a residual. Empty, y is normalised from the input again, with the bits that
+  // BatchNormNormalize gives on the same target.
+  ConstTensorView output{};
   ConstTensorView grad_output{};  // [...,C]
   BatchNormAffine affine{};       // mean and var of the batch (of the running averages with frozen_statistics)
   bool relu = false;
@@ -59,7 +64,7 @@ struct BatchNormBackwardArgs {
   float zero_variance_factor = 1.0f;
   std::span<const uint8_t> mask = {};  // as in BatchNormStatistics
 
-  TensorView grad_input{};     // [...,C]; may be grad_output; empty: not wanted
+  TensorView grad_input{};     // [...,C]; empty: not wanted
   TensorView grad_residual{};  // [...,C] or empty
   TensorView grad_scale{};     // [C] or empty
   TensorView grad_bias{};      // [C] or empty

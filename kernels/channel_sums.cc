@@ -23,11 +23,14 @@ void RunChannelTask(const ChannelTask& task) {
     case ChannelTerms::kStableMoments:
       return SumTask<ChannelTerms::kStableMoments>(task);
     case ChannelTerms::kGradient:
-      return SumTask<ChannelTerms::kGradient>(task);
-    case ChannelTerms::kReluGradient:
-      return SumTask<ChannelTerms::kReluGradient>(task);
+      return SumGradientTask<ChannelTerms::kGradient>(task);
+    case ChannelTerms::kGradientReluOfOutput:
+      return SumGradientTask<ChannelTerms::kGradientReluOfOutput>(task);
+    case ChannelTerms::kGradientReluOfInput:
+      return SumGradientTask<ChannelTerms::kGradientReluOfInput>(task);
   }
 }
+void GradientsOfRow(const ChannelTask& task, float* gradients) { RowGradients(task, gradients); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
@@ -38,6 +41,7 @@ namespace hwynn {
 namespace {
 
 HWY_EXPORT(RunChannelTask);
+HWY_EXPORT(GradientsOfRow);
 
 // Elements of a task: 512 KiB of x, 10 µs and more.
 constexpr int64_t kTaskElements = int64_t{1} << 17;
@@ -47,6 +51,12 @@ constexpr int64_t kTaskColumns = kMaxChannelTaskColumns / 2;
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads busy.
+int64_t ChunkRows(int64_t rows, int64_t columns) {
+  const int64_t chunks = CeilDiv(std::max<int64_t>(1, rows * columns), kTaskElements);
+  return CeilDiv(std::max<int64_t>(1, rows), chunks * kChannelBlockRows) * kChannelBlockRows;
+}
+
 // The cut of a [rows,channels] array, by its shape alone: `fold` rows make one wide row, so that few channels, or
 // channels that fill no vector, run at the speed of many. Rows that fill no wide row are the tail.
 struct Cut {
@@ -55,8 +65,7 @@ struct Cut {
         columns(fold * x.channels),
         rows(x.rows / fold),
         column_blocks(std::max<int64_t>(1, columns / kTaskColumns)),
-        chunk_rows(CeilDiv(CeilDiv(kTaskElements, std::min(columns, kTaskColumns)), kChannelBlockRows) *
-                   kChannelBlockRows),
+        chunk_rows(ChunkRows(rows, std::min(columns, kTaskColumns))),
         chunks(CeilDiv(rows, chunk_rows)) {}
 
   int64_t fold, columns, rows;
@@ -71,34 +80,44 @@ struct Doubles {
   Tensor memory;
 };
 
-ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, const float* grad, const float* output,
-                std::span<const float> shift, const Workspace& workspace) {
+ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float> shift, const MaskedGradient& gradient,
+                const Workspace& workspace) {
   const Cut cut(x);
   const bool stable = terms == ChannelTerms::kStableMoments;
   const auto shift_of = [&](int64_t channel) { return shift.empty() ? 0.0f : shift[static_cast<size_t>(channel)]; };
 
-  Tensor wide_shift = workspace.NewTensor({cut.columns});
-  for (int64_t c = 0; c < cut.columns; ++c) wide_shift[c] = shift_of(c % x.channels);
+  Tensor wide = workspace.NewTensor({3, cut.columns});  // per-channel values as the wide rows want them
+  float* wide_shift = wide.data();
+  float* wide_mul = wide_shift + cut.columns;
+  float* wide_bias = wide_mul + cut.columns;
+  for (int64_t c = 0; c < cut.columns; ++c) {
+    wide_shift[c] = shift_of(c % x.channels);
+    if (gradient.mul != nullptr) wide_mul[c] = gradient.mul[c % x.channels];
+    if (gradient.bias != nullptr) wide_bias[c] = gradient.bias[c % x.channels];
+  }
+  const ChannelTask all{.terms = terms,
+                        .x = x.data,
+                        .shift = wide_shift,
+                        .grad = gradient.grad,
+                        .output = gradient.output,
+                        .mul = wide_mul,
+                        .bias = wide_bias,
+                        .masked = gradient.masked,
+                        .columns = cut.columns};
 
   // Partial sums [chunks][first, second][columns].
   Doubles partials(cut.chunks * 2 * cut.columns, workspace);
   ParallelFor(cut.chunks * cut.column_blocks, [&](int64_t index) {
     const int64_t chunk = index / cut.column_blocks;
     const int64_t block = index % cut.column_blocks;
-    double* partial = partials.data() + chunk * 2 * cut.columns + block * kTaskColumns;
-    HWY_DYNAMIC_DISPATCH(RunChannelTask)
-    ({.terms = terms,
-      .x = x.data,
-      .grad = grad,
-      .output = output,
-      .shift = wide_shift.data(),
-      .columns = cut.columns,
-      .row_begin = chunk * cut.chunk_rows,
-      .row_end = std::min(cut.rows, (chunk + 1) * cut.chunk_rows),
-      .column_begin = block * kTaskColumns,
-      .column_end = block + 1 < cut.column_blocks ? (block + 1) * kTaskColumns : cut.columns,
-      .first = partial,
-      .second = partial + cut.columns});
+    ChannelTask task = all;
+    task.row_begin = chunk * cut.chunk_rows;
+    task.row_end = std::min(cut.rows, (chunk + 1) * cut.chunk_rows);
+    task.column_begin = block * kTaskColumns;
+    task.column_end = block + 1 < cut.column_blocks ? (block + 1) * kTaskColumns : cut.columns;
+    task.first = partials.data() + chunk * 2 * cut.columns + task.column_begin;
+    task.second = task.first + cut.columns;
+    HWY_DYNAMIC_DISPATCH(RunChannelTask)(task);
   });
 
   ChannelSums sums{std::vector<double>(static_cast<size_t>(x.channels)),
@@ -120,20 +139,29 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, const float* grad, con
       }
     }
   }
-  int64_t i = cut.rows * cut.columns;
-  for (int64_t row = cut.rows * cut.fold; row < x.rows; ++row, ++merged_rows) {
-    for (int64_t c = 0; c < x.channels; ++c, ++i) {
-      double& first = sums.first[static_cast<size_t>(c)];
-      double& second = sums.second[static_cast<size_t>(c)];
-      if (stable) {
-        MergeMoments(merged_rows, first, second, 1, x.data[i], 0);
-        continue;
-      }
-      const double centered = static_cast<double>(x.data[i]) - shift_of(c);
-      const double term = grad == nullptr ? centered : output == nullptr || output[i] > 0 ? grad[i] : 0.0;
-      first += term;
-      second += term * centered;
+  // The tail is the front of one wide row more.
+  const int64_t tail = cut.rows * cut.columns;
+  const int64_t tail_columns = x.rows * x.channels - tail;
+  std::vector<float> gradients(static_cast<size_t>(tail_columns));
+  if (gradient.grad != nullptr) {
+    ChannelTask task = all;
+    task.row_begin = cut.rows;
+    task.column_end = tail_columns;
+    HWY_DYNAMIC_DISPATCH(GradientsOfRow)(task, gradients.data());
+  }
+  for (int64_t column = 0; column < tail_columns; ++column) {
+    const int64_t c = column % x.channels;
+    double& first = sums.first[static_cast<size_t>(c)];
+    double& second = sums.second[static_cast<size_t>(c)];
+    const float value = x.data[tail + column];
+    if (stable) {
+      MergeMoments(merged_rows + static_cast<double>(column / x.channels), first, second, 1, value, 0);
+      continue;
     }
+    const double centered = static_cast<double>(value) - shift_of(c);
+    const double term = gradient.grad == nullptr ? centered : gradients[static_cast<size_t>(column)];
+    first += term;
+    second += term * centered;
   }
   return sums;
 }
@@ -141,17 +169,19 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, const float* grad, con
 }  // namespace
 
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace) {
-  return Sum(ChannelTerms::kMoments, x, nullptr, nullptr, shift, workspace);
+  return Sum(ChannelTerms::kMoments, x, shift, {}, workspace);
 }
 
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
-  return Sum(ChannelTerms::kStableMoments, x, nullptr, nullptr, {}, workspace);
+  return Sum(ChannelTerms::kStableMoments, x, {}, {}, workspace);
 }
 
-ChannelSums SumGradients(const ChannelRows& x, const float* grad, const float* output, std::span<const float> mean,
+ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace) {
-  const ChannelTerms terms = output == nullptr ? ChannelTerms::kGradient : ChannelTerms::kReluGradient;
-  return Sum(terms, x, grad, output, mean, workspace);
+  const ChannelTerms terms = gradient.output != nullptr ? ChannelTerms::kGradientReluOfOutput
+                             : gradient.mul != nullptr  ? ChannelTerms::kGradientReluOfInput
+                                                        : ChannelTerms::kGradient;
+  return Sum(terms, x, mean, gradient, workspace);
 }
 
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,

@@ -47,8 +47,18 @@ ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace);
 
-/// first = Σ g, second = Σ g·(x − mean), where g is `grad`, or 0 where `output` ≤ 0 unless output is null.
-ChannelSums SumGradients(const ChannelRows& x, const float* grad, const float* output, std::span<const float> mean,
+/// A gradient and the ReLU that it comes back through: max(0, y) lets it pass where y > 0. y is one of three: `output`;
+/// with `mul` and `bias`, (x − mean)·mul + bias as BatchNormNormalize computes it, bit by bit; or there is no ReLU.
+struct MaskedGradient {
+  const float* grad = nullptr;    // as x
+  const float* output = nullptr;  // as x: y or max(0, y)
+  const float* mul = nullptr;     // [channels]
+  const float* bias = nullptr;    // [channels]
+  float* masked = nullptr;        // gets what passes; may be grad; null: not wanted
+};
+
+/// first = Σ g, second = Σ g·(x − mean), where g is what passes of the gradient.
+ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace);
 
 }  // namespace hwynn

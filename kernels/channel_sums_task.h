@@ -17,20 +17,29 @@ inline constexpr int64_t kMinChannelColumns = 16;
 /// A task's sums of one block must stay in L1.
 inline constexpr int64_t kMaxChannelTaskColumns = 1024;
 
-enum class ChannelTerms { kMoments, kStableMoments, kGradient, kReluGradient };
+enum class ChannelTerms {
+  kMoments,
+  kStableMoments,
+  kGradient,
+  kGradientReluOfOutput,  // a ReLU was behind; its mask is where `output` is positive
+  kGradientReluOfInput,   // or where normalising x gives a positive value
+};
 
 /// Rows [row_begin, row_end) and columns [column_begin, column_end) of arrays of `columns` columns.
 struct ChannelTask {
   ChannelTerms terms;
   const float* x;
-  const float* grad;    // for the gradients
-  const float* output;  // for kReluGradient
   const float* shift;   // [columns]; not for kStableMoments
+  const float* grad;    // for the gradients
+  const float* output;  // for kGradientReluOfOutput
+  const float* mul;     // [columns]; for kGradientReluOfInput
+  const float* bias;    // the same
+  float* masked;        // gets the gradient after its mask; may be grad; null: not wanted
   int64_t columns;
-  int64_t row_begin, row_end;
-  int64_t column_begin, column_end;
-  double* first;  // results, a value a column of the task
-  double* second;
+  int64_t row_begin = 0, row_end = 0;
+  int64_t column_begin = 0, column_end = 0;
+  double* first = nullptr;  // results, a value a column of the task
+  double* second = nullptr;
 };
 
 }  // namespace hwynn

@@ -21,7 +21,7 @@ template <bool kStream>
 struct ReluForwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    Put<kStream>(Relu(d, hn::LoadU(d, a + i)), d, output + i);
+    Put<kStream>(Relu(d, Get(d, a + i)), d, output + i);
   }
 };
 
@@ -29,8 +29,8 @@ template <bool kStream>
 struct ReluBackwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    const auto active = hn::Gt(hn::LoadU(d, a + i), hn::Zero(d));
-    Put<kStream>(hn::IfThenElseZero(active, hn::LoadU(d, b + i)), d, output + i);
+    const auto active = hn::Gt(Get(d, a + i), hn::Zero(d));
+    Put<kStream>(hn::IfThenElseZero(active, Get(d, b + i)), d, output + i);
   }
 };
 
@@ -38,7 +38,7 @@ template <bool kRelu, bool kStream>
 struct AddOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    auto sum = hn::Add(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
+    auto sum = hn::Add(Get(d, a + i), Get(d, b + i));
     if constexpr (kRelu) sum = Relu(d, sum);
     Put<kStream>(sum, d, output + i);
   }
@@ -52,7 +52,7 @@ struct MaskScaleOp : ElementwiseTask {
     const hn::Rebind<int32_t, D> d_ints;
     const auto bytes = hn::PromoteTo(d_ints, hn::LoadU(d_bytes, keep + i));
     const auto kept = hn::RebindMask(d, hn::Gt(bytes, hn::Zero(d_ints)));
-    Put<kStream>(hn::IfThenElseZero(kept, hn::Mul(hn::LoadU(d, a + i), hn::Set(d, scale))), d, output + i);
+    Put<kStream>(hn::IfThenElseZero(kept, hn::Mul(Get(d, a + i), hn::Set(d, scale))), d, output + i);
   }
 };
 

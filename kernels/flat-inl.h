@@ -64,12 +64,26 @@ HWY_INLINE void RunFlat(const Task& task, int64_t begin, int64_t end, int64_t pe
   }
 }
 
-/// Stores, past the caches with kStream; single lanes always go the ordinary way.
+/// Passes over memory fetch this much ahead, in floats, what they will read and what ordinary stores will replace. The
+/// hardware's own prefetchers stop at every page and reach two thirds of a core's memory bandwidth where one array is
+/// read. Distances from 1 KiB to 16 KiB do alike.
+inline constexpr int64_t kFetchAhead = 1024;
+
+/// Loads a vector of a pass, and fetches ahead. Single lanes are the last few elements.
+template <class D>
+HWY_INLINE hn::Vec<D> Get(D d, const float* from) {
+  if constexpr (hn::MaxLanes(D()) > 1) __builtin_prefetch(from + kFetchAhead, /*write=*/0, /*second-level cache*/ 2);
+  return hn::LoadU(d, from);
+}
+
+/// Stores a vector of a pass, past the caches with kStream; single lanes always go the ordinary way.
 template <bool kStream, class D>
 HWY_INLINE void Put(hn::Vec<D> v, D d, float* to) {
-  if constexpr (kStream && hn::MaxLanes(D()) > 1) {
+  constexpr bool kSingle = hn::MaxLanes(D()) == 1;
+  if constexpr (kStream && !kSingle) {
     hn::Stream(v, d, to);
   } else {
+    if constexpr (!kSingle) __builtin_prefetch(to + kFetchAhead, /*write=*/1, /*second-level cache*/ 2);
     hn::StoreU(v, d, to);
   }
 }

@@ -12,8 +12,10 @@
 
 namespace hwynn {
 
-/// Elements of one task: 256 KiB an array, long enough to hide the start of a task and a multiple of every vector.
+/// Elements of one task, at most: 256 KiB an array, long enough to hide the start of a task.
 inline constexpr int64_t kFlatTaskElements = int64_t{1} << 16;
+/// Tasks hold a multiple of these elements, but for the last one: whole cache lines and vectors on every target.
+inline constexpr int64_t kFlatTaskUnit = 64;
 
 /// Channels repeat in tables of at least this many values, so that a vector loop needs one wrap a few vectors.
 inline constexpr int64_t kMinFlatPeriod = 64;
@@ -31,13 +33,16 @@ inline bool WorthStreaming(TensorView output, std::initializer_list<ConstTensorV
          std::none_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.data() == output.data(); });
 }
 
-/// Calls range(begin, end) for consecutive pieces of [0, elements), in parallel.
+/// Calls range(begin, end) for consecutive pieces of [0, elements), in parallel. The pieces are even, so that few of
+/// them keep several threads busy alike.
 template <class Range>
 void ParallelForFlat(int64_t elements, const Range& range) {
-  ParallelFor((elements + kFlatTaskElements - 1) / kFlatTaskElements, [&](int64_t task) {
-    const int64_t begin = task * kFlatTaskElements;
-    range(begin, std::min(elements, begin + kFlatTaskElements));
-  });
+  const auto ceil_div = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  if (elements == 0) return;
+  const int64_t tasks = ceil_div(elements, kFlatTaskElements);
+  const int64_t piece = ceil_div(elements, tasks * kFlatTaskUnit) * kFlatTaskUnit;
+  ParallelFor(ceil_div(elements, piece),
+              [&](int64_t task) { range(task * piece, std::min(elements, (task + 1) * piece)); });
 }
 
 }  // namespace hwynn

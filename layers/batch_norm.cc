@@ -78,8 +78,9 @@ Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchN
 Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const {
   const int last = grad_output.shape().rank() - 1;
   const int axis = ChannelAxis(options_, grad_output.shape());
-  if (axis == last) return Differentiate(scope, std::move(grad_output), {}, call);
-  return MoveAxis(scope, Differentiate(scope, MoveAxis(scope, grad_output, axis, last), {}, call), last, axis);
+  Tensor gradient = axis == last ? std::move(grad_output) : MoveAxis(scope, grad_output, axis, last);
+  Differentiate(scope, gradient, gradient, {}, call);
+  return axis == last ? std::move(gradient) : MoveAxis(scope, gradient, last, axis);
 }
 
 Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
@@ -89,9 +90,9 @@ Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Act
 }
 
 BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, Tensor grad_output) const {
-  Tensor grad_residual = scope.NewTensor(grad_output.shape());
-  Tensor grad_input = Differentiate(scope, std::move(grad_output), grad_residual, {});
-  return {std::move(grad_input), std::move(grad_residual)};
+  Tensor grad_input = scope.NewTensor(grad_output.shape());
+  Differentiate(scope, grad_output, grad_input, /*grad_residual=*/grad_output, {});
+  return {std::move(grad_input), std::move(grad_output)};
 }
 
 bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
@@ -134,20 +135,21 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
   BatchNormNormalize(*input, Affine(scope, *mean, *var), residual, options_.relu, result);
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, std::move(input));
-  if (options_.relu) scope.Save(this, output);
+  if (options_.relu && residual.data() != nullptr) scope.Save(this, output);
   scope.Save(this, std::move(mean));
   scope.Save(this, std::move(var));
   return output;
 }
 
-Tensor BatchNorm::Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual,
-                                const BatchNormCall& call) const {
+void BatchNorm::Differentiate(const Scope& scope, ConstTensorView grad_output, TensorView grad_input,
+                              TensorView grad_residual, const BatchNormCall& call) const {
   const Activation var = scope.Saved(this);
   const Activation mean = scope.Saved(this);
-  const Activation output = options_.relu ? scope.Saved(this) : nullptr;
+  const bool added = grad_residual.data() != nullptr;
+  const Activation output = options_.relu && added ? scope.Saved(this) : nullptr;
   const Activation input = scope.Saved(this);
   BatchNormBackwardArgs args{.input = *input,
-                             .output = options_.relu ? output->view() : ConstTensorView(),
+                             .output = output == nullptr ? ConstTensorView() : output->view(),
                              .grad_output = grad_output,
                              .affine = Affine(scope, *mean, *var),
                              .relu = options_.relu,
@@ -155,12 +157,11 @@ Tensor BatchNorm::Differentiate(const Scope& scope, Tensor grad_output, TensorVi
                              // The derivative of the clamp max(0, ·), which the fast form has alone, at 0.
                              .zero_variance_factor = options_.variance == Variance::kFast ? 0.5f : 1.0f,
                              .mask = call.mask,
-                             .grad_input = grad_output,
+                             .grad_input = grad_input,
                              .grad_residual = grad_residual};
   if (options_.use_scale) args.grad_scale = scope.Gradient("scale");
   if (options_.use_bias) args.grad_bias = scope.Gradient("bias");
   BatchNormBackward(args, scope.workspace());
-  return grad_output;
 }
 
 }  // namespace hwynn

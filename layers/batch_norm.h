@@ -48,7 +48,7 @@ struct BatchNormCall {
 ///
 /// Shapes: input and output [...,C], or C on another axis.
 /// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C].
-/// Tape: input, with relu the output, mean and var that were used.
+/// Tape: input, mean and var that were used; after ForwardAdd with relu the output too.
 class BatchNorm final : public Module {
  public:
   explicit BatchNorm(BatchNormOptions options = {});
@@ -76,8 +76,8 @@ class BatchNorm final : public Module {
   bool UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const;
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
   Activation Normalize(const Scope& scope, Activation input, ConstTensorView residual, const BatchNormCall& call) const;
-  Tensor Differentiate(const Scope& scope, Tensor grad_output, TensorView grad_residual,
-                       const BatchNormCall& call) const;
+  void Differentiate(const Scope& scope, ConstTensorView grad_output, TensorView grad_input, TensorView grad_residual,
+                     const BatchNormCall& call) const;
 
   BatchNormOptions options_;
 };

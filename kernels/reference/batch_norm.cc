@@ -69,8 +69,10 @@ BatchNormGradients BatchNormBackward(const BatchNormBackwardArgs& args) {
     const double factor = args.affine.var[c] == 0 ? args.zero_variance_factor : 1.0;
     double count = 0;
     for (int64_t i = c; i < size; i += C) {
-      const double g = args.relu && args.output[i] <= 0 ? 0.0 : args.grad_output[i];
       const double x_hat = (static_cast<double>(args.input[i]) - args.affine.mean[c]) * r;
+      const double bias = args.affine.bias.size() == 0 ? 0.0 : args.affine.bias[c];
+      const double y = args.output.size() == 0 ? x_hat * scale + bias : args.output[i];
+      const double g = args.relu && !(y > 0) ? 0.0 : args.grad_output[i];
       grads.residual.value[static_cast<size_t>(i)] = g;
       grads.residual.magnitude[static_cast<size_t>(i)] = std::abs(g);
       grads.bias.value[at] += g;

@@ -72,6 +72,7 @@ struct Case {
   BatchNormAffine affine() const { return {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = 0}; }
   void Statistics(Variance variance = Variance::kStable) { BatchNormStatistics(input, variance, mean, var, workspace); }
   void Forward(bool relu) { BatchNormNormalize(input, affine(), residual, relu, output); }
+  void ForwardAlone(bool relu) { BatchNormNormalize(input, affine(), {}, relu, output); }
   BatchNormBackwardArgs Args(bool relu) {
     return {.input = input,
             .output = output,
@@ -82,6 +83,13 @@ struct Case {
             .grad_residual = grad_residual,
             .grad_scale = grad_scale,
             .grad_bias = grad_bias};
+  }
+  // The same without a residual: ReLU's mask comes from the input.
+  BatchNormBackwardArgs ArgsAlone(bool relu) {
+    BatchNormBackwardArgs args = Args(relu);
+    args.output = {};
+    args.grad_residual = {};
+    return args;
   }
 
   Shape shape;
@@ -119,6 +127,12 @@ TEST(BatchNormTest, ExactOnIntegers) {
           ExpectRounded(grads.residual.value, x.grad_residual, "grad_residual");
           ExpectRounded(grads.scale.value, x.grad_scale, "grad_scale");
           ExpectRounded(grads.bias.value, x.grad_bias, "grad_bias");
+          const BatchNormBackwardArgs alone = x.ArgsAlone(relu);
+          BatchNormBackward(alone, x.workspace);
+          const reference::BatchNormGradients grads_alone = reference::BatchNormBackward(alone);
+          ExpectRounded(grads_alone.input.value, x.grad_input, "grad_input without a residual");
+          ExpectRounded(grads_alone.scale.value, x.grad_scale, "grad_scale without a residual");
+          ExpectRounded(grads_alone.bias.value, x.grad_bias, "grad_bias without a residual");
         }
         BiasGradient(x.grad_output, x.grad_bias, x.workspace);
         ExpectRounded(reference::BiasGradient(x.grad_output).value, x.grad_bias, "BiasGradient");
@@ -288,17 +302,69 @@ TEST(BatchNormTest, StreamedResultsAreTheSameAndInPlaceToo) {
   });
 }
 
+// Values whose y is 0 or the last bits beside it, where another rounding would change the sign.
+TEST(BatchNormTest, MaskFromTheInputIsTheOutputs) {
+  ForEachTarget([](const std::string&) {
+    int64_t zeros = 0, tiny = 0;
+    for (const int64_t C : kChannels) {
+      Case x(37, C);
+      x.mean[0] = x.input[0];
+      x.bias[0] = 0.0f;
+      for (int64_t i = C; i < x.input.size(); ++i) {
+        const int64_t c = i % C, row = i / C;
+        if (row % 5 == 0) continue;
+        // 1/√var is 2.
+        float root = x.mean[c] - x.bias[c] / (2 * x.scale[c]);
+        for (int64_t ulps = row % 5; ulps < 4; ++ulps) root = std::nextafter(root, row % 2 == 0 ? -1e9f : 1e9f);
+        x.input[i] = root;
+      }
+      x.ForwardAlone(true);
+      for (const float y : x.output.span()) {
+        zeros += y == 0 ? 1 : 0;
+        tiny += y > 0 && y < 1e-5f ? 1 : 0;
+      }
+      BatchNormBackwardArgs args = x.ArgsAlone(true);
+      for (const bool frozen : {false, true}) {
+        args.frozen_statistics = frozen;
+        args.output = x.output;
+        BatchNormBackward(args, x.workspace);
+        const Tensor expected[] = {x.grad_input.Clone(), x.grad_scale.Clone(), x.grad_bias.Clone()};
+        args.output = {};
+        BatchNormBackward(args, x.workspace);
+        ASSERT_TRUE(SameBits(expected[0], x.grad_input)) << C << " channels, frozen " << frozen;
+        ASSERT_TRUE(SameBits(expected[1], x.grad_scale)) << C << " channels, frozen " << frozen;
+        ASSERT_TRUE(SameBits(expected[2], x.grad_bias)) << C << " channels, frozen " << frozen;
+      }
+    }
+    EXPECT_GT(zeros, 10000);
+    EXPECT_GT(tiny, 10000);
+  });
+}
+
 TEST(BatchNormTest, BackwardMayOverwriteGradOutput) {
   ForEachTarget([](const std::string&) {
-    Case x(333, 17);
-    x.Forward(true);
-    BatchNormBackward(x.Args(true), x.workspace);
-    Tensor in_place = x.grad_output.Clone();
-    BatchNormBackwardArgs args = x.Args(true);
-    args.grad_output = args.grad_input = in_place;
-    const Tensor expected = x.grad_input.Clone();
-    BatchNormBackward(args, x.workspace);
-    EXPECT_TRUE(SameBits(expected, in_place));
+    for (const int64_t C : {3, 17, 64, 600}) {
+      for (const bool relu : {false, true}) {
+        Case x(333, C);
+        x.Forward(relu);
+        BatchNormBackward(x.Args(relu), x.workspace);
+        const Tensor expected_input = x.grad_input.Clone();
+        const Tensor expected_residual = x.grad_residual.Clone();
+        Tensor in_place = x.grad_output.Clone();
+        BatchNormBackwardArgs args = x.Args(relu);
+        args.grad_output = args.grad_input = in_place;
+        BatchNormBackward(args, x.workspace);
+        EXPECT_TRUE(SameBits(expected_input, in_place));
+        EXPECT_TRUE(SameBits(expected_residual, x.grad_residual));
+
+        in_place = x.grad_output.Clone();
+        args = x.Args(relu);
+        args.grad_output = args.grad_residual = in_place;
+        BatchNormBackward(args, x.workspace);
+        EXPECT_TRUE(SameBits(expected_input, x.grad_input));
+        EXPECT_TRUE(SameBits(expected_residual, in_place));
+      }
+    }
   });
 }
 
@@ -345,6 +411,10 @@ TEST(BatchNormTest, FrozenStatisticsAndUnwantedGradients) {
     args.grad_input = args.grad_scale = args.grad_bias = {};
     BatchNormBackward(args, x.workspace);
     ExpectRounded(grads.residual.value, x.grad_residual, "grad_residual alone");
+    args.grad_input = x.grad_input;
+    BatchNormBackward(args, x.workspace);
+    ExpectBounded(grads.input, x.grad_input, 3, "grad_input, no sums");
+    ExpectRounded(grads.residual.value, x.grad_residual, "grad_residual, no sums");
   });
 }
 
@@ -400,6 +470,15 @@ TEST(BatchNormTest, NanIsNotHiddenByRelu) {
     x.Statistics();
     EXPECT_TRUE(std::isnan(x.mean[1]) && std::isnan(x.var[1]) && std::isnan(x.var[2]));
     EXPECT_FALSE(std::isnan(x.mean[0]));
+    // Nor does a NaN let a gradient pass.
+    x.mean = Tensor({3}, 0.0f);
+    x.var = Tensor({3}, 1.0f);
+    for (const bool residual : {false, true}) {
+      BatchNormBackwardArgs args = residual ? x.Args(true) : x.ArgsAlone(true);
+      args.frozen_statistics = true;
+      BatchNormBackward(args, x.workspace);
+      EXPECT_TRUE(x.grad_input[10] == 0 && x.grad_input[98] == 0);
+    }
   });
 }
 
@@ -425,6 +504,9 @@ TEST(BatchNormTest, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(SameBits(before, x.output));
   BatchNormBackwardArgs args = x.Args(true);
   args.output = {};
+  EXPECT_THROW(BatchNormBackward(args, x.workspace), std::invalid_argument);
+  args = x.Args(true);
+  args.grad_input = x.grad_residual;
   EXPECT_THROW(BatchNormBackward(args, x.workspace), std::invalid_argument);
   EXPECT_THROW(BiasGradient(x.grad_output, five, x.workspace), std::invalid_argument);
   EXPECT_THROW(BatchNormUpdateRunning(0.9, x.mean, x.var, five, x.var), std::invalid_argument);
