@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "hwynn/kernels/channel_vectors-inl.h"
 #include "hwynn/kernels/gemm_tile-inl.h"
@@ -59,8 +60,8 @@ HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
   for (; c < channels; c += static_cast<int64_t>(hn::Lanes(t))) body(Tail<decltype(t)>(t, channels - c), t, c);
 }
 
-// The rows of a patch. Where the image has none, and beyond it on both sides, zeros are read: a row's mask keeps it at
-// the zeros for every column and channel, without a branch for each pixel.
+// The rows of a patch. Where the image has none, and beyond it on both sides, zeros are read: a row's mask keeps it
+// at the zeros for every column and channel, without a branch for each pixel.
 class PatchRows {
  public:
   HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows)
@@ -90,7 +91,7 @@ template <class Down, class Across, int kInputs, class D, class Access>
 HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t c, float* HWY_RESTRICT to,
                               int64_t stride) {
   TransformMatrix<Down, Across>(
-      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, i, j, c); },
+      d, [=](int i, int j) HWY_ATTR { return from.Load(d, access, i, j, c); },
       [=](int i, const hn::Vec<D>* y) HWY_ATTR {
         HWY_UNROLL(6) for (int j = 0; j < Across::kTo; ++j) access.Store(y[j], d, to + (i * kInputs + j) * stride);
       });
@@ -135,10 +136,11 @@ void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologu
 template <class Variant, int kDown, int kAcross>
 void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept {
   using Down = WinogradAxisGradient<kDown>;
+  using Across = WinogradAxisGradient<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   const PatchRows rows(from, Down::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Down, WinogradAxisGradient<kAcross>, kInputs>(d, access, rows, c, to + c, stride);
+    PatchToPoints<Down, Across, kInputs>(d, access, rows, c, to + c, stride);
   });
 }
 
@@ -240,9 +242,9 @@ void WinogradOutput(const float* from, int64_t stride, int64_t channels, const T
 template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
-  const PatchRows rows({taps, 0, 3 * tap_stride, tap_stride, 0, 3, 0, 3}, Axis::kFrom);
+  const PatchRows patch({taps, 0, 3 * tap_stride, tap_stride, 0, 3, 0, 3}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, rows, c, to + c, stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, to + c, stride);
   });
 }
 
@@ -250,9 +252,9 @@ template <class Variant>
 void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels, float* taps,
                             int64_t tap_stride) noexcept {
   using Axis = typename Variant::FilterGradient;
-  const PatchRows rows({from, 0, Axis::kFrom * stride, stride, 0, Axis::kFrom, 0, Axis::kFrom}, Axis::kFrom);
+  const PatchRows patch({from, 0, Axis::kFrom * stride, stride, 0, Axis::kFrom, 0, Axis::kFrom}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, rows, c, taps + c, tap_stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, taps + c, tap_stride);
   });
 }
 
@@ -279,15 +281,17 @@ WinogradTransforms MakeWinogradTransforms() {
   return transforms;
 }
 
-// Products of few channels: a[tile][kChannels]·b[kChannels][kVectors·L], a whole register tile of rows at a time. With
-// every distance a constant, addresses are two pointers and displacements, and nothing is left but the products.
-template <int kChannels, int kVectors>
-void WinogradNarrowProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t row_tiles,
-                           float* c) noexcept {
+// A whole register tile of rows at each point. With every distance within it a constant, addresses are two pointers and
+// displacements, and nothing is left but the products.
+template <int kChannels, int kVectors, int kRows>
+void WinogradNarrowProducts(WinogradNarrowArgs& args) noexcept {
   const hn::ScalableTag<float> d;
-  constexpr int kRows = TileRows(kVectors);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t tile = 0; tile < row_tiles; ++tile, a += kRows * kChannels, c += kRows * kVectors * lanes) {
+  const float* a = args.a;
+  const float* HWY_RESTRICT b = args.b;
+  float* c = args.c;
+  for (int64_t left = args.points; left > 0; --left) {
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch();
     hn::Vec<decltype(d)> acc[kRows][kVectors];
     ZeroTile(d, acc);
     HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
@@ -297,15 +301,23 @@ void WinogradNarrowProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRIC
     HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
       HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + (i * kVectors + j) * lanes);
     }
+    a += args.a_stride;
+    b += kChannels * kVectors * lanes;
+    c += args.c_stride;
   }
 }
 
-inline WinogradNarrow NarrowProduct(int64_t channels, int64_t columns) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
-  if (channels == 16 && columns == lanes) return {TileRows(1), WinogradNarrowProduct<16, 1>};
-  if (channels == 16 && columns == 2 * lanes) return {TileRows(2), WinogradNarrowProduct<16, 2>};
-  if (channels == 32 && columns == 2 * lanes) return {TileRows(2), WinogradNarrowProduct<32, 2>};
-  return {};
+template <int kChannels, int kVectors, int... kRows>
+void SetWinogradNarrow(WinogradNarrow& narrow, std::integer_sequence<int, kRows...>) {
+  narrow.rows = sizeof...(kRows);
+  ((narrow.run[kRows] = WinogradNarrowProducts<kChannels, kVectors, kRows + 1>), ...);
+}
+
+template <int kChannels, int kVectors>
+WinogradNarrow MakeWinogradNarrow() {
+  WinogradNarrow narrow;
+  SetWinogradNarrow<kChannels, kVectors>(narrow, std::make_integer_sequence<int, TileRows(kVectors)>());
+  return narrow;
 }
 
 }  // namespace HWY_NAMESPACE
