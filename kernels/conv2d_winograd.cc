@@ -179,20 +179,21 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
 void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
                     const float* in, float* out, WinogradNarrowArgs& args) {
   args.a_stride = plan.in_stride;
+  args.b_stride = plan.pitch * p.C;
   args.c_stride = plan.out_stride;
   for (int64_t i = 0; i < plan.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < plan.transforms.inputs; j = end) {
       end = block.EndOfPoints(p.tiles, j);
       const auto [slot0, slot1] = block.Slots(i, j);
       const int64_t point = i * plan.transforms.inputs + j;
-      args.b = filter + point * plan.pitch * p.C;
+      args.b = filter + point * args.b_stride;
       args.points = end - j;
       for (int64_t slot = slot0, rows; slot < slot1; slot += rows) {
         const int64_t left = slot1 - slot;
         rows = left <= plan.narrow.rows ? left : left >= 2 * plan.narrow.rows ? plan.narrow.rows : (left + 1) / 2;
         args.a = in + point * plan.in_stride + slot * p.C;
         args.c = out + point * plan.out_stride + slot * plan.columns;
-        plan.narrow.run[rows - 1](args);
+        plan.narrow.forward[rows - 1](args);
       }
     }
   }

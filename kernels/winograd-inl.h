@@ -284,7 +284,7 @@ WinogradTransforms MakeWinogradTransforms() {
 // A whole register tile of rows at each point. With every distance within it a constant, addresses are two pointers and
 // displacements, and nothing is left but the products.
 template <int kChannels, int kVectors, int kRows>
-void WinogradNarrowProducts(WinogradNarrowArgs& args) noexcept {
+void WinogradNarrowForward(WinogradNarrowArgs& args) noexcept {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const float* a = args.a;
@@ -302,22 +302,59 @@ void WinogradNarrowProducts(WinogradNarrowArgs& args) noexcept {
       HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + (i * kVectors + j) * lanes);
     }
     a += args.a_stride;
-    b += kChannels * kVectors * lanes;
+    b += args.b_stride;
+    c += args.c_stride;
+  }
+}
+
+// Eight channels at a time, or four where registers are few: they divide theirs.
+template <int kChannels, int kVectors>
+void WinogradNarrowGradient(WinogradNarrowArgs& args) noexcept {
+  constexpr int kRows = TileRows(kVectors) >= 8 ? 8 : 4;
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* HWY_RESTRICT a = args.a;
+  const float* HWY_RESTRICT b = args.b;
+  float* HWY_RESTRICT c = args.c;
+  for (int64_t left = args.points; left > 0; --left) {
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch();
+    for (int channel = 0; channel < kChannels; channel += kRows) {
+      hn::Vec<decltype(d)> acc[kRows][kVectors];
+      ZeroTile(d, acc);
+      const float* at = a + channel;
+      const float* bt = b;
+      for (int64_t tile = 0; tile < args.tiles; ++tile, at += kChannels, bt += kVectors * lanes) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return at + i; }, bt, acc);
+      }
+      float* sums = c + channel * kVectors * lanes;
+      if (args.accumulate) {
+        HWY_UNROLL(8) for (int i = 0; i < kRows; ++i) {
+          HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) {
+            acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, sums + (i * kVectors + j) * lanes));
+          }
+        }
+      }
+      HWY_UNROLL(8) for (int i = 0; i < kRows; ++i) {
+        HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, sums + (i * kVectors + j) * lanes);
+      }
+    }
+    a += args.a_stride;
+    b += args.b_stride;
     c += args.c_stride;
   }
 }
 
 template <int kChannels, int kVectors, int... kRows>
-void SetWinogradNarrow(WinogradNarrow& narrow, std::integer_sequence<int, kRows...>) {
-  narrow.rows = sizeof...(kRows);
-  ((narrow.run[kRows] = WinogradNarrowProducts<kChannels, kVectors, kRows + 1>), ...);
+WinogradNarrow MakeWinogradNarrow(std::integer_sequence<int, kRows...>) {
+  return {sizeof...(kRows),
+          {WinogradNarrowForward<kChannels, kVectors, kRows + 1>...},
+          WinogradNarrowGradient<kChannels, kVectors>};
 }
 
 template <int kChannels, int kVectors>
 WinogradNarrow MakeWinogradNarrow() {
-  WinogradNarrow narrow;
-  SetWinogradNarrow<kChannels, kVectors>(narrow, std::make_integer_sequence<int, TileRows(kVectors)>());
-  return narrow;
+  return MakeWinogradNarrow<kChannels, kVectors>(std::make_integer_sequence<int, TileRows(kVectors)>());
 }
 
 }  // namespace HWY_NAMESPACE

@@ -99,22 +99,28 @@ class WinogradFetch {
   int64_t share_ = 0;
 };
 
-/// Products c = a·b at consecutive points, a [row][channels], b [channels][columns], c [row][columns]. Those of a and c
-/// are strides apart, those of b one behind the other. c may be a where columns = channels.
+/// Products at consecutive points, whose operands are strides apart, of transformed tiles a [tile][channels].
 struct WinogradNarrowArgs {
   const float* a;
   int64_t a_stride;
   const float* b;
+  int64_t b_stride;
   float* c;
   int64_t c_stride;
   int64_t points;
+  int64_t tiles;           // for `gradient`
+  bool accumulate;         // for `gradient`: c += instead of c =
   WinogradFetch fetch[2];  // a share with each point
 };
 
-/// For few channels by few outputs, for which gemm_tile.h's micro-kernels are too short: [rows of a − 1].
+/// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.
 struct WinogradNarrow {
-  int64_t rows = 0;  // at most
-  void (*run[GemmTiles::kMaxRows])(WinogradNarrowArgs&) noexcept = {};
+  int64_t rows = 0;
+  /// [tiles − 1], up to `rows` tiles: c [tile][columns] = a·b with the filter b [channels][columns]. c may be a where
+  /// columns = channels.
+  void (*forward[GemmTiles::kMaxRows])(WinogradNarrowArgs&) noexcept = {};
+  /// c [channels][columns] (+)= aᵀ·b with gradients b [tile][columns].
+  void (*gradient)(WinogradNarrowArgs&) noexcept = nullptr;
 };
 
 /// The one of the current target; rows is 0 where there is none.
