@@ -26,71 +26,75 @@ struct Problem {
   TileEpilogue epilogue;  // statistics: see Run
 };
 
-// Tiles of a block. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
-// number is what fits there too. A larger one passes through for every block: then 64 tiles are worth more than their
+// Tiles of a task. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
+// number is what fits there too. A larger one passes through for every task: then 64 tiles are worth more than their
 // place in the cache, since they are read and written one point at a time.
-constexpr int64_t kBlockFloats = int64_t{1} << 16;
+constexpr int64_t kTaskFloats = int64_t{1} << 16;
 constexpr int64_t kMinTiles = 28;
 constexpr int64_t kMaxTiles = 56;
 constexpr int64_t kManyTiles = 64;
 constexpr int64_t kCachedFloats = int64_t{1} << 18;
 constexpr int64_t kLargeFloats = int64_t{1} << 20;
-// With fewer blocks than this, each one's products are spread over tasks, at least kMinTasks in all.
-constexpr int64_t kMinBlocks = 4;
-constexpr int64_t kMinTasks = 8;
-
+// With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
+constexpr int64_t kMinTasks = 4;
+constexpr int64_t kManyTasks = 8;
 // How a convolution is cut: by its shape alone.
 struct Plan {
   Plan(const Problem& p, const GemmTiles& gemm)
-      : points((p.tiles.m + 2) * (p.tiles.m + 2)),
+      : transforms(CurrentWinogradTransforms(p.tiles.m)),
+        points(transforms.inputs * transforms.inputs),
         pitch(gemm.PaddedColumns(p.O)),
         filter_floats(points * p.C * pitch),
-        blocks(p.tiles.count(), TilesPerBlock(p)),
+        tasks(p.tiles.count(), TilesPerTask(p)),
         groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
-        narrow(groups.count == 1 ? CurrentWinogradNarrow(p.C, columns) : WinogradNarrow()),
-        in_place(narrow.run != nullptr && p.C == columns),
-        in_stride(WinogradStride(Rows(), p.C)),
-        out_stride(WinogradStride(Rows(), columns)) {}
+        narrow(CurrentWinogradNarrow(p.C, pitch)),
+        in_place(narrow.rows != 0 && p.C == columns),
+        block_tiles(EvenSplit(tasks.Largest(), narrow.rows != 0 ? p.C / 2 : tasks.Largest()).Largest()),
+        in_stride(WinogradStride(block_tiles, p.C)),
+        out_stride(WinogradStride(block_tiles, columns)) {}
 
-  WinogradBlock Block(const Problem& p, int64_t i) const {
-    return {p.tiles, blocks.Begin(i), blocks.End(i) - blocks.Begin(i)};
+  /// All tiles of a task.
+  WinogradBlock Tiles(const Problem& p, int64_t task) const {
+    return {p.tiles, tasks.Begin(task), tasks.End(task) - tasks.Begin(task)};
   }
   int64_t in_floats() const { return points * in_stride; }
   int64_t out_floats() const { return in_place ? 0 : points * out_stride; }
 
+  const WinogradTransforms& transforms;
   int64_t points;
-  int64_t pitch;          // columns of the transformed filter
-  int64_t filter_floats;  // of it
-  EvenSplit blocks;       // tiles
-  EvenSplit groups;       // panels
-  int64_t columns;        // of a group, at most
-  WinogradNarrow narrow;  // for few channels, where one group has them all
-  bool in_place;          // its products overwrite the transformed inputs
-  int64_t in_stride;      // between the points of transformed inputs [tile][C]
-  int64_t out_stride;     // and of products [tile][columns]
+  int64_t pitch;                 // columns of the transformed filter
+  int64_t filter_floats;         // of it
+  EvenSplit tasks;               // tiles
+  EvenSplit groups;              // panels
+  int64_t columns;               // of a group, at most
+  const WinogradNarrow& narrow;  // for few channels, where one group has them all
+  bool in_place;                 // its products overwrite the transformed inputs
+  // That a task takes at a time, at most. With few channels they stay in the first-level cache from one transform to
+  // the other, but for every block the whole filter comes from the second-level cache: half as many tiles as channels
+  // keep both small.
+  int64_t block_tiles;
+  int64_t in_stride;   // between the points of transformed inputs [tile][C]
+  int64_t out_stride;  // and of products [tile][columns]
 
  private:
-  // Narrow products make whole register tiles of rows; those beyond a block's tiles are never read.
-  int64_t Rows() const { return blocks.Largest() + narrow.rows; }
-  int64_t TilesPerBlock(const Problem& p) const {
+  int64_t TilesPerTask(const Problem& p) const {
     if (filter_floats > kLargeFloats) return kManyTiles;
-    return std::clamp(kBlockFloats / (points * p.C), kMinTiles, kMaxTiles);
+    return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
   }
   int64_t PanelsPerGroup(const GemmTiles& gemm) const {
     const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
-    return blocks.count >= kMinBlocks ? panels : std::max<int64_t>(1, panels * blocks.count / kMinTasks);
+    return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
   }
 };
 
 // Channels [c0, c1) of a block's inputs.
 void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t c0, int64_t c1, float* to) {
-  const WinogradTransforms& transforms = CurrentWinogradTransforms(p.tiles.m);
   WinogradPrologue prologue = p.prologue;
   if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
   for (const WinogradTile& tile : block.tiles()) {
-    transforms.input(tile.down, tile.across)(p.tiles.Input(tile, p.in + c0, p.C), prologue, c1 - c0,
-                                             to + tile.slot * p.C + c0, plan.in_stride);
+    plan.transforms.input(tile.down, tile.across)(p.tiles.Input(tile, p.in + c0, p.C), prologue, c1 - c0,
+                                                  to + tile.slot * p.C + c0, plan.in_stride);
   }
 }
 
@@ -101,23 +105,20 @@ bool WorthStreaming(const Problem& p, const GemmTiles& gemm) {
   return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
 }
 
-// Output channels [o0, o1) from a block's products.
+// Output channels [o0, o1) from a block's products. The first block of a task starts its statistics.
 void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t o0, int64_t o1,
-                     float* statistics, const float* from) {
-  const WinogradTransforms& transforms = CurrentWinogradTransforms(p.tiles.m);
-  const bool stream = WorthStreaming(p, CurrentGemmTiles());
+                     bool stream, bool first, float* statistics, const float* from) {
   TileEpilogue epilogue = p.epilogue;
   for (const float** array : {&epilogue.scale, &epilogue.bias, &epilogue.residual}) {
     if (*array != nullptr) *array += o0;
   }
   if (statistics != nullptr) epilogue.statistics = statistics + o0;
-  epilogue.first_statistics = true;
+  epilogue.first_statistics = first;
   for (const WinogradTile& tile : block.tiles()) {
-    transforms.output(tile.down, tile.across)(from + tile.slot * plan.columns, plan.out_stride, o1 - o0, epilogue,
-                                              stream, p.tiles.Output(tile, p.out + o0, p.O));
+    plan.transforms.output(tile.down, tile.across)(from + tile.slot * plan.columns, plan.out_stride, o1 - o0, epilogue,
+                                                   stream, p.tiles.Output(tile, p.out + o0, p.O));
     epilogue.first_statistics = false;
   }
-  if (stream) hwy::FlushStream();
 }
 
 // Appends the filter of a point's products, `floats` of it, that come from beyond the second-level cache. A fetch from
@@ -174,71 +175,90 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
   }
 }
 
-// The same for few channels, in place where rows stay as long.
+// The same for few channels, in place where rows stay as long. `args` has what is fetched.
 void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
-                    const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
-  PrefetchStream fetch(wanted, plan.points);
-  const int64_t inputs = p.tiles.m + 2;
-  for (int64_t i = 0; i < inputs; ++i) {
-    for (int64_t j = 0; j < inputs; ++j) {
-      fetch.Fetch(1);
+                    const float* in, float* out, WinogradNarrowArgs& args) {
+  args.a_stride = plan.in_stride;
+  args.b_stride = plan.pitch * p.C;
+  args.c_stride = plan.out_stride;
+  for (int64_t i = 0; i < plan.transforms.inputs; ++i) {
+    for (int64_t j = 0, end; j < plan.transforms.inputs; j = end) {
+      end = block.EndOfPoints(p.tiles, j);
       const auto [slot0, slot1] = block.Slots(i, j);
-      const int64_t point = i * inputs + j;
-      plan.narrow.run(in + point * plan.in_stride + slot0 * p.C, filter + point * plan.pitch * p.C,
-                      (slot1 - slot0 + plan.narrow.rows - 1) / plan.narrow.rows,
-                      out + point * plan.out_stride + slot0 * plan.columns);
+      const int64_t point = i * plan.transforms.inputs + j;
+      args.b = filter + point * args.b_stride;
+      args.points = end - j;
+      for (int64_t slot = slot0, rows; slot < slot1; slot += rows) {
+        const int64_t left = slot1 - slot;
+        rows = left <= plan.narrow.rows ? left : left >= 2 * plan.narrow.rows ? plan.narrow.rows : (left + 1) / 2;
+        args.a = in + point * plan.in_stride + slot * p.C;
+        args.c = out + point * plan.out_stride + slot * plan.columns;
+        plan.narrow.forward[rows - 1](args);
+      }
     }
   }
 }
 
-// A task is a block. It fetches the next one's input, and the lines of its own output.
-void RunBlocks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
-  ParallelForWithScratch(plan.blocks.count, plan.in_floats() + plan.out_floats(), [&](int64_t task, float* in) {
-    const WinogradTiles& tiles = p.tiles;
-    const int64_t begin = plan.blocks.Begin(task);
-    const int64_t end = plan.blocks.End(task);
+// A task fetches the next one's input, and the lines of its own output.
+void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
+  const WinogradTiles& tiles = p.tiles;
+  const bool stream = WorthStreaming(p, CurrentGemmTiles());
+  const auto run_task = [&](int64_t task, float* in) {
+    float* out = plan.in_place ? in : in + plan.in_floats();
+    const int64_t begin = plan.tasks.Begin(task);
+    const int64_t end = plan.tasks.End(task);
     std::vector<PrefetchStream::Piece> wanted;
-    if (!WorthStreaming(p, CurrentGemmTiles())) {
+    if (!stream) {
       wanted.push_back(
           {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
     }
-    if (task + 1 < plan.blocks.count) {
-      const int64_t next_end = plan.blocks.End(task + 1);
+    if (task + 1 < plan.tasks.count) {
+      const int64_t next_end = plan.tasks.End(task + 1);
       wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
     }
-    const WinogradBlock block = plan.Block(p, task);
-    float* out = plan.in_place ? in : in + plan.in_floats();
-    TransformInput(p, plan, block, 0, p.C, in);
-    if (plan.narrow.run != nullptr) {
-      MultiplyNarrow(p, plan, block, filter, wanted, in, out);
-    } else {
-      Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+    WinogradNarrowArgs args{};
+    const int64_t shares = plan.points * ((end - begin + plan.block_tiles - 1) / plan.block_tiles);
+    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, shares};
+    WinogradBlock block(tiles, begin);
+    for (int64_t first = begin; first < end; first += plan.block_tiles) {
+      block.Next(tiles, std::min(plan.block_tiles, end - first));
+      TransformInput(p, plan, block, 0, p.C, in);
+      if (plan.narrow.rows != 0) {
+        MultiplyNarrow(p, plan, block, filter, in, out, args);
+      } else {
+        Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+      }
+      TransformOutput(p, plan, block, 0, p.O, stream, first == begin,
+                      statistics != nullptr ? statistics->Part(task) : nullptr, out);
     }
-    TransformOutput(p, plan, block, 0, p.O, statistics != nullptr ? statistics->Part(task) : nullptr, out);
-  });
+    if (stream) hwy::FlushStream();
+  };
+  ParallelForWithScratch(plan.tasks.count, plan.in_floats() + plan.out_floats(), run_task);
 }
 
-// Few blocks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
+// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
 void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics,
                const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
-  Tensor in = workspace.NewTensor({plan.blocks.count, plan.in_floats()});
-  ParallelFor(plan.blocks.count * slices.count, [&](int64_t task) {
+  const bool stream = WorthStreaming(p, CurrentGemmTiles());
+  Tensor in = workspace.NewTensor({plan.tasks.count, plan.in_floats()});
+  ParallelFor(plan.tasks.count * slices.count, [&](int64_t task) {
     const int64_t block = task / slices.count;
     const int64_t slice = task % slices.count;
-    TransformInput(p, plan, plan.Block(p, block), slices.Begin(slice), slices.End(slice),
+    TransformInput(p, plan, plan.Tiles(p, block), slices.Begin(slice), slices.End(slice),
                    in.data() + block * plan.in_floats());
   });
-  ParallelForWithScratch(plan.blocks.count * plan.groups.count, plan.out_floats(), [&](int64_t task, float* out) {
+  ParallelForWithScratch(plan.tasks.count * plan.groups.count, plan.out_floats(), [&](int64_t task, float* out) {
     const int64_t i = task / plan.groups.count;
     const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
     const int64_t panel1 = plan.groups.End(task % plan.groups.count);
     const int64_t panel = CurrentGemmTiles().panel();
-    const WinogradBlock block = plan.Block(p, i);
+    const WinogradBlock block = plan.Tiles(p, i);
     Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-    TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel),
+    TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
                     statistics != nullptr ? statistics->Part(i) : nullptr, out);
+    if (stream) hwy::FlushStream();
   });
 }
 
@@ -247,16 +267,16 @@ void Run(Problem p, const float* filter, TensorView mean, TensorView var, const 
   const Plan plan(p, CurrentGemmTiles());
   std::optional<OutputStatistics> statistics;
   if (mean.size() != 0) {
-    statistics.emplace(plan.blocks.count, p.O, workspace);
+    statistics.emplace(plan.tasks.count, p.O, workspace);
     p.epilogue.statistics_stride = statistics->stride();
   }
   if (plan.groups.count > 1) {
     RunGroups(p, plan, filter, statistics ? &*statistics : nullptr, workspace);
   } else {
-    RunBlocks(p, plan, filter, statistics ? &*statistics : nullptr);
+    RunTasks(p, plan, filter, statistics ? &*statistics : nullptr);
   }
   if (statistics) {
-    statistics->Merge([&](int64_t part) { return plan.Block(p, part).outputs(p.tiles); }, mean, var);
+    statistics->Merge([&](int64_t part) { return plan.Tiles(p, part).outputs(p.tiles); }, mean, var);
   }
 }
 

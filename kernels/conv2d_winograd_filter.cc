@@ -49,34 +49,33 @@ FilterTileArgs TileArgs(const Transformed& operands, const PixelRow& row) {
   return args;
 }
 
-// Block by block: 64 × 64 channels' sums of all points are 590 KB, those of half the transformed tiles of a block each
-// 260 KB, so that all stay in the second-level cache. Tasks own such a slice and a chunk of the tiles; chunks are fixed
-// by the shape, each makes a gradient of its own, and these are added in order.
+// Block by block: 64 × 64 channels' sums of all points are 590 KB, those of the transformed tiles of a block each 260
+// KB, so that all stay in the second-level cache. Tasks own such a slice and a chunk of the tiles; chunks are fixed by
+// the shape, each makes a gradient of its own, and these are added in order.
 constexpr int64_t kSliceChannels = 64;
-constexpr int64_t kBlockFloats = int64_t{1} << 17;
-constexpr int64_t kMinBlockTiles = 28;
+constexpr int64_t kBlockTiles = 28;
 constexpr int64_t kMinChunkTiles = 64;
 constexpr int64_t kMinTasks = 8;
 
 struct BlockPlan {
   explicit BlockPlan(const Operands& op)
-      : inputs(op.C, kSliceChannels),
+      : narrow(CurrentWinogradNarrow(op.C, op.gemm.PaddedColumns(op.O))),
+        inputs(op.C, kSliceChannels),
         outputs((op.O + op.gemm.panel() - 1) / op.gemm.panel(), std::max<int64_t>(1, kSliceChannels / op.gemm.panel())),
         columns(std::min(outputs.Largest() * op.gemm.panel(), op.gemm.PaddedColumns(op.O))),
         chunks(op.tiles.count(), ChunkTiles(op.tiles.count())),
-        block_tiles(std::max(kMinBlockTiles, kBlockFloats / (op.points() * (inputs.Largest() + columns)))),
-        a_stride(WinogradStride(block_tiles, inputs.Largest())),
-        b_stride(WinogradStride(block_tiles, columns)),
+        a_stride(WinogradStride(kBlockTiles, inputs.Largest())),
+        b_stride(WinogradStride(kBlockTiles, columns)),
         sums(op.points() * inputs.Largest() * columns) {}
 
   int64_t tasks() const { return chunks.count * inputs.count * outputs.count; }
   int64_t ScratchFloats(const Operands& op) const { return op.points() * (a_stride + b_stride) + sums; }
 
-  EvenSplit inputs;     // channels
-  EvenSplit outputs;    // panels
-  int64_t columns;      // of a slice's panels
-  EvenSplit chunks;     // tiles
-  int64_t block_tiles;  // at most
+  const WinogradNarrow& narrow;  // for few channels, of which one slice has all
+  EvenSplit inputs;              // channels
+  EvenSplit outputs;             // panels
+  int64_t columns;               // of a slice's panels
+  EvenSplit chunks;              // tiles
   int64_t a_stride, b_stride;
   int64_t sums;  // floats
 
@@ -98,6 +97,61 @@ void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channel
   for (int64_t i = begin; i < end; ++i) pieces.push_back({data + i * channels + c0, c1 - c0});
 }
 
+// sums [panel][point][c][panel columns] (+)= the products of a block's tiles, in channels of [c0, c1) and [o0, o1).
+void MultiplyBlock(const Operands& op, const BlockPlan& plan, const WinogradBlock& block, int64_t channels, int64_t o0,
+                   int64_t o1, const Transformed& transformed, bool accumulate,
+                   const std::vector<PrefetchStream::Piece>& wanted, float* sums) {
+  const int64_t points = op.points();
+  const auto tiles = static_cast<int64_t>(block.tiles().size());
+  PixelRow row{};
+  FilterTileArgs args = TileArgs(transformed, row);
+  PrefetchStream fetch(wanted,
+                       points * tiles * channels / op.gemm.MaxRows(op.gemm.max_vectors) * plan.outputs.Largest());
+  args.prefetch = &fetch;
+  for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
+    const int64_t vectors = op.gemm.PanelVectors(o1 - column);
+    const EvenSplit rows(channels, op.gemm.MaxRows(vectors));
+    args.columns = vectors * op.gemm.lanes;
+    args.add_pitch = args.ldc = args.columns;
+    for (int64_t point = 0; point < points; ++point, sums += channels * args.ldc) {
+      const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
+      row.pixels = slot1 - slot0;
+      args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns + column - o0;
+      for (int64_t i = 0; i < rows.count; ++i) {
+        args.a = transformed.a + point * plan.a_stride + slot0 * channels + rows.Begin(i);
+        args.c = sums + rows.Begin(i) * args.ldc;
+        args.add = accumulate ? args.c : nullptr;
+        op.gemm.filter[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
+      }
+    }
+  }
+}
+
+// The same for few channels.
+void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlock& block,
+                    const Transformed& transformed, bool accumulate, const std::vector<PrefetchStream::Piece>& wanted,
+                    float* sums) {
+  WinogradNarrowArgs args{};
+  args.a_stride = plan.a_stride;
+  args.b_stride = plan.b_stride;
+  args.c_stride = op.C * plan.columns;
+  args.accumulate = accumulate;
+  for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points()};
+  for (int64_t i = 0; i < op.transforms.inputs; ++i) {
+    for (int64_t j = 0, end; j < op.transforms.inputs; j = end) {
+      end = block.EndOfPoints(op.tiles, j);
+      const int64_t point = i * op.transforms.inputs + j;
+      const auto [slot0, slot1] = block.Slots(i, j);
+      args.a = transformed.a + point * plan.a_stride + slot0 * op.C;
+      args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns;
+      args.c = sums + point * args.c_stride;
+      args.points = end - j;
+      args.tiles = slot1 - slot0;
+      plan.narrow.gradient(args);
+    }
+  }
+}
+
 void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float* scratch, ChunkedGradient& gradients) {
   const int64_t chunk = task / (plan.inputs.count * plan.outputs.count);
   const int64_t c0 = plan.inputs.Begin(task / plan.outputs.count % plan.inputs.count);
@@ -107,55 +161,38 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
   const int64_t points = op.points();
   const Transformed transformed{scratch,      c1 - c0,      plan.a_stride, scratch + points * plan.a_stride,
                                 plan.columns, plan.b_stride};
-  float* sums = transformed.b + points * plan.b_stride;  // [panel][point][c][panel columns]
-  float* gradient = gradients.Chunk(chunk);
+  float* sums = transformed.b + points * plan.b_stride;
   // Columns beyond O are multiplied too.
   if (plan.columns > o1 - o0) std::fill_n(transformed.b, points * plan.b_stride, 0.0f);
 
   const int64_t first = plan.chunks.Begin(chunk);
-  const EvenSplit blocks(plan.chunks.End(chunk) - first, plan.block_tiles);
-  PixelRow row{};
-  FilterTileArgs args = TileArgs(transformed, row);
-  const int64_t panels = plan.outputs.Largest();
-  std::vector<PrefetchStream::Piece> pieces;
+  const EvenSplit blocks(plan.chunks.End(chunk) - first, kBlockTiles);
+  WinogradBlock block(op.tiles, first);
+  std::vector<PrefetchStream::Piece> wanted;
   for (int64_t b = 0; b < blocks.count; ++b) {
-    const int64_t begin = first + blocks.Begin(b);
     const int64_t end = first + blocks.End(b);
-    const WinogradBlock block(op.tiles, begin, end - begin);
+    block.Next(op.tiles, blocks.End(b) - blocks.Begin(b));
     for (const WinogradTile& tile : block.tiles()) TransformTile(op, tile, c0, c1, o0, o1, transformed);
-
-    pieces.clear();
-    const bool last = b + 1 == blocks.count;
-    if (!last) {
+    wanted.clear();
+    if (b + 1 < blocks.count) {
       const int64_t next = first + blocks.End(b + 1);
-      AppendPixels(op.input, op.tiles.FirstInput(end), op.tiles.EndInput(next), op.C, c0, c1, pieces);
-      AppendPixels(op.grad_output, op.tiles.FirstOutput(end), op.tiles.EndOutput(next), op.O, o0, o1, pieces);
+      AppendPixels(op.input, op.tiles.FirstInput(end), op.tiles.EndInput(next), op.C, c0, c1, wanted);
+      AppendPixels(op.grad_output, op.tiles.FirstOutput(end), op.tiles.EndOutput(next), op.O, o0, o1, wanted);
     }
-    PrefetchStream fetch(pieces, points * (end - begin) * (c1 - c0) / op.gemm.MaxRows(op.gemm.max_vectors) * panels);
-    args.prefetch = &fetch;
-    for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
-      const int64_t vectors = op.gemm.PanelVectors(o1 - column);
-      const EvenSplit rows(c1 - c0, op.gemm.MaxRows(vectors));
-      float* panel_sums = sums + points * (c1 - c0) * (column - o0);
-      args.columns = vectors * op.gemm.lanes;
-      args.add_pitch = args.ldc = args.columns;
-      for (int64_t point = 0; point < points; ++point) {
-        const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
-        row.pixels = slot1 - slot0;
-        args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns + column - o0;
-        for (int64_t i = 0; i < rows.count; ++i) {
-          args.a = transformed.a + point * plan.a_stride + slot0 * (c1 - c0) + rows.Begin(i);
-          args.c = panel_sums + (point * (c1 - c0) + rows.Begin(i)) * args.ldc;
-          args.add = b > 0 ? args.c : nullptr;
-          op.gemm.filter[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
-        }
-      }
-      if (!last) continue;
-      for (int64_t c = c0; c < c1; ++c) {
-        op.transforms.filter_gradient(panel_sums + (c - c0) * args.ldc, (c1 - c0) * args.ldc,
-                                      std::min(args.columns, o1 - column), gradient + c * op.O + column, op.C * op.O);
-      }
+    if (plan.narrow.rows != 0) {
+      MultiplyNarrow(op, plan, block, transformed, b > 0, wanted, sums);
+    } else {
+      MultiplyBlock(op, plan, block, c1 - c0, o0, o1, transformed, b > 0, wanted, sums);
     }
+  }
+  float* gradient = gradients.Chunk(chunk);
+  for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
+    const int64_t columns = op.gemm.PanelVectors(o1 - column) * op.gemm.lanes;
+    for (int64_t c = c0; c < c1; ++c, sums += columns) {
+      op.transforms.filter_gradient(sums, (c1 - c0) * columns, std::min(columns, o1 - column),
+                                    gradient + c * op.O + column, op.C * op.O);
+    }
+    sums += (points - 1) * (c1 - c0) * columns;
   }
 }
 

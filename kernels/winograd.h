@@ -8,6 +8,7 @@
 // or 5 of the variant's 6 points along this axis: 7 = 4 + 3 outputs cost 6 + 5 products instead of 6 + 6, with the same
 // transformed filter.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -77,16 +78,53 @@ struct WinogradTransforms {
 /// The transforms of F(outputs×outputs,3×3) on the current target; outputs is 2 or 4.
 const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs);
 
-/// A product of few channels by few outputs, for which gemm_tile.h's micro-kernels are too short: run(a, b, n, c) makes
-/// n·rows rows of c [row][columns] from a [row][channels] and b [channels][columns]. c may be a where columns =
-/// channels.
-struct WinogradNarrow {
-  int64_t rows = 0;
-  void (*run)(const float* a, const float* b, int64_t row_tiles, float* c) noexcept = nullptr;
+/// Memory that comes next, fetched into the second-level cache in even shares.
+class WinogradFetch {
+ public:
+  WinogradFetch() = default;
+  WinogradFetch(const float* data, int64_t floats, int64_t shares)
+      : next_(data), lines_((floats + kLineFloats - 1) / kLineFloats), share_((lines_ + shares - 1) / shares) {}
+
+  void Fetch() {
+    const int64_t share = std::min(share_, lines_);
+    for (int64_t i = 0; i < share; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
+    next_ += share * kLineFloats;
+    lines_ -= share;
+  }
+
+ private:
+  static constexpr int64_t kLineFloats = 16;
+  const float* next_ = nullptr;
+  int64_t lines_ = 0;
+  int64_t share_ = 0;
 };
 
-/// The one of the current target; run is null where there is none.
-WinogradNarrow CurrentWinogradNarrow(int64_t channels, int64_t columns);
+/// Products at consecutive points, whose operands are strides apart, of transformed tiles a [tile][channels].
+struct WinogradNarrowArgs {
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int64_t b_stride;
+  float* c;
+  int64_t c_stride;
+  int64_t points;
+  int64_t tiles;           // for `gradient`
+  bool accumulate;         // for `gradient`: c += instead of c =
+  WinogradFetch fetch[2];  // a share with each point
+};
+
+/// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.
+struct WinogradNarrow {
+  int64_t rows = 0;
+  /// [tiles − 1], up to `rows` tiles: c [tile][columns] = a·b with the filter b [channels][columns]. c may be a where
+  /// columns = channels.
+  void (*forward[GemmTiles::kMaxRows])(WinogradNarrowArgs&) noexcept = {};
+  /// c [channels][columns] (+)= aᵀ·b with gradients b [tile][columns].
+  void (*gradient)(WinogradNarrowArgs&) noexcept = nullptr;
+};
+
+/// The one of the current target; rows is 0 where there is none.
+const WinogradNarrow& CurrentWinogradNarrow(int64_t channels, int64_t columns);
 
 }  // namespace hwynn
 

@@ -187,12 +187,18 @@ struct WinogradF4::Input<4> {
   static constexpr int kFrom = 6, kTo = 6;
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE void operator()(D d, const V* HWY_RESTRICT x, V* HWY_RESTRICT y) const {
+    // Π over the points but 0 and ∞ is (x² − 1)·r with r = x² + 3/2·x − 1: `r` at each shift, then what is left of it.
+    const V factor = hn::Set(d, 1.5f);
     const V p = hn::Sub(x[3], x[1]);
     const V q = hn::Sub(x[4], x[2]);
-    y[0] = hn::MulAdd(hn::Set(d, 1.5f), p, hn::Add(q, hn::Sub(x[0], x[2])));
-    y[1] = hn::MulAdd(hn::Set(d, 2.5f), x[3], hn::MulAdd(hn::Set(d, 0.5f), x[2], hn::Sub(x[4], x[1])));
-    y[2] = hn::MulAdd(hn::Set(d, 1.5f), q, hn::Sub(hn::Sub(x[5], x[3]), p));
-    y[3] = hn::NegMulAdd(hn::Set(d, 2.5f), x[2], hn::MulAdd(hn::Set(d, 0.5f), x[3], hn::Add(x[4], x[1])));
+    const V r0 = hn::MulAdd(factor, x[1], hn::Sub(x[2], x[0]));
+    const V r1 = hn::MulAdd(factor, x[2], p);
+    const V r2 = hn::MulAdd(factor, x[3], q);
+    const V r3 = hn::MulAdd(factor, x[4], hn::Sub(x[5], x[3]));
+    y[0] = hn::Sub(r2, r0);
+    y[1] = hn::Add(r2, r1);
+    y[2] = hn::Sub(r3, r1);
+    y[3] = hn::Sub(r2, r1);
     y[4] = hn::MulAdd(hn::Set(d, 2.0f), p, q);
     y[5] = hn::NegMulAdd(hn::Set(d, 0.5f), p, q);
   }

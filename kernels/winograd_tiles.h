@@ -71,30 +71,40 @@ struct WinogradTiles {
   int64_t OutputsBefore(int64_t row) const { return (row / rows() * OH + row % rows() * m) * OW; }
 };
 
-/// Tiles [first, first + count), ordered for products: those that have the points of a given row or column are
-/// neighbours. Whole tiles have all points; the last ones of a row or column may have fewer.
+/// Some tiles, ordered for products: those that have the points of a given row or column are neighbours. Whole tiles
+/// have all points; the last ones of a row or column may have fewer.
 class WinogradBlock {
  public:
-  WinogradBlock(const WinogradTiles& tiles, int64_t first, int64_t count)
+  /// No tiles yet; Next() starts with the first one.
+  WinogradBlock(const WinogradTiles& tiles, int64_t first)
       : last_down_(tiles.Outputs(tiles.OH - (tiles.rows() - 1) * tiles.m)),
         last_across_(tiles.Outputs(tiles.OW - (tiles.columns() - 1) * tiles.m)) {
-    tiles_.reserve(static_cast<size_t>(count));
+    const int64_t row = first / tiles.columns();
+    next_ = {row / tiles.rows(), row % tiles.rows() * tiles.m, first % tiles.columns() * tiles.m, 0, 0, 0};
+  }
+  /// Tiles [first, first + count).
+  WinogradBlock(const WinogradTiles& tiles, int64_t first, int64_t count) : WinogradBlock(tiles, first) {
+    Next(tiles, count);
+  }
+
+  /// Takes the following `count` tiles instead.
+  void Next(const WinogradTiles& tiles, int64_t count) {
+    tiles_.resize(static_cast<size_t>(count));
     int64_t counts[4] = {};
-    const int64_t image = tiles.rows() * tiles.columns();
-    WinogradTile tile{
-        first / image, first / tiles.columns() % tiles.rows() * tiles.m, first % tiles.columns() * tiles.m, 0, 0, 0};
-    for (int64_t t = 0; t < count; ++t) {
+    WinogradTile tile = next_;
+    for (WinogradTile& each : tiles_) {
       tile.down = tiles.Outputs(tiles.OH - tile.y);
       tile.across = tiles.Outputs(tiles.OW - tile.x);
-      ++counts[Kind(tiles, tile)];
-      tiles_.push_back(tile);
+      tile.slot = counts[Kind(tiles, tile)]++;
+      each = tile;
       tile.x += tiles.m;
       if (tile.x >= tiles.OW) tile.x = 0, tile.y += tiles.m;
       if (tile.y >= tiles.OH) tile.y = 0, ++tile.n;
     }
+    next_ = tile;
     for (int i = 0; i < 4; ++i) start_[i + 1] = start_[i] + counts[i];
-    int64_t next[4] = {start_[0], start_[1], start_[2], start_[3]};
-    for (WinogradTile& each : tiles_) each.slot = next[Kind(tiles, each)]++;
+    if (counts[1] == count) return;
+    for (WinogradTile& each : tiles_) each.slot += start_[Kind(tiles, each)];
   }
 
   const std::vector<WinogradTile>& tiles() const { return tiles_; }
@@ -108,11 +118,16 @@ class WinogradBlock {
     return sum;
   }
 
-  /// The slots [first, second) of the tiles that have point (i, j).
+  /// The slots [first, second) of the tiles that have point (i, j); those of points (i, j) to (i, EndOfPoints(j)) are
+  /// the same.
   std::pair<int64_t, int64_t> Slots(int64_t i, int64_t j) const {
     const bool all_rows = i >= last_down_ + 2;
     const bool all_columns = j >= last_across_ + 2;
     return {all_columns ? start_[1] : 0, all_rows ? start_[2] : all_columns ? start_[3] : start_[4]};
+  }
+
+  int64_t EndOfPoints(const WinogradTiles& tiles, int64_t j) const {
+    return j < last_across_ + 2 ? last_across_ + 2 : tiles.m + 2;
   }
 
  private:
@@ -122,6 +137,7 @@ class WinogradBlock {
     return tile.across == tiles.m ? 2 : 3;
   }
 
+  WinogradTile next_;
   std::vector<WinogradTile> tiles_;
   int64_t last_down_, last_across_;
   int64_t start_[5] = {};  // slot of the first tile of each kind

@@ -41,6 +41,10 @@ std::vector<Case> Cases() {
       // Filters beyond the second-level cache, with many tiles and with few.
       {{8, 15, 14, 96}, {3, 3, 96, 160}},
       {{1, 8, 8, 96}, {3, 3, 96, 160}},
+      // Few channels: several blocks a task and several tasks, whole tiles alone and smaller ones among them.
+      {{2, 28, 28, 16}, {3, 3, 16, 16}},
+      {{5, 14, 14, 32}, {3, 3, 32, 32}},
+      {{3, 19, 18, 16}, {3, 3, 16, 32}},
       {{1, 12, 5, 17}, {3, 3, 17, 19}, Padding::Explicit(2, 0, 0, 2)},
       {{1, 8, 11, 16}, {3, 3, 16, 16}, Padding::Valid()},
   };
