@@ -102,8 +102,10 @@ void CheckForward(Arrays& arrays, const Variant& variant, bool statistics) {
                                             variant.relu));
 }
 
-void CheckBackward(Arrays& arrays, const Variant& variant) {
+// `grad_output` is what the kernel got: with a residual it has written over it.
+void CheckBackward(Arrays& arrays, const Variant& variant, const Tensor& grad_output) {
   BatchNormBackwardArgs args = arrays.BackwardArgs(variant);
+  args.grad_output = grad_output;
   args.output = arrays.output;  // near 0 a rounding decides what passes ReLU
   const reference::BatchNormGradients grads = reference::BatchNormBackward(args);
   CheckSample("BatchNormBackward: grad_input", arrays.grad_input.span(), grads.input);
@@ -158,9 +160,10 @@ void Run(benchmark::State& state, const std::string& target, Pass pass, const Va
   };
   // The limit writes where the kernel does, so that both find memory in the same state.
   const TensorView written = pass == Pass::kBackward ? arrays.grad_input.view() : arrays.output.view();
+  const Tensor grad_output = arrays.grad_output.Clone();
   kernel();
   if (pass == Pass::kBackward) {
-    CheckBackward(arrays, variant);
+    CheckBackward(arrays, variant, grad_output);
   } else {
     CheckForward(arrays, variant, pass == Pass::kForward);
   }

@@ -49,11 +49,11 @@ void BatchNormUpdateRunning(double momentum, ConstTensorView batch_mean, ConstTe
 ///   grad_bias = Σ g;  grad_scale = Σ g·x̂;  grad_input = scale·r/M · (M·g − Σg − x̂·Σ(g·x̂));  grad_residual = g.
 /// Aliasing: grad_input or grad_residual may be grad_output, the cheapest place for either; not both.
 /// Cost: two passes that read input and grad_output, with relu and a residual also output once; grad_input is written
-/// once and grad_residual, unless it is grad_output already, once.
+/// once and grad_residual, unless it is grad_output and there is no relu, once: the second pass reads it instead.
 struct BatchNormBackwardArgs {
   ConstTensorView input{};  // [...,C], what Forward saw
-  // [...,C], y: needed with relu and a residual. Empty, y is normalised from the input again, with the bits that
-  // BatchNormNormalize gives on the same target.
+  // [...,C], y: needed with relu where a residual was added, also if grad_residual isn't wanted. Empty, y is normalised
+  // from the input again, without a residual, with the bits that BatchNormNormalize gives on the same target.
   ConstTensorView output{};
   ConstTensorView grad_output{};  // [...,C]
   BatchNormAffine affine{};       // mean and var of the batch (of the running averages with frozen_statistics)

@@ -32,7 +32,7 @@ struct Plan {
   Plan(const Conv2dGeometry& g, const Source& source, const GemmTiles& tiles)
       : blocks(source, kBlockPixels),
         panels((g.group_oc() + tiles.panel() - 1) / tiles.panel(), kMaxColumns / tiles.panel()),
-        channels(g.group_ic(), MaxChannels(g)),
+        channels(g.group_ic(), MaxChannels(g, tiles)),
         chunks(blocks.count(), ChunkBlocks(g)) {}
 
   BlockGrid blocks;
@@ -41,8 +41,8 @@ struct Plan {
   EvenSplit chunks;    // of the blocks
 
  private:
-  int64_t MaxChannels(const Conv2dGeometry& g) const {
-    const int64_t columns = std::min(g.group_oc(), kMaxColumns);
+  int64_t MaxChannels(const Conv2dGeometry& g, const GemmTiles& tiles) const {
+    const int64_t columns = tiles.PaddedColumns(std::min(g.group_oc(), kMaxColumns));
     constexpr int64_t kRows = 4 * kBlockPixels;  // of x and dy: this block's and the next one's, and their copies
     return std::clamp<int64_t>((kCacheFloats - kRows * columns) / (g.KH * g.KW * columns + kRows), 16, kMaxChannels);
   }
@@ -100,7 +100,10 @@ void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
   const int64_t padded = op.tiles.PaddedColumns(columns);
-  if (padded != columns) std::fill_n(to, rows * pixels * padded, 0.0f);
+  if (padded != columns) {
+    const int64_t last_panel = (columns - 1) / op.tiles.panel() * op.tiles.panel();
+    std::fill_n(to + last_panel * rows * pixels, (padded - last_panel) * rows * pixels, 0.0f);
+  }
   int64_t row = 0;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = block.y0; y < block.y1; ++y, ++row) {
@@ -143,6 +146,32 @@ struct Sums {
   float* filter;        // laid out like dF
 };
 
+// The rows of a block's pixels that meet a tap inside the image; rows that touch in both operands are one. grad_output
+// is read in place, or from a copy of the block. Returns their number.
+int64_t MakePixelRows(const Operands& op, const Block& block, const Window& window, const Tap& tap, bool in_place,
+                      int64_t a_stride, int64_t b_stride, PixelRow* pixel_rows) {
+  const Source& source = op.source;
+  const int64_t pixels = block.x1 - block.x0;
+  int64_t count = 0;
+  for (int64_t n = block.n0; n < block.n1; ++n) {
+    for (int64_t gy = block.y0; gy < block.y1; ++gy) {
+      const int64_t y = gy * source.step_h + tap.y;
+      if (y < 0 || y >= source.H) continue;
+      const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
+                                     : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
+      const int64_t a = window.Offset(n, y, block.x0 * source.step_w + tap.x);
+      const int64_t b = pixel * b_stride;
+      PixelRow* last = count > 0 ? &pixel_rows[count - 1] : nullptr;
+      if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels * b_stride == b) {
+        last->pixels += pixels;
+      } else {
+        pixel_rows[count++] = {a, b, pixels};
+      }
+    }
+  }
+  return count;
+}
+
 // Adds one block's sums of a part to those so far, while it fetches `ahead`.
 void AddBlock(const Operands& op, const Block& block, const Part& part, const Sums& sums,
               const std::vector<PrefetchStream::Piece>& ahead, float* scratch) {
@@ -165,43 +194,24 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   const bool in_place =
       grad_width == part.o1 - part.o0 && (g.OC <= op.tiles.panel() || num_taps * channels < kMinReuse);
   if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
-  const int64_t a_stride = source.step_w * window.pixel_pitch();
   const std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch());
 
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
   const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
-  PrefetchStream prefetch(ahead, panels * num_taps * channels / max_rows * rows * pixels);
+  PrefetchStream prefetch(ahead, panels * num_taps * channels * rows * pixels / max_rows);
 
   for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
     const int64_t width = vectors * op.tiles.lanes;
-    const int64_t grad_stride = in_place ? g.OC : width;
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
-      int64_t num_rows = 0;
-      for (int64_t n = block.n0; n < block.n1; ++n) {
-        for (int64_t gy = block.y0; gy < block.y1; ++gy) {
-          const int64_t y = gy * source.step_h + tap.y;
-          if (y < 0 || y >= source.H) continue;
-          const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
-                                         : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
-          const int64_t a = window.Offset(n, y, block.x0 * source.step_w + tap.x);
-          const int64_t b = pixel * grad_stride;
-          PixelRow* last = num_rows > 0 ? &pixel_rows[num_rows - 1] : nullptr;
-          if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels * grad_stride == b) {
-            last->pixels += pixels;  // rows that touch in both are one
-          } else {
-            pixel_rows[num_rows++] = {a, b, pixels};
-          }
-        }
-      }
       FilterTileArgs args{};
-      args.a_stride = a_stride;
+      args.a_stride = source.step_w * window.pixel_pitch();
       args.b = in_place ? op.grad_output + output0 + column : grad_copy + (column - part.o0) * rows * pixels;
-      args.b_stride = grad_stride;
+      args.b_stride = in_place ? g.OC : width;
       args.rows = pixel_rows;
-      args.num_rows = num_rows;
+      args.num_rows = MakePixelRows(op, block, window, tap, in_place, args.a_stride, args.b_stride, pixel_rows);
       args.add_pitch = width;
       args.prefetch = &prefetch;
       const int64_t sum =

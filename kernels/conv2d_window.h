@@ -66,7 +66,8 @@ class BlockGrid {
   EvenSplit columns_, rows_, images_;
 };
 
-/// Appends the memory of channels [c0, c1) of the source that a block reads, whole cache lines where rows touch.
+/// Appends the memory of channels [c0, c1) of the source that a block reads: pixels that touch as one run, others as
+/// rows of a piece.
 void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
                        std::vector<PrefetchStream::Piece>& pieces);
 

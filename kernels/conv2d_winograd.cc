@@ -38,6 +38,7 @@ constexpr int64_t kLargeFloats = int64_t{1} << 20;
 // With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
 constexpr int64_t kMinTasks = 4;
 constexpr int64_t kManyTasks = 8;
+
 // How a convolution is cut: by its shape alone.
 struct Plan {
   Plan(const Problem& p, const GemmTiles& gemm)
@@ -68,7 +69,7 @@ struct Plan {
   EvenSplit tasks;               // tiles
   EvenSplit groups;              // panels
   int64_t columns;               // of a group, at most
-  const WinogradNarrow& narrow;  // for few channels, where one group has them all
+  const WinogradNarrow& narrow;  // for few channels; its one or two vectors of columns are one group
   bool in_place;                 // its products overwrite the transformed inputs
   // That a task takes at a time, at most. With few channels they stay in the first-level cache from one transform to
   // the other, but for every block the whole filter comes from the second-level cache: half as many tiles as channels
@@ -217,7 +218,9 @@ void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputSta
       wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
     }
     WinogradNarrowArgs args{};
-    const int64_t shares = plan.points * ((end - begin + plan.block_tiles - 1) / plan.block_tiles);
+    // A share for every point of every group of rows.
+    const int64_t shares = plan.points * ((end - begin + plan.block_tiles - 1) / plan.block_tiles) *
+                           (plan.narrow.rows != 0 ? EvenSplit(plan.block_tiles, plan.narrow.rows).count : 1);
     for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, shares};
     WinogradBlock block(tiles, begin);
     for (int64_t first = begin; first < end; first += plan.block_tiles) {

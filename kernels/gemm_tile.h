@@ -34,7 +34,7 @@ struct TileEpilogue {
 /// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
 class PrefetchStream {
  public:
-  struct Piece {  // `rows` of so many floats, `pitch` apart
+  struct Piece {  // `rows`, at least one, of so many floats, `pitch` apart
     const float* data;
     int64_t floats;
     int64_t rows = 1;

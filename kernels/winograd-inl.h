@@ -61,7 +61,7 @@ HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
 }
 
 // The rows of a patch. Where the image has none, and beyond it on both sides, zeros are read: a row's mask keeps it
-// at the zeros for every column and channel, without a branch for each pixel.
+// at the zeros for every column and channel, without a branch.
 class PatchRows {
  public:
   HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows)
@@ -101,18 +101,18 @@ inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
 
 // A patch in the channels from c on after the prologue, with zeros around the image: [6][6][kMaxLanes].
 template <class D, class Access>
-HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from,
-                                 const WinogradPrologue& prologue, int64_t c, float* HWY_RESTRICT to) {
+HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
+                                 int64_t columns, const WinogradPrologue& prologue, int64_t c, float* HWY_RESTRICT to) {
   const hn::Vec<D> scale = access.Load(d, prologue.scale + c);
   const hn::Vec<D> shift = access.Load(d, prologue.shift + c);
-  for (int64_t i = 0; i < 6; ++i) {
-    for (int64_t j = 0; j < 6; ++j, to += kMaxLanes) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
       hn::Vec<D> v = hn::Zero(d);
       if (i >= from.i0 && i < from.i1 && j >= from.j0 && j < from.j1) {
         v = hn::MulAdd(access.Load(d, from.data + (from.offset + i * from.row + j * from.pixel + c)), scale, shift);
         if (prologue.relu) v = Relu(v);
       }
-      hn::Store(v, d, to);
+      hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
     }
   }
 }
@@ -128,7 +128,7 @@ void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologu
   const PatchRows rows(
       normalise ? WinogradPatch<const float>{normalised, 0, 6 * kMaxLanes, kMaxLanes, 0, 6, 0, 6} : from, Down::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    if (normalise) NormalisePatch(d, access, from, prologue, c, normalised);
+    if (normalise) NormalisePatch(d, access, from, Down::kFrom, Across::kFrom, prologue, c, normalised);
     PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : c, to + c, stride);
   });
 }

@@ -143,7 +143,7 @@ class WinogradBlock {
   int64_t start_[5] = {};  // slot of the first tile of each kind
 };
 
-/// Appends the i-th of n even shares of a piece.
+/// Appends the i-th of n even shares of a piece of one row.
 inline void AppendShare(const PrefetchStream::Piece& piece, int64_t i, int64_t n,
                         std::vector<PrefetchStream::Piece>& pieces) {
   const int64_t begin = piece.floats * i / n;

@@ -62,7 +62,7 @@ class BatchNorm final : public Module {
   Tensor Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const;
 
   /// How a residual block ends, in one pass: relu?(batch_norm(input) + residual). Shapes: residual as input; the
-  /// channels are the last axis.
+  /// channels are the last axis. Its backward pass is BackwardAdd, never Backward.
   Activation ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const;
 
   struct AddGradients {

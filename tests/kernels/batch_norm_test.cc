@@ -274,8 +274,14 @@ TEST(BatchNormTest, SameBitsForAnyNumberOfThreads) {
             x.Forward(true);
             BatchNormBackward(x.Args(true), x.workspace);
           });
-          const Tensor* results[] = {&x.mean,       &x.var,           &x.output,   &x.grad_input,
-                                     &x.grad_scale, &x.grad_residual, &x.grad_bias};
+          Tensor alone[] = {Tensor(x.grad_input.shape()), Tensor({C}), Tensor({C})};
+          RunWithThreads(threads, [&] {
+            BatchNormBackwardArgs args = x.ArgsAlone(true);
+            args.grad_input = alone[0], args.grad_scale = alone[1], args.grad_bias = alone[2];
+            BatchNormBackward(args, x.workspace);
+          });
+          const Tensor* results[] = {&x.mean,          &x.var,       &x.output, &x.grad_input, &x.grad_scale,
+                                     &x.grad_residual, &x.grad_bias, &alone[0], &alone[1],     &alone[2]};
           for (size_t i = 0; i < std::size(results); ++i) {
             if (threads == 1) expected.push_back(results[i]->Clone());
             EXPECT_TRUE(SameBits(expected[i], *results[i])) << "result " << i << ", threads " << threads;
@@ -379,6 +385,12 @@ TEST(BatchNormTest, MaskedRowsAreNotRead) {
       args.mask = mask;
       BatchNormBackward(args, x.workspace);
       ExpectBounded(reference::BatchNormBackward(args).input, x.grad_input, 10, "grad_input");
+      x.ForwardAlone(true);
+      args = x.ArgsAlone(true);
+      args.mask = mask;
+      BatchNormBackward(args, x.workspace);
+      args.output = x.output;
+      ExpectBounded(reference::BatchNormBackward(args).input, x.grad_input, 10, "grad_input after ReLU");
       for (int64_t i = 0; i < x.input.size(); ++i) {
         if (mask[static_cast<size_t>(i / C)] == 0) x.input[i] = kNan;
       }

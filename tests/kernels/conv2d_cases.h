@@ -43,9 +43,12 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       // Tiles that go on in the next image.
       {{5, 7, 7, 24}, {3, 3, 24, 70}, {}},
       {{3, 9, 9, 5}, {3, 3, 5, 130}, {.stride = {2, 2}}},
-      // Pixels a multiple of 2 and 4 KiB apart; several parts of channels and of columns.
-      {{2, 5, 3, 512}, {1, 1, 512, 7}, {}},
-      {{2, 5, 5, 256}, {1, 1, 256, 9}, {.stride = {2, 2}}},
+      // Pixels a multiple of 4 KiB apart; several parts of channels and of columns, several blocks of each.
+      {{2, 5, 3, 1024}, {1, 1, 1024, 7}, {}},
+      {{2, 5, 5, 512}, {1, 1, 512, 9}, {.stride = {2, 2}}},
+      {{1, 5, 5, 1024}, {3, 3, 1024, 3}, {}},
+      {{2, 14, 14, 600}, {1, 1, 600, 70}, {}},
+      {{2, 14, 14, 12}, {3, 3, 4, 9}, {.groups = 3}},
       {{1, 4, 5, 6}, {1, 1, 6, 1024}, {}},
       {{1, 3, 3, 70}, {3, 3, 70, 530}, {}},
       // Few Winograd tiles, whose columns are shared out to tasks: as many to each as there are inputs.

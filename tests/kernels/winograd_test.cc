@@ -45,6 +45,10 @@ std::vector<Case> Cases() {
       {{2, 28, 28, 16}, {3, 3, 16, 16}},
       {{5, 14, 14, 32}, {3, 3, 32, 32}},
       {{3, 19, 18, 16}, {3, 3, 16, 32}},
+      {{3, 19, 18, 16}, {3, 3, 16, 4}},
+      {{3, 19, 18, 16}, {3, 3, 16, 7}},
+      {{3, 19, 18, 16}, {3, 3, 16, 13}},
+      {{3, 19, 18, 32}, {3, 3, 32, 7}},
       {{1, 12, 5, 17}, {3, 3, 17, 19}, Padding::Explicit(2, 0, 0, 2)},
       {{1, 8, 11, 16}, {3, 3, 16, 16}, Padding::Valid()},
   };
@@ -160,7 +164,8 @@ TEST(WinogradTest, SameBitsForAnyNumberOfThreads) {
 // The prologue leaves padding 0, in every tile; all of the epilogue.
 TEST(WinogradTest, PrologueAndEpilogue) {
   const Workspace workspace;
-  for (const Case& c : {Case{{2, 10, 7, 18}, {3, 3, 18, 21}}, Case{{1, 9, 6, 70}, {3, 3, 70, 150}}}) {
+  for (const Case& c : {Case{{2, 10, 7, 18}, {3, 3, 18, 21}}, Case{{1, 9, 6, 70}, {3, 3, 70, 150}},
+                        Case{{2, 28, 28, 16}, {3, 3, 16, 16}}}) {
     const Conv2dGeometry g = ResolveConv2d("test", {}, c.input, c.filter);
     const Operands in(g);
     const Tensor scale_in = Normals({g.IC}, 4, 1.0f);
@@ -211,7 +216,8 @@ TEST(WinogradTest, RoundsAsDocumented) {
                                        result.size() / 2000 | 1);
         std::printf("  %s %.1e (max %.1e)", passes[pass].name, errors.rms, errors.largest);
         if (std::string_view(algorithm) == "direct") direct[pass] = errors.rms;
-        const double factor = std::string_view(algorithm) == "winograd_f4x4" ? 6 : 2;
+        // Direct sums of a filter's gradient are taken block by block, which rounds less.
+        const double factor = std::string_view(algorithm) == "winograd_f4x4" ? 6 : pass == 2 ? 2 : 1.5;
         EXPECT_LE(errors.rms, factor * direct[pass]) << algorithm << " " << passes[pass].name;
       }
       std::printf("\n");
