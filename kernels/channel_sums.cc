@@ -51,7 +51,8 @@ constexpr int64_t kTaskColumns = kMaxChannelTaskColumns / 2;
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads busy.
+// Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads
+// busy.
 int64_t ChunkRows(int64_t rows, int64_t columns) {
   const int64_t chunks = CeilDiv(std::max<int64_t>(1, rows * columns), kTaskElements);
   return CeilDiv(std::max<int64_t>(1, rows), chunks * kChannelBlockRows) * kChannelBlockRows;

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "hwynn/kernels/flat-inl.h"
+#include "hwynn/kernels/normalize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
@@ -29,8 +30,7 @@ template <bool kStream>
 struct ReluBackwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    const auto active = hn::Gt(Get(d, a + i), hn::Zero(d));
-    Put<kStream>(hn::IfThenElseZero(active, Get(d, b + i)), d, output + i);
+    Put<kStream>(ReluGradient(d, Get(d, a + i), Get(d, b + i)), d, output + i);
   }
 };
 

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "hwynn/kernels/flat.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
@@ -63,11 +65,6 @@ HWY_INLINE void RunFlat(const Task& task, int64_t begin, int64_t end, int64_t pe
     RunFlat<Op, kFlags..., false>(task, begin, end, period, rest...);
   }
 }
-
-/// Passes over memory fetch this much ahead, in floats, what they will read and what ordinary stores will replace. The
-/// hardware's own prefetchers stop at every page and reach two thirds of a core's memory bandwidth where one array is
-/// read. Distances from 1 KiB to 16 KiB do alike.
-inline constexpr int64_t kFetchAhead = 1024;
 
 /// Loads a vector of a pass, and fetches ahead. Single lanes are the last few elements.
 template <class D>

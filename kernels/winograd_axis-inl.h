@@ -18,7 +18,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Each transform below maps kFrom vectors to kTo along one axis of a tile. The points are 0, 1, ∞, −1, ½, −2 in this
 // order; a tile with 2 or 3 outputs along the axis takes the first 4 or 5. Their products stay small: with all six, rms
-// errors are 2.3 to 5.6 times a direct convolution's, two thirds of those with the usual 0, ±1, ±2, ∞ (docs/numerics.md).
+// errors are 2.3 to 5.6 times a direct convolution's, two thirds of those with the usual 0, ±1, ±2, ∞
+// (docs/numerics.md).
 //
 // Row i of Bᵀ holds the coefficients of Π_{j≠i}(x − point_j), row ∞ those of the product over all; row i of G the
 // powers of the point over N_i = Π_{j≠i}(point_i − point_j). All tiles of a variant share G, whose N_i span all its

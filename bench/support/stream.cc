@@ -12,6 +12,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
+#include "hwynn/kernels/flat.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn::bench {
@@ -21,8 +22,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int kInputs>
 HWY_INLINE hn::Vec<hn::ScalableTag<float>> SumAt(const float* const* inputs, size_t i) {
   const hn::ScalableTag<float> d;
-  // As kernels/flat-inl.h does; without it one array is read at two thirds of what memory allows.
-  for (int k = 0; k < kInputs; ++k) __builtin_prefetch(inputs[k] + i + 1024, 0, 2);
+  for (int k = 0; k < kInputs; ++k) __builtin_prefetch(inputs[k] + i + kFetchAhead, 0, 2);
   auto sum = hn::LoadU(d, inputs[0] + i);
   for (int k = 1; k < kInputs; ++k) sum = hn::Add(sum, hn::LoadU(d, inputs[k] + i));
   return sum;
