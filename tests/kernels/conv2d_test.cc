@@ -207,9 +207,46 @@ TEST(Conv2dTest, PrologueAndEpilogue) {
       Conv2dForward(c.params, x, w, y, workspace,
                     {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
                      .epilogue = {.scale = scale_out, .bias = bias, .residual = residual, .relu = true}});
+      Tensor in_place = residual.Clone();
+      Conv2dForward(c.params, x, w, in_place, workspace,
+                    {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
+                     .epilogue = {.scale = scale_out, .bias = bias, .residual = in_place, .relu = true}});
       for (int64_t i = 0; i < y.size(); ++i) {
         const double value = sums.value[static_cast<size_t>(i)] * scale_out[i % g.OC] + bias[i % g.OC] + residual[i];
         ASSERT_EQ(y[i], std::max(0.0, value)) << c << " element " << i;
+        ASSERT_EQ(in_place[i], y[i]) << c << " element " << i;
+      }
+    });
+  }
+}
+
+// Also the inputs that no output reaches, and those beyond the last stride.
+TEST(Conv2dTest, BackwardInputAccumulates) {
+  const Workspace workspace;
+  constexpr Conv2dPass kPass = Conv2dPass::kBackwardInput;
+  std::vector<Conv2dCase> cases = Conv2dCases();
+  cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});  // so large that it passes the caches by
+  for (const Conv2dCase& c : cases) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor dy = Integers(g.output_shape(), 70);
+    const Tensor w = Integers(g.filter_shape(), 71);
+    const Tensor before = Integers(g.input_shape(), 72);
+    const reference::Sums sums = reference::Conv2dBackwardInput(g, dy, w);
+    ForEachTarget([&](const std::string&) {
+      for (const std::string_view algorithm : Conv2dAlgorithms(kPass)) {
+        if (!Conv2dSupports(kPass, algorithm, g)) continue;
+        Tensor dx = before.Clone();
+        Conv2dBackwardInput(c.params, dy, w, dx, workspace, {.accumulate = true, .algorithm = algorithm});
+        const double tolerance = algorithm.starts_with("winograd") ? 0.01 : 0;
+        for (int64_t i = 0; i < dx.size(); ++i) {
+          ASSERT_NEAR(dx[i], before[i] + sums.value[static_cast<size_t>(i)], tolerance)
+              << c << " " << algorithm << " element " << i;
+        }
+        const PackedConv2dFilter packed = PackConv2dFilter(kPass, c.params, c.input, w, workspace, algorithm);
+        Tensor from_packed = before.Clone();
+        Conv2dBackwardInput(c.params, dy, packed, from_packed, workspace, {.accumulate = true});
+        ASSERT_EQ(std::memcmp(from_packed.data(), dx.data(), static_cast<size_t>(dx.size()) * sizeof(float)), 0)
+            << c << " " << algorithm;
       }
     });
   }
@@ -351,6 +388,8 @@ TEST(Conv2dTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "direct_depthwise"}); }).find("declines"),
             std::string::npos);
   EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "fft"}); }).find("no algorithm"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.accumulate = true}); }).find("is for backward-input"),
             std::string::npos);
   for (const float value : y.span()) ASSERT_EQ(value, 5.0f);
 }
