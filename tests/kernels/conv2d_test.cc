@@ -220,38 +220,6 @@ TEST(Conv2dTest, PrologueAndEpilogue) {
   }
 }
 
-// Also the inputs that no output reaches, and those beyond the last stride.
-TEST(Conv2dTest, BackwardInputAccumulates) {
-  const Workspace workspace;
-  constexpr Conv2dPass kPass = Conv2dPass::kBackwardInput;
-  std::vector<Conv2dCase> cases = Conv2dCases();
-  cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});  // so large that it passes the caches by
-  for (const Conv2dCase& c : cases) {
-    const Conv2dGeometry g = GeometryOf(c);
-    const Tensor dy = Integers(g.output_shape(), 70);
-    const Tensor w = Integers(g.filter_shape(), 71);
-    const Tensor before = Integers(g.input_shape(), 72);
-    const reference::Sums sums = reference::Conv2dBackwardInput(g, dy, w);
-    ForEachTarget([&](const std::string&) {
-      for (const std::string_view algorithm : Conv2dAlgorithms(kPass)) {
-        if (!Conv2dSupports(kPass, algorithm, g)) continue;
-        Tensor dx = before.Clone();
-        Conv2dBackwardInput(c.params, dy, w, dx, workspace, {.accumulate = true, .algorithm = algorithm});
-        const double tolerance = algorithm.starts_with("winograd") ? 0.01 : 0;
-        for (int64_t i = 0; i < dx.size(); ++i) {
-          ASSERT_NEAR(dx[i], before[i] + sums.value[static_cast<size_t>(i)], tolerance)
-              << c << " " << algorithm << " element " << i;
-        }
-        const PackedConv2dFilter packed = PackConv2dFilter(kPass, c.params, c.input, w, workspace, algorithm);
-        Tensor from_packed = before.Clone();
-        Conv2dBackwardInput(c.params, dy, packed, from_packed, workspace, {.accumulate = true});
-        ASSERT_EQ(std::memcmp(from_packed.data(), dx.data(), static_cast<size_t>(dx.size()) * sizeof(float)), 0)
-            << c << " " << algorithm;
-      }
-    });
-  }
-}
-
 // A new thread has no scratch memory but what the call asks for; packing would leave it more.
 TEST(Conv2dTest, AsksForTheScratchItUses) {
   const Workspace workspace;
