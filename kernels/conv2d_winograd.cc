@@ -93,9 +93,9 @@ struct Plan {
 void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t c0, int64_t c1, float* to) {
   WinogradPrologue prologue = p.prologue;
   if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
-  for (const WinogradTile& tile : block.tiles()) {
-    plan.transforms.input(tile.down, tile.across)(p.tiles.Input(tile, p.in + c0, p.C), prologue, c1 - c0,
-                                                  to + tile.slot * p.C + c0, plan.in_stride);
+  for (const WinogradRun& run : block.runs()) {
+    plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C), prologue, c1 - c0,
+                                                {to + run.slot * p.C + c0, plan.in_stride, p.C});
   }
 }
 
@@ -115,9 +115,9 @@ void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& bl
   }
   if (statistics != nullptr) epilogue.statistics = statistics + o0;
   epilogue.first_statistics = first;
-  for (const WinogradTile& tile : block.tiles()) {
-    plan.transforms.output(tile.down, tile.across)(from + tile.slot * plan.columns, plan.out_stride, o1 - o0, epilogue,
-                                                   stream, p.tiles.Output(tile, p.out + o0, p.O));
+  for (const WinogradRun& run : block.runs()) {
+    plan.transforms.output(run.down, run.across)({from + run.slot * plan.columns, plan.out_stride, plan.columns},
+                                                 o1 - o0, epilogue, stream, p.tiles.Output(run, p.out + o0, p.O));
     epilogue.first_statistics = false;
   }
 }

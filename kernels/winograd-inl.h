@@ -65,7 +65,7 @@ HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
 class PatchRows {
  public:
   HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows)
-      : pixel_(patch.pixel), j0_(patch.j0), j1_(patch.j1) {
+      : pixel_(patch.pixel), j0_(patch.j0), columns_(static_cast<uint64_t>(patch.j1 - patch.j0)) {
     for (int i = 0; i < rows; ++i) {
       const bool exists = i >= patch.i0 && i < patch.i1;
       row_[i] = exists ? patch.data + (patch.offset + i * patch.row) : kZeros;
@@ -73,25 +73,27 @@ class PatchRows {
     }
   }
 
+  // Pixel (i, first + j) in the channels from c on, where `at` = first·pixel + c.
   template <class D, class Access>
-  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int j, int64_t c) const {
-    if (j < j0_ || j >= j1_) return hn::Zero(d);
-    return access.Load(d, row_[i] + ((j * pixel_ + c) & mask_[i]));
+  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int j, int64_t first, int64_t at) const {
+    if (static_cast<uint64_t>(first + j - j0_) >= columns_) return hn::Zero(d);
+    return access.Load(d, row_[i] + ((j * pixel_ + at) & mask_[i]));
   }
 
  private:
   alignas(64) static constexpr float kZeros[hn::MaxLanes(hn::ScalableTag<float>())] = {};
   const float* row_[6];
   int64_t mask_[6];
-  int64_t pixel_, j0_, j1_;
+  int64_t pixel_, j0_;
+  uint64_t columns_;
 };
 
-// The pixels of a patch in the channels from c on, to points.
+// The pixels of a patch from column `first` on, to points.
 template <class Down, class Across, int kInputs, class D, class Access>
-HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t c, float* HWY_RESTRICT to,
-                              int64_t stride) {
+HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t first, int64_t at,
+                              float* HWY_RESTRICT to, int64_t stride) {
   TransformMatrix<Down, Across>(
-      d, [=](int i, int j) HWY_ATTR { return from.Load(d, access, i, j, c); },
+      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, i, j, first, at); },
       [=](int i, const hn::Vec<D>* y) HWY_ATTR {
         HWY_UNROLL(6) for (int j = 0; j < Across::kTo; ++j) access.Store(y[j], d, to + (i * kInputs + j) * stride);
       });
@@ -99,70 +101,83 @@ HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, 
 
 inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
 
-// A patch in the channels from c on after the prologue, with zeros around the image: [6][6][kMaxLanes].
+// Columns [first, first + columns) of a patch in the channels from c on after the prologue, with zeros around the
+// image: [6][6][kMaxLanes].
 template <class D, class Access>
 HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
-                                 int64_t columns, const WinogradPrologue& prologue, int64_t c, float* HWY_RESTRICT to) {
+                                 int64_t first, int64_t columns, const WinogradPrologue& prologue, int64_t c,
+                                 float* HWY_RESTRICT to) {
   const hn::Vec<D> scale = access.Load(d, prologue.scale + c);
   const hn::Vec<D> shift = access.Load(d, prologue.shift + c);
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
+    for (int64_t j = first; j < first + columns; ++j) {
       hn::Vec<D> v = hn::Zero(d);
       if (i >= from.i0 && i < from.i1 && j >= from.j0 && j < from.j1) {
         v = hn::MulAdd(access.Load(d, from.data + (from.offset + i * from.row + j * from.pixel + c)), scale, shift);
         if (prologue.relu) v = Relu(v);
       }
-      hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
+      hn::Store(v, d, to + (i * 6 + j - first) * kMaxLanes);
     }
   }
 }
 
 template <class Variant, int kDown, int kAcross>
 void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
-                   float* to, int64_t stride) noexcept {
+                   const WinogradPoints<float>& to) noexcept {
   using Down = typename Variant::template Input<kDown>;
   using Across = typename Variant::template Input<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   HWY_ALIGN float normalised[36 * kMaxLanes];
   const bool normalise = prologue.scale != nullptr;
   const PatchRows rows(
-      normalise ? WinogradPatch<const float>{normalised, 0, 6 * kMaxLanes, kMaxLanes, 0, 6, 0, 6} : from, Down::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    if (normalise) NormalisePatch(d, access, from, Down::kFrom, Across::kFrom, prologue, c, normalised);
-    PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : c, to + c, stride);
-  });
+      normalise ? WinogradPatch<const float>{normalised, 0, 6 * kMaxLanes, kMaxLanes, 0, 6, 0, 6, 1} : from,
+      Down::kFrom);
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t first = t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      if (normalise) NormalisePatch(d, access, from, Down::kFrom, first, Across::kFrom, prologue, c, normalised);
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : first,
+                                           normalise ? 0 : first * from.pixel + c, points + c, to.stride);
+    });
+  }
 }
 
 template <class Variant, int kDown, int kAcross>
-void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept {
+void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels,
+                      const WinogradPoints<float>& to) noexcept {
   using Down = WinogradAxisGradient<kDown>;
   using Across = WinogradAxisGradient<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   const PatchRows rows(from, Down::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Down, Across, kInputs>(d, access, rows, c, to + c, stride);
-  });
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t first = t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, first, first * from.pixel + c, points + c, to.stride);
+    });
+  }
 }
 
-// Takes the rows of a tile's outputs in the channels from c on. What the epilogue may hold is asked for once a row: as
-// many branches as there are outputs would take longer than the transform.
+// Takes the rows of the outputs of a run's tile in the channels from c on. What the epilogue may hold is asked for once
+// a row: as many branches as there are outputs would take longer than the transform.
 template <class D, class Access, int kAcross>
 class OutputRows {
  public:
   using V = hn::Vec<D>;
   HWY_INLINE OutputRows(D d, const Access& access, const TileEpilogue& epilogue, bool stream,
-                        const WinogradPatch<float>& to, int64_t c)
+                        const WinogradPatch<float>& to, int64_t first, bool first_statistics, int64_t c)
       : access_(access),
-        outputs_(to.data + (to.offset + c)),
+        outputs_(to.data + (to.offset + first * to.pixel + c)),
         row_(to.row),
         pixel_(to.pixel),
         i1_(to.i1),
-        j1_(to.j1),
+        j1_(to.j1 - first),
         stream_(stream),
         affine_(epilogue.scale != nullptr || epilogue.bias != nullptr),
         relu_(epilogue.relu),
-        first_(epilogue.first_statistics),
-        residual_(epilogue.residual != nullptr ? epilogue.residual + (to.offset + c) : nullptr),
+        first_(first_statistics),
+        residual_(epilogue.residual != nullptr ? epilogue.residual + (to.offset + first * to.pixel + c) : nullptr),
         shifts_(epilogue.statistics != nullptr ? epilogue.statistics + c : nullptr),
         scale_(epilogue.scale != nullptr ? access.Load(d, epilogue.scale + c) : hn::Set(d, 1.0f)),
         bias_(epilogue.bias != nullptr ? access.Load(d, epilogue.bias + c) : hn::Zero(d)),
@@ -227,24 +242,29 @@ class OutputRows {
 };
 
 template <class Variant, int kDown, int kAcross>
-void WinogradOutput(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue, bool stream,
-                    const WinogradPatch<float>& to) noexcept {
+void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
+                    bool stream, const WinogradPatch<float>& to) noexcept {
   constexpr int kInputs = Variant::kOutputs + 2;
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, c);
-    const float* points = from + c;
-    TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
-        d, [=](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * stride); }, rows);
-    rows.StoreStatistics(epilogue.statistics_stride);
-  });
+  for (int64_t t = 0; t < to.tiles; ++t) {
+    const int64_t first = t * Variant::kOutputs;
+    const bool first_statistics = epilogue.first_statistics && t == 0;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, first,
+                                                                            first_statistics, c);
+      const float* points = from.data + (t * from.pitch + c);
+      TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
+          d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
+      rows.StoreStatistics(epilogue.statistics_stride);
+    });
+  }
 }
 
 template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
-  const PatchRows patch({taps, 0, 3 * tap_stride, tap_stride, 0, 3, 0, 3}, Axis::kFrom);
+  const PatchRows patch({taps, 0, 3 * tap_stride, tap_stride, 0, 3, 0, 3, 1}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, to + c, stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride);
   });
 }
 
@@ -252,9 +272,9 @@ template <class Variant>
 void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels, float* taps,
                             int64_t tap_stride) noexcept {
   using Axis = typename Variant::FilterGradient;
-  const PatchRows patch({from, 0, Axis::kFrom * stride, stride, 0, Axis::kFrom, 0, Axis::kFrom}, Axis::kFrom);
+  const PatchRows patch({from, 0, Axis::kFrom * stride, stride, 0, Axis::kFrom, 0, Axis::kFrom, 1}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, taps + c, tap_stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, taps + c, tap_stride);
   });
 }
 

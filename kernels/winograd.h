@@ -20,13 +20,22 @@ namespace hwynn {
 inline constexpr int64_t kMinWinogradOutputs = 2;
 inline constexpr int64_t kMaxWinogradOutputs = 4;
 
-/// The part of an image under a tile: its pixel (i, j) is at data[offset + i·row + j·pixel] and exists for
-/// i0 ≤ i < i1, j0 ≤ j < j1. The others are never touched; they read as 0.
+/// The part of an image under a run of tiles that lie side by side: pixel (i, j) is at data[offset + i·row + j·pixel]
+/// and exists for i0 ≤ i < i1, j0 ≤ j < j1. The others are never touched; they read as 0. Tile t's begin at j = m·t.
 template <class T>
 struct WinogradPatch {
   T* data;
   int64_t offset, row, pixel;
   int64_t i0, i1, j0, j1;
+  int64_t tiles;
+};
+
+/// Transformed tiles: point p = i·(m+2) + j of tile t in channel c is data[p·stride + t·pitch + c]. Smaller tiles have
+/// the first points only.
+template <class T>
+struct WinogradPoints {
+  T* data;
+  int64_t stride, pitch;
 };
 
 /// Of the input: x·scale + shift, then relu. Null: left out.
@@ -49,24 +58,24 @@ class ByOutputs {
   Function* table_[kExtents][kExtents] = {};
 };
 
-/// The transforms of one variant and instruction set, vectorised over channels. Transformed arrays are indexed by
-/// point p = i·(m+2) + j; `stride` is the distance in floats between two of their points. Those of tiles
-/// depend on a tile's outputs down and across; of smaller tiles only the first points exist.
+/// The transforms of one variant and instruction set, vectorised over channels. Those of tiles depend on a tile's
+/// outputs down and across, and take a run of such tiles: where a tile has one vector of channels, its addresses would
+/// take longer than its additions.
 struct WinogradTransforms {
   int64_t outputs;  // m
   int64_t inputs;   // m + 2
 
-  /// to[p·stride + c] = (Bᵀ·d·B)[p] with the inputs d of channel c, after the prologue.
-  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels, float* to,
-                 int64_t stride) noexcept>
+  /// Points = Bᵀ·d·B with the inputs d after the prologue.
+  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
+                 const WinogradPoints<float>& to) noexcept>
       input;
-  /// Outputs of channel c = Aᵀ·m·A with m[p] = from[p·stride + c], then the epilogue, whose residual is addressed like
-  /// the outputs. With `stream` non-temporal stores: whole vectors of channels, aligned.
-  ByOutputs<void(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue, bool stream,
+  /// Outputs = Aᵀ·points·A, then the epilogue, whose residual is addressed like the outputs. With `stream` non-temporal
+  /// stores: whole vectors of channels, aligned.
+  ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue, bool stream,
                  const WinogradPatch<float>& to) noexcept>
       output;
-  /// to[p·stride + c] = (A·d·Aᵀ)[p] with the gradients d of a tile's outputs.
-  ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept>
+  /// Points = A·d·Aᵀ with the gradients d of the outputs.
+  ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, const WinogradPoints<float>& to) noexcept>
       gradient;
   /// to[p·stride + o] = (G·w·Gᵀ)[p] with w[k] = taps[k·tap_stride + o]; 9 taps, row by row.
   void (*filter)(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept;
