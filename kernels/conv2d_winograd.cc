@@ -23,7 +23,8 @@ struct Problem {
   float* out;
   int64_t C, O;
   WinogradPrologue prologue;
-  TileEpilogue epilogue;  // statistics: see Run
+  TileEpilogue epilogue;         // statistics: see Run
+  const float* zeros = nullptr;  // see Run
 };
 
 // Tiles of a task. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
@@ -94,7 +95,7 @@ void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& blo
   WinogradPrologue prologue = p.prologue;
   if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
   for (const WinogradRun& run : block.runs()) {
-    plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C), prologue, c1 - c0,
+    plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C, p.zeros), prologue, c1 - c0,
                                                 {to + run.slot * p.C + c0, plan.in_stride, p.C});
   }
 }
@@ -268,6 +269,8 @@ void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputSt
 // `mean` and `var` may be empty.
 void Run(Problem p, const float* filter, TensorView mean, TensorView var, const Workspace& workspace) {
   const Plan plan(p, CurrentGemmTiles());
+  const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
+  p.zeros = zeros.data();
   std::optional<OutputStatistics> statistics;
   if (mean.size() != 0) {
     statistics.emplace(plan.tasks.count, p.O, workspace);

@@ -16,6 +16,7 @@ struct Operands {
   int64_t C, O;
   const float* input;        // [N,H,W,C]
   const float* grad_output;  // [N,OH,OW,O]
+  const float* zeros;        // NewZeros
   const GemmTiles& gemm;
   const WinogradTransforms& transforms;
 
@@ -33,9 +34,9 @@ struct Transformed {
 
 void TransformRun(const Operands& op, const WinogradRun& run, int64_t c0, int64_t c1, int64_t o0, int64_t o1,
                   const Transformed& to) {
-  op.transforms.input(run.down, run.across)(op.tiles.Input(run, op.input + c0, op.C), {}, c1 - c0,
+  op.transforms.input(run.down, run.across)(op.tiles.Input(run, op.input + c0, op.C, op.zeros), {}, c1 - c0,
                                             {to.a + run.slot * to.a_pitch, to.a_stride, to.a_pitch});
-  op.transforms.gradient(run.down, run.across)(op.tiles.Output(run, op.grad_output + o0, op.O), o1 - o0,
+  op.transforms.gradient(run.down, run.across)(op.tiles.Output(run, op.grad_output + o0, op.O, op.zeros), o1 - o0,
                                                {to.b + run.slot * to.b_pitch, to.b_stride, to.b_pitch});
 }
 
@@ -301,13 +302,10 @@ void RunByPoints(const Operands& op, float* grad_filter, const Workspace& worksp
 template <int kOutputs>
 void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                             const Workspace& workspace) {
-  const Operands op{{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs},
-                    g.IC,
-                    g.OC,
-                    input,
-                    grad_output,
-                    CurrentGemmTiles(),
-                    CurrentWinogradTransforms(kOutputs)};
+  const WinogradTiles tiles{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs};
+  const Tensor zeros = tiles.NewZeros(g.IC, g.OC, workspace);
+  const Operands op{
+      tiles, g.IC, g.OC, input, grad_output, zeros.data(), CurrentGemmTiles(), CurrentWinogradTransforms(kOutputs)};
   if (g.IC * g.OC > kByPointsChannels) {
     RunByPoints(op, grad_filter, workspace);
   } else {

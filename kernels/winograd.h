@@ -20,14 +20,17 @@ namespace hwynn {
 inline constexpr int64_t kMinWinogradOutputs = 2;
 inline constexpr int64_t kMaxWinogradOutputs = 4;
 
-/// The part of an image under a run of tiles that lie side by side: pixel (i, j) is at data[offset + i·row + j·pixel]
-/// and exists for i0 ≤ i < i1, j0 ≤ j < j1. The others are never touched; they read as 0. Tile t's begin at j = m·t.
+/// The part of an image [H,W] under a run of tiles that lie side by side: pixel (i, j) of tile t is the image's
+/// (y + i, x + m·t + j), at data[image + (row·W + column)·pixel]. Those that the image hasn't are never touched; they
+/// read as 0.
 template <class T>
 struct WinogradPatch {
   T* data;
-  int64_t offset, row, pixel;
-  int64_t i0, i1, j0, j1;
+  int64_t image, H, W, pixel;
+  int64_t y, x;
   int64_t tiles;
+  /// W·pixel of them, read instead of rows that the image hasn't; null for patches that are written.
+  const float* zeros;
 };
 
 /// Transformed tiles: point p = i·(m+2) + j of tile t in channel c is data[p·stride + t·pitch + c]. Smaller tiles have

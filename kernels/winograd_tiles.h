@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/workspace.h"
 #include "hwynn/kernels/winograd.h"
 
 namespace hwynn {
@@ -38,24 +39,19 @@ struct WinogradTiles {
     return outputs / m * (m + 2) + (left > 0 ? Outputs(left) + 2 : 0);
   }
 
-  WinogradPatch<const float> Input(const WinogradRun& run, const float* data, int64_t channels) const {
-    const int64_t y = run.y - pad_h;
-    const int64_t x = run.x - pad_w;
-    return {data,
-            ((run.n * H + y) * W + x) * channels,
-            W * channels,
-            channels,
-            std::max<int64_t>(0, -y),
-            H - y,
-            std::max<int64_t>(0, -x),
-            W - x,
-            run.tiles};
+  WinogradPatch<const float> Input(const WinogradRun& run, const float* data, int64_t channels,
+                                   const float* zeros) const {
+    return {data, run.n * H * W * channels, H, W, channels, run.y - pad_h, run.x - pad_w, run.tiles, zeros};
   }
   template <class T>
-  WinogradPatch<T> Output(const WinogradRun& run, T* data, int64_t channels) const {
-    return {
-        data,     ((run.n * OH + run.y) * OW + run.x) * channels, OW * channels, channels, 0, OH - run.y, 0, OW - run.x,
-        run.tiles};
+  WinogradPatch<T> Output(const WinogradRun& run, T* data, int64_t channels, const float* zeros = nullptr) const {
+    return {data, run.n * OH * OW * channels, OH, OW, channels, run.y, run.x, run.tiles, zeros};
+  }
+  /// For all patches of inputs and outputs.
+  Tensor NewZeros(int64_t in_channels, int64_t out_channels, const Workspace& workspace) const {
+    Tensor zeros = workspace.NewTensor({std::max(W * in_channels, OW * out_channels)});
+    std::fill_n(zeros.data(), zeros.size(), 0.0f);
+    return zeros;
   }
 
   /// The pixels of the input, in memory's order, that tiles [first, end) read and the rows of tiles before don't:
