@@ -31,7 +31,7 @@ struct Problem {
 // number is what fits there too. A larger one passes through for every task: then 64 tiles are worth more than their
 // place in the cache, since they are read and written one point at a time.
 constexpr int64_t kTaskFloats = int64_t{1} << 16;
-constexpr int64_t kMinTiles = 28;
+constexpr int64_t kMinTiles = 42;
 constexpr int64_t kMaxTiles = 56;
 constexpr int64_t kManyTiles = 64;
 constexpr int64_t kCachedFloats = int64_t{1} << 18;
@@ -47,39 +47,52 @@ struct Plan {
         points(transforms.inputs * transforms.inputs),
         pitch(gemm.PaddedColumns(p.O)),
         filter_floats(points * p.C * pitch),
-        tasks(p.tiles.count(), TilesPerTask(p)),
+        unit(TilesPerUnit(p)),
+        tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
         groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
         narrow(CurrentWinogradNarrow(p.C, pitch)),
-        in_place(narrow.rows != 0 && p.C == columns),
-        block_tiles(EvenSplit(tasks.Largest(), narrow.rows != 0 ? p.C / 2 : tasks.Largest()).Largest()),
+        in_place(p.C == columns && groups.count == 1),
+        block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
         in_stride(WinogradStride(block_tiles, p.C)),
         out_stride(WinogradStride(block_tiles, columns)) {}
 
   /// All tiles of a task.
-  WinogradBlock Tiles(const Problem& p, int64_t task) const {
-    return {p.tiles, tasks.Begin(task), tasks.End(task) - tasks.Begin(task)};
-  }
-  int64_t in_floats() const { return points * in_stride; }
+  WinogradBlock Tiles(const Problem& p, int64_t task) const { return {p.tiles, Begin(task), End(task) - Begin(task)}; }
+  int64_t Begin(int64_t task) const { return tasks.Begin(task) * unit; }
+  int64_t End(int64_t task) const { return tasks.End(task) * unit; }
+  int64_t in_floats() const { return (in_place ? points + 1 : points) * in_stride; }
   int64_t out_floats() const { return in_place ? 0 : points * out_stride; }
 
   const WinogradTransforms& transforms;
   int64_t points;
   int64_t pitch;                 // columns of the transformed filter
   int64_t filter_floats;         // of it
-  EvenSplit tasks;               // tiles
+  int64_t unit;                  // tiles that no task parts
+  EvenSplit tasks;               // units
   EvenSplit groups;              // panels
   int64_t columns;               // of a group, at most
   const WinogradNarrow& narrow;  // for few channels; its one or two vectors of columns are one group
-  bool in_place;                 // its products overwrite the transformed inputs
-  // That a task takes at a time, at most. With few channels they stay in the first-level cache from one transform to
-  // the other, but for every block the whole filter comes from the second-level cache: half as many tiles as channels
-  // keep both small.
-  int64_t block_tiles;
-  int64_t in_stride;   // between the points of transformed inputs [tile][C]
-  int64_t out_stride;  // and of products [tile][columns]
+  // Each point's products overwrite the transformed inputs of the point before: lines of the caches that were read a
+  // moment ago, where an array of their own would take as much of the second-level cache again.
+  bool in_place;
+  int64_t block_tiles;  // that a task takes at a time, at most
+  int64_t in_stride;    // between the points of transformed inputs [tile][C]
+  int64_t out_stride;   // and of products [tile][columns]
 
  private:
+  // Of whole images the most points have as many tiles, of whole rows the runs are longest.
+  static int64_t TilesPerUnit(const Problem& p) {
+    const int64_t row = p.tiles.columns();
+    const int64_t image = p.tiles.rows() * row;
+    return image <= kMinTiles ? image : row <= kMinTiles ? row : 1;
+  }
+  // Of 16 channels about 8 tiles stay in the first-level cache from one transform to the other; more would leave less
+  // of it to the filter, which comes from the second-level cache for every block. Of 32 neither stays.
+  int64_t NarrowBlockTiles(const Problem& p) const {
+    const int64_t most = p.C * p.C / 32;
+    return EvenSplit(tasks.Largest() * unit, unit < most ? most / unit * unit : most).Largest();
+  }
   int64_t TilesPerTask(const Problem& p) const {
     if (filter_floats > kLargeFloats) return kManyTiles;
     return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
@@ -177,7 +190,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
   }
 }
 
-// The same for few channels, in place where rows stay as long. `args` has what is fetched.
+// The same for few channels. `args` has what is fetched.
 void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
                     const float* in, float* out, WinogradNarrowArgs& args) {
   args.a_stride = plan.in_stride;
@@ -207,22 +220,22 @@ void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputSta
   const bool stream = WorthStreaming(p, CurrentGemmTiles());
   const auto run_task = [&](int64_t task, float* in) {
     float* out = plan.in_place ? in : in + plan.in_floats();
-    const int64_t begin = plan.tasks.Begin(task);
-    const int64_t end = plan.tasks.End(task);
+    if (plan.in_place) in += plan.in_stride;
+    const int64_t begin = plan.Begin(task);
+    const int64_t end = plan.End(task);
     std::vector<PrefetchStream::Piece> wanted;
     if (!stream) {
       wanted.push_back(
           {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
     }
     if (task + 1 < plan.tasks.count) {
-      const int64_t next_end = plan.tasks.End(task + 1);
+      const int64_t next_end = plan.End(task + 1);
       wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
     }
     WinogradNarrowArgs args{};
-    // A share for every point of every group of rows.
-    const int64_t shares = plan.points * ((end - begin + plan.block_tiles - 1) / plan.block_tiles) *
-                           (plan.narrow.rows != 0 ? EvenSplit(plan.block_tiles, plan.narrow.rows).count : 1);
-    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, shares};
+    const int64_t steps =
+        (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
+    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, steps};
     WinogradBlock block(tiles, begin);
     for (int64_t first = begin; first < end; first += plan.block_tiles) {
       block.Next(tiles, std::min(plan.block_tiles, end - first));

@@ -136,7 +136,8 @@ void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlo
   args.b_stride = plan.b_stride;
   args.c_stride = op.C * plan.columns;
   args.accumulate = accumulate;
-  for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points()};
+  for (size_t i = 0; i < wanted.size(); ++i)
+    args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points() * block.tiles()};
   for (int64_t i = 0; i < op.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < op.transforms.inputs; j = end) {
       end = block.EndOfPoints(op.tiles, j);
