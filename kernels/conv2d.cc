@@ -117,7 +117,9 @@ void CheckChannels(std::string_view function, std::string_view what, ConstTensor
 void CheckForward(std::string_view function, const Conv2dGeometry& g, ConstTensorView output,
                   const Conv2dOptions& options) {
   CheckShape(function, "output", output.shape(), g.output_shape());
-  const auto& [prologue, epilogue, algorithm] = options;
+  Check(!options.accumulate, function, ": accumulate is for backward-input");
+  const Conv2dPrologue& prologue = options.prologue;
+  const Conv2dEpilogue& epilogue = options.epilogue;
   CheckChannels(function, "prologue scale", prologue.scale, g.IC);
   CheckChannels(function, "prologue shift", prologue.shift, g.IC);
   Check((prologue.scale.size() == 0) == (prologue.shift.size() == 0) && (!prologue.relu || prologue.scale.size() != 0),
@@ -206,16 +208,17 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   const Wanted wanted{Conv2dPass::kBackwardInput, params.precision};
   const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
   const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
-  row.backward_input(g, grad_output.data(), packed.data(), grad_input.data(), workspace);
+  row.backward_input(g, grad_output.data(), packed.data(), grad_input.data(), workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
-                         TensorView grad_input, const Workspace& workspace) {
+                         TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options) {
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
   const Conv2dGeometry g = ResolvePacked(kFunction, Conv2dPass::kBackwardInput, params, grad_input.shape(), filter);
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
   Find(Conv2dPass::kBackwardInput, filter.algorithm())
-      .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace);
+      .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace, options);
 }
 
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
@@ -223,6 +226,7 @@ void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, Con
   constexpr std::string_view kFunction = "Conv2dBackwardFilter";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), grad_filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  Check(!options.accumulate, kFunction, ": accumulate is for backward-input");
   Choose(kFunction, {Conv2dPass::kBackwardFilter, params.precision}, g, options.algorithm)
       .backward_filter(g, input.data(), grad_output.data(), grad_filter.data(), workspace);
 }

@@ -85,6 +85,7 @@ struct Conv2dEpilogue {
 struct Conv2dOptions {
   Conv2dPrologue prologue{};  // forward only
   Conv2dEpilogue epilogue{};  // forward only
+  bool accumulate = false;    // backward-input only: grad_input += instead of =, where gradients meet
   std::string_view algorithm{};
 };
 
@@ -135,9 +136,10 @@ PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params,
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
                    TensorView output, const Workspace& workspace, const Conv2dOptions& options = {});
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
-                         TensorView grad_input, const Workspace& workspace);
+                         TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
 
-/// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input.
+/// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input, or adds to it
+/// with `options.accumulate`.
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
                          TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
 

@@ -16,7 +16,7 @@ void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* fil
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                    const Workspace& workspace, const Conv2dOptions& options);
 void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                         const Workspace& workspace);
+                         const Workspace& workspace, const Conv2dOptions& options);
 void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                           const Workspace& workspace);
 
@@ -28,7 +28,7 @@ void DepthwisePackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* 
 void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                       const Workspace& workspace, const Conv2dOptions& options);
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                            const Workspace& workspace);
+                            const Workspace& workspace, const Conv2dOptions& options);
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                              const Workspace& workspace);
 
@@ -46,7 +46,7 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* p
                      const Workspace& workspace, const Conv2dOptions& options);
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                           const Workspace& workspace);
+                           const Workspace& workspace, const Conv2dOptions& options);
 template <int kOutputs>
 void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                             const Workspace& workspace);

@@ -85,7 +85,7 @@ void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* 
 }
 
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
-                            const Workspace& /*workspace*/) {
+                            const Workspace& /*workspace*/, const Conv2dOptions& options) {
   ParallelFor(g.N * g.IH, [&](int64_t row) {
     const int64_t n = row / g.IH;
     const int64_t iy = row % g.IH;
@@ -101,8 +101,9 @@ void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, c
           terms[count++] = {((n * g.OH + y / g.stride_h) * g.OW + x / g.stride_w) * g.OC, (ky * g.KW + kx) * g.IC};
         }
       }
+      float* to = grad_input + (row * g.IW + ix) * g.IC;
       HWY_DYNAMIC_DISPATCH(DepthwisePixelOnTarget)
-      (terms, count, grad_output, filter, g.IC, TileEpilogue{}, grad_input + (row * g.IW + ix) * g.IC);
+      (terms, count, grad_output, filter, g.IC, {.residual = options.accumulate ? to : nullptr}, to);
     }
   });
 }

@@ -84,7 +84,7 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depth
   constexpr int64_t kLine = 16;
   const Destination& to = product.destination;
   const ConstTensorView residual = product.epilogue != nullptr ? product.epilogue->residual : ConstTensorView();
-  return depths == 1 && tiles.panel() % kLine == 0 && product.group_out % tiles.panel() == 0 &&
+  return depths == 1 && !product.accumulate && tiles.panel() % kLine == 0 && product.group_out % tiles.panel() == 0 &&
          WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
 }
 
@@ -267,7 +267,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.b = packed + (group * tiles.PaddedColumns(product.group_out) + column) * K;
         args.ldc = product.destination.step_w * product.destination.C;
         args.columns = columns;
-        args.accumulate = k > 0;
+        args.accumulate = product.accumulate || k > 0;
         args.prefetch = &prefetch;
         args.stream = stream;
         if (run.last_depth) args.epilogue = SetEpilogue(product, task.statistics, run.channel, epilogue);
@@ -312,8 +312,14 @@ void FillWithZeros(const Destination& to, int64_t images, int64_t grid_h, int64_
 
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                    const Workspace& workspace, const Conv2dOptions& options) {
-  const Conv2dEpilogue& epilogue = options.epilogue;
+  Conv2dEpilogue epilogue = options.epilogue;
   Product product = ForwardProduct(g, input, output);
+  Tensor residual;
+  if (epilogue.residual.data() == output && CutDepth(product.taps.size(), product.group_in).size() > 1) {
+    residual = workspace.NewTensor(g.output_shape());  // the first block of depth overwrites the output
+    std::copy_n(output, residual.size(), residual.data());
+    epilogue.residual = residual;
+  }
   if (options.prologue.scale.size() != 0) product.prologue = &options.prologue;
   if (!epilogue.empty()) product.epilogue = &epilogue;
   if (epilogue.mean.size() == 0) {
@@ -328,10 +334,13 @@ void DirectForward(const Conv2dGeometry& g, const float* input, const float* pac
 }
 
 void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                         const Workspace& /*workspace*/) {
+                         const Workspace& /*workspace*/, const Conv2dOptions& options) {
   const GemmTiles& tiles = CurrentGemmTiles();
-  for (const Product& product : BackwardInputProducts(g, grad_output, grad_input)) {
+  for (Product& product : BackwardInputProducts(g, grad_output, grad_input)) {
+    product.accumulate = options.accumulate;
+    if (options.accumulate) product.clear_cells = false;
     if (product.taps.empty()) {
+      if (options.accumulate) continue;
       FillWithZeros(product.destination, g.N, product.source.grid_h, product.source.grid_w);
     } else {
       Run(product, packed, tiles);

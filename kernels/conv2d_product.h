@@ -32,6 +32,7 @@ struct Product {
   const Conv2dPrologue* prologue = nullptr;
   const Conv2dEpilogue* epilogue = nullptr;
   OutputStatistics* statistics = nullptr;
+  bool accumulate = false;  // C += instead of C =
   // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.
   bool clear_cells = false;
 };

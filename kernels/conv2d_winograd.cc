@@ -319,14 +319,14 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* p
 
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                           const Workspace& workspace) {
+                           const Workspace& workspace, const Conv2dOptions& options) {
   Run({.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, kOutputs},
        .in = grad_output,
        .out = grad_input,
        .C = g.OC,
        .O = g.IC,
        .prologue = {},
-       .epilogue = {}},
+       .epilogue = {.residual = options.accumulate ? grad_input : nullptr}},
       packed, {}, {}, workspace);
 }
 
@@ -334,7 +334,9 @@ template void WinogradForward<2>(const Conv2dGeometry&, const float*, const floa
                                  const Conv2dOptions&);
 template void WinogradForward<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
                                  const Conv2dOptions&);
-template void WinogradBackwardInput<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&);
-template void WinogradBackwardInput<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&);
+template void WinogradBackwardInput<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
+                                       const Conv2dOptions&);
+template void WinogradBackwardInput<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
+                                       const Conv2dOptions&);
 
 }  // namespace hwynn

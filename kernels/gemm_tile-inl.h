@@ -206,7 +206,7 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     }
   }
 
-  if (args.accumulate || args.epilogue != nullptr || args.columns != kNR * lanes) {
+  if (args.epilogue != nullptr || args.columns != kNR * lanes) {
     HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
@@ -214,7 +214,14 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     FinishTile<D>(sums, kMR, kNR, args);
     return;
   }
-  if (args.stream) {
+  if (args.accumulate) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = args.c + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
+        hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
+      }
+    }
+  } else if (args.stream) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       float* c = args.c + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);

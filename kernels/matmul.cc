@@ -36,7 +36,7 @@ void MatmulForward(ConstTensorView a, ConstTensorView b, ConstTensorView bias, T
 void MatmulBackwardA(ConstTensorView grad_output, ConstTensorView b, TensorView grad_a, const Workspace& workspace) {
   const Conv2dGeometry g = MatmulGeometry("MatmulBackwardA", grad_a.shape(), b.shape(), grad_output.shape());
   const Tensor packed = Pack(Conv2dPass::kBackwardInput, g, b, workspace);
-  DirectBackwardInput(g, grad_output.data(), packed.data(), grad_a.data(), workspace);
+  DirectBackwardInput(g, grad_output.data(), packed.data(), grad_a.data(), workspace, {});
 }
 
 void MatmulBackwardB(ConstTensorView a, ConstTensorView grad_output, TensorView grad_b, const Workspace& workspace) {

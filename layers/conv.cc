@@ -50,16 +50,26 @@ Activation Conv::Forward(const Scope& scope, Activation input) const {
   return MakeActivation(std::move(output));
 }
 
-Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {
-  const Conv2dParams params = KernelParams(options_);
-  Activation input = scope.Saved(this);
-  Conv2dBackwardFilter(params, *input, grad_output, scope.Gradient("kernel"), scope.workspace());
+Shape Conv::BackwardParams(const Scope& scope, const Tensor& grad_output) const {
+  const Activation input = scope.Saved(this);
+  Conv2dBackwardFilter(KernelParams(options_), *input, grad_output, scope.Gradient("kernel"), scope.workspace());
   if (options_.use_bias) BiasGradient(grad_output, scope.Gradient("bias"), scope.workspace());
+  return input->shape();
+}
+
+Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {
+  const Shape input = BackwardParams(scope, grad_output);
   if (!options_.input_gradient) return {};
-  const Shape input_shape = input->shape();
-  input.reset();
-  Tensor grad_input = scope.NewTensor(input_shape);
-  Conv2dBackwardInput(params, grad_output, scope.Param("kernel"), grad_input, scope.workspace());
+  Tensor grad_input = scope.NewTensor(input);
+  Conv2dBackwardInput(KernelParams(options_), grad_output, scope.Param("kernel"), grad_input, scope.workspace());
+  return grad_input;
+}
+
+Tensor Conv::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
+  Check(options_.input_gradient, "Conv in \"/", scope.path(), "\": made without input_gradient");
+  BackwardParams(scope, grad_output);
+  Conv2dBackwardInput(KernelParams(options_), grad_output, scope.Param("kernel"), grad_input, scope.workspace(),
+                      {.accumulate = true});
   return grad_input;
 }
 

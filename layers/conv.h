@@ -39,8 +39,12 @@ class Conv final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const override;
 
  private:
+  // The gradients of the params; returns the shape of the input, whose memory it gives back.
+  Shape BackwardParams(const Scope& scope, const Tensor& grad_output) const;
+
   ConvOptions options_;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/kernels/elementwise.h"
 #include "hwynn/layers/path.h"
 
 namespace hwynn {
@@ -108,6 +109,11 @@ Key Scope::DropoutKey() const {
   Check(context_->dropout_key.has_value(), "Dropout in training mode needs CallContext::dropout_key; in \"/", path_,
         "\"");
   return LinenKey(*context_->dropout_key, path_, 1);
+}
+
+Tensor Module::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
+  AddAccumulate(Backward(scope, std::move(grad_output)), grad_input);
+  return grad_input;
 }
 
 Variables Init(const Module& module, Key key, const Shape& input, int64_t max_elements) {

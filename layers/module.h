@@ -64,7 +64,7 @@ struct CallContext {
   Mode mode = Mode::kEval;
   std::optional<Key> dropout_key = std::nullopt;     // needed by Dropout in training mode only, or
   const nnx::RngStreams* dropout_streams = nullptr;  // one stream for each Dropout, by path, as in NNX
-  PackedFilters* packed_filters = nullptr;  // of these params, for evaluation; null: packed in every call
+  PackedFilters* packed_filters = nullptr;           // of these params, for evaluation; null: packed in every call
   // What an argument counts that is given to a constructor and in the call: false: an error, as in Linen; true: the
   // call's, as in NNX.
   bool call_wins = false;
@@ -168,6 +168,10 @@ class Module {
   /// Takes d loss / d output, writes the gradients of its params into scope.Gradient(…), returns d loss / d input.
   /// `scope` is that of Forward: same context, same path.
   virtual Tensor Backward(const Scope& scope, Tensor grad_output) const = 0;
+
+  /// Backward where the gradients of several paths meet: returns grad_input + d loss / d input, in grad_input's memory.
+  /// The same, as an addition afterwards, where a module has no cheaper way.
+  virtual Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const;
 };
 
 /// Creates all variables of `module` for inputs of `input` (Flax: model.init(key, x)). Throws std::invalid_argument,

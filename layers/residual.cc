@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "hwynn/kernels/elementwise.h"
+#include "hwynn/core/check.h"
 #include "hwynn/layers/conv.h"
 
 namespace hwynn {
@@ -47,34 +47,42 @@ Sequential BottleneckPath(const ResidualBlockOptions& options) {
 
 ResidualBlock::ResidualBlock(const ResidualBlockOptions& options, Sequential main, std::string last_norm_name,
                              int64_t output_channels)
-    : main_(std::move(main)), last_norm_name_(std::move(last_norm_name)), last_norm_(LastNorm(options.norm)) {
+    : main_(std::move(main)),
+      last_norm_name_(std::move(last_norm_name)),
+      last_norm_(LastNorm(options.norm)),
+      stride_(options.stride),
+      output_channels_(output_channels) {
   projection_.Add("conv_proj", SquareConv(output_channels, 1, options.stride, options))
       .Add("norm_proj", BatchNorm(WithRelu(options.norm, false)));
 }
 
 Shape ResidualBlock::Init(InitScope scope, const Shape& input) const {
   const Shape output = last_norm_.Init(scope.Child(last_norm_name_), main_.Init(scope, input));
-  if (output != input) projection_.Init(scope, input);
+  if (Projects(input)) projection_.Init(scope, input);
   return output;
+}
+
+bool ResidualBlock::Projects(const Shape& input) const {
+  Check(input.rank() == 4, TypeName(), ": input ", input, " must be [N,H,W,C]");
+  return input.back() != output_channels_ || (stride_ > 1 && (input[1] > 1 || input[2] > 1));
 }
 
 Activation ResidualBlock::Forward(const Scope& scope, Activation input) const {
   const Shape input_shape = input->shape();
-  Activation main = main_.Forward(scope, input);
-  Activation shortcut = std::move(input);
-  if (main->shape() != input_shape) shortcut = projection_.Forward(scope, std::move(shortcut));
-  Activation output = last_norm_.ForwardAdd(scope.Child(last_norm_name_), std::move(main), shortcut);
+  const Activation shortcut = Projects(input_shape) ? projection_.Forward(scope, input) : input;
+  Activation output =
+      last_norm_.ForwardAdd(scope.Child(last_norm_name_), main_.Forward(scope, std::move(input)), shortcut);
   scope.SaveShape(this, input_shape);
   return output;
 }
 
 Tensor ResidualBlock::Backward(const Scope& scope, Tensor grad_output) const {
-  const bool projects = scope.Saved(this)->shape() != grad_output.shape();
+  const bool projects = Projects(scope.Saved(this)->shape());
   auto [grad_main, grad_shortcut] = last_norm_.BackwardAdd(scope.Child(last_norm_name_), std::move(grad_output));
-  if (projects) grad_shortcut = projection_.Backward(scope, std::move(grad_shortcut));
+  if (!projects) return main_.BackwardAccumulate(scope, std::move(grad_main), std::move(grad_shortcut));
+  // A strided projection adds to the few pixels that it read.
   Tensor grad_input = main_.Backward(scope, std::move(grad_main));
-  AddAccumulate(grad_shortcut, grad_input);
-  return grad_input;
+  return projection_.BackwardAccumulate(scope, std::move(grad_shortcut), std::move(grad_input));
 }
 
 ResNetBlock::ResNetBlock(const ResidualBlockOptions& options)

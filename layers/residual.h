@@ -45,9 +45,14 @@ class ResidualBlock : public Module {
                 int64_t output_channels);
 
  private:
+  // Whether the output's shape is another than the input's.
+  bool Projects(const Shape& input) const;
+
   Sequential main_;
   std::string last_norm_name_;
   BatchNorm last_norm_;
+  int64_t stride_;
+  int64_t output_channels_;
   Sequential projection_;
 };
 

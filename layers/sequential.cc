@@ -29,11 +29,22 @@ Activation Sequential::Forward(const Scope& scope, Activation input) const {
   return input;
 }
 
-Tensor Sequential::Backward(const Scope& scope, Tensor grad_output) const {
-  for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
-    grad_output = child->module->Backward(scope.Child(child->name), std::move(grad_output));
+Tensor Sequential::BackwardFrom(size_t first, const Scope& scope, Tensor grad_output) const {
+  for (size_t i = children_.size(); i-- > first;) {
+    grad_output = children_[i].module->Backward(scope.Child(children_[i].name), std::move(grad_output));
   }
   return grad_output;
+}
+
+Tensor Sequential::Backward(const Scope& scope, Tensor grad_output) const {
+  return BackwardFrom(0, scope, std::move(grad_output));
+}
+
+Tensor Sequential::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
+  if (children_.empty()) return Module::BackwardAccumulate(scope, std::move(grad_output), std::move(grad_input));
+  const auto& [name, module] = children_.front();
+  return module->BackwardAccumulate(scope.Child(name), BackwardFrom(1, scope, std::move(grad_output)),
+                                    std::move(grad_input));
 }
 
 }  // namespace hwynn

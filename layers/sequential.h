@@ -37,12 +37,16 @@ class Sequential : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const override;
 
  private:
   struct Child {
     std::string name;
     std::shared_ptr<const Module> module;
   };
+  // Of all children but the first `first`.
+  Tensor BackwardFrom(size_t first, const Scope& scope, Tensor grad_output) const;
+
   std::vector<Child> children_;
   std::map<std::string, int, std::less<>> unnamed_by_type_;
 };

@@ -1,4 +1,4 @@
-// What surrounds the product: filters packed before, and statistics of the output.
+// What surrounds the product: filters packed before, statistics of the output, gradients that are added up.
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/kernels/target.h"
 #include "hwynn/tests/kernels/conv2d_cases.h"
 #include "hwynn/tests/support/fill.h"
@@ -122,6 +123,38 @@ TEST(Conv2dPackedTest, PackedFiltersKnowWhatTheyAreFor) {
   ForEachTarget([&](const std::string& target) {
     if (target != before) fails(packed, {}, StrCat("packed on ", before));
   });
+}
+
+// Also the inputs that no output reaches, and those beyond the last stride.
+TEST(Conv2dPackedTest, BackwardInputAccumulates) {
+  const Workspace workspace;
+  constexpr Conv2dPass kPass = Conv2dPass::kBackwardInput;
+  std::vector<Conv2dCase> cases = Conv2dCases();
+  cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});  // so large that it passes the caches by
+  for (const Conv2dCase& c : cases) {
+    const Conv2dGeometry g = GeometryOf(c);
+    const Tensor dy = Integers(g.output_shape(), 70);
+    const Tensor w = Integers(g.filter_shape(), 71);
+    const Tensor before = Integers(g.input_shape(), 72);
+    const reference::Sums sums = reference::Conv2dBackwardInput(g, dy, w);
+    ForEachTarget([&](const std::string&) {
+      for (const std::string_view algorithm : Conv2dAlgorithms(kPass)) {
+        if (!Conv2dSupports(kPass, algorithm, g)) continue;
+        Tensor dx = before.Clone();
+        Conv2dBackwardInput(c.params, dy, w, dx, workspace, {.accumulate = true, .algorithm = algorithm});
+        const double tolerance = algorithm.starts_with("winograd") ? 0.01 : 0;
+        for (int64_t i = 0; i < dx.size(); ++i) {
+          ASSERT_NEAR(dx[i], before[i] + sums.value[static_cast<size_t>(i)], tolerance)
+              << c << " " << algorithm << " element " << i;
+        }
+        const PackedConv2dFilter packed = PackConv2dFilter(kPass, c.params, c.input, w, workspace, algorithm);
+        Tensor from_packed = before.Clone();
+        Conv2dBackwardInput(c.params, dy, packed, from_packed, workspace, {.accumulate = true});
+        ASSERT_EQ(std::memcmp(from_packed.data(), dx.data(), static_cast<size_t>(dx.size()) * sizeof(float)), 0)
+            << c << " " << algorithm;
+      }
+    });
+  }
 }
 
 }  // namespace

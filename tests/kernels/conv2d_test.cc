@@ -207,9 +207,14 @@ TEST(Conv2dTest, PrologueAndEpilogue) {
       Conv2dForward(c.params, x, w, y, workspace,
                     {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
                      .epilogue = {.scale = scale_out, .bias = bias, .residual = residual, .relu = true}});
+      Tensor in_place = residual.Clone();
+      Conv2dForward(c.params, x, w, in_place, workspace,
+                    {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
+                     .epilogue = {.scale = scale_out, .bias = bias, .residual = in_place, .relu = true}});
       for (int64_t i = 0; i < y.size(); ++i) {
         const double value = sums.value[static_cast<size_t>(i)] * scale_out[i % g.OC] + bias[i % g.OC] + residual[i];
         ASSERT_EQ(y[i], std::max(0.0, value)) << c << " element " << i;
+        ASSERT_EQ(in_place[i], y[i]) << c << " element " << i;
       }
     });
   }
@@ -351,6 +356,8 @@ TEST(Conv2dTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "direct_depthwise"}); }).find("declines"),
             std::string::npos);
   EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.algorithm = "fft"}); }).find("no algorithm"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf([&] { Conv2dForward({}, x, w, y, workspace, {.accumulate = true}); }).find("is for backward-input"),
             std::string::npos);
   for (const float value : y.span()) ASSERT_EQ(value, 5.0f);
 }

@@ -47,6 +47,41 @@ TEST(SequentialTest, NestsAndDifferentiates) {
   CheckGradients(net, {6, 8, 8, 2});
 }
 
+// Whatever the first child is: one that adds on the way, one that doesn't, or none.
+TEST(SequentialTest, BackwardAccumulates) {
+  Sequential begins_with_conv, begins_with_norm;
+  begins_with_conv.Add(Conv({.features = 3})).Add(Relu());
+  begins_with_norm.Add(BatchNorm()).Add(Conv({.features = 3}));
+  for (const Sequential& net : {begins_with_conv, begins_with_norm, Sequential().Add(begins_with_conv), Sequential()}) {
+    ModuleBed bed(net, {2, 5, 4, 3});
+    const Tensor grad_output = Integers({2, 5, 4, 3}, 3);
+    const Tensor before = Integers({2, 5, 4, 3}, 4);
+    const Tensor gradient = bed.Backward(Mode::kTrain, grad_output);
+    const Collection params = std::exchange(bed.gradients, ZerosLike(bed.gradients));
+    bed.Forward(Mode::kTrain);
+    const CallContext context = bed.Context(Mode::kTrain);
+    Tensor sum = before.Clone();
+    const float* memory = sum.data();
+    sum = net.BackwardAccumulate(Scope(context), grad_output.Clone(), std::move(sum));
+    EXPECT_TRUE(bed.tape.empty());
+    EXPECT_EQ(sum.data(), memory);
+    for (int64_t i = 0; i < sum.size(); ++i) ASSERT_NEAR(sum[i], before[i] + gradient[i], 1e-4) << i;
+    for (const auto& [path, values] : params) {
+      for (int64_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], bed.gradients.find(path)->second[i]) << path;
+    }
+  }
+  Sequential first_layer;
+  first_layer.Add(Conv({.features = 3, .input_gradient = false}));
+  ModuleBed bed(first_layer, {2, 5, 4, 3});
+  bed.Forward(Mode::kTrain);
+  const CallContext context = bed.Context(Mode::kTrain);
+  ExpectError<std::invalid_argument>(
+      [&] {
+        first_layer.BackwardAccumulate(Scope(context), Tensor({2, 5, 4, 3}), Tensor({2, 5, 4, 3}));
+      },
+      {"Conv_0", "input_gradient"});
+}
+
 TEST(SequentialTest, WithoutChildrenIsTheIdentity) {
   const Sequential net;
   ModuleBed bed(net, {2, 3});

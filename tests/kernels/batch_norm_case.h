@@ -1,0 +1,102 @@
+#ifndef HWYNN_TESTS_KERNELS_BATCH_NORM_CASE_H_
+#define HWYNN_TESTS_KERNELS_BATCH_NORM_CASE_H_
+
+// What the tests of BatchNorm's kernels share: numbers of channels, a problem with room for all its results, and
+// comparisons with the reference.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "hwynn/kernels/batch_norm.h"
+#include "hwynn/kernels/reference/batch_norm.h"
+#include "hwynn/tests/support/fill.h"
+
+namespace hwynn::testing {
+
+inline constexpr double kUnit = 0x1p-24;  // f32's unit roundoff
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+inline constexpr Variance kVariances[] = {Variance::kStable, Variance::kFast, Variance::kTwoPass};
+
+// Around every vector length, around the fold of narrow rows (64) and around the cut into column blocks (512).
+inline const std::vector<int64_t> kChannels = {1,  2,  3,  4,  5,  7,  8,  9,  15,  16,  17,  30,   31,   32,
+                                               33, 48, 63, 64, 65, 66, 80, 96, 511, 512, 520, 1023, 1024, 1500};
+
+inline bool SameBits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(float)) == 0;
+}
+
+inline void ExpectRounded(const std::vector<double>& expected, const Tensor& actual, const std::string& what) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(static_cast<float>(expected[i]), actual.span()[i]) << what << " at " << i;
+  }
+}
+
+// Largest error in units of the bound `factor`·u·magnitude; fails above 1.
+inline double ExpectBounded(const reference::Values& expected, const Tensor& actual, double factor,
+                            const std::string& what) {
+  double worst = 0;
+  for (size_t i = 0; i < expected.value.size(); ++i) {
+    const double error = std::abs(actual.span()[i] - expected.value[i]);
+    const double bound = factor * kUnit * expected.magnitude[i];
+    EXPECT_LE(error, bound) << what << " at " << i;
+    if (bound > 0) worst = std::max(worst, error / bound);
+  }
+  return worst;
+}
+
+// Inputs and results of the passes on [rows,C].
+struct BatchNormCase {
+  BatchNormCase(int64_t rows, int64_t C, bool integers = false)
+      : shape{rows, C},
+        input(integers ? Integers(shape, 1) : Normals(shape, 1, 2.0f, 3.0f)),
+        residual(integers ? Integers(shape, 2) : Normals(shape, 2)),
+        grad_output(integers ? Integers(shape, 3) : Normals(shape, 3)),
+        mean(integers ? Integers({C}, 4) : Normals({C}, 4)),
+        var({C}, 0.25f),
+        scale(integers ? Integers({C}, 5) : Normals({C}, 5, 1.0f)),
+        bias(integers ? Integers({C}, 6) : Normals({C}, 6)),
+        output(shape),
+        grad_input(shape),
+        grad_residual(shape),
+        grad_scale({C}),
+        grad_bias({C}) {}
+
+  // With the variance 1/4 and no epsilon 1/√var is 2, and integers stay exact.
+  BatchNormAffine affine() const { return {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = 0}; }
+  void Statistics(Variance variance = Variance::kStable) { BatchNormStatistics(input, variance, mean, var, workspace); }
+  void Forward(bool relu) { BatchNormNormalize(input, affine(), residual, relu, output); }
+  void ForwardAlone(bool relu) { BatchNormNormalize(input, affine(), {}, relu, output); }
+  BatchNormBackwardArgs Args(bool relu) {
+    return {.input = input,
+            .output = output,
+            .grad_output = grad_output,
+            .affine = affine(),
+            .relu = relu,
+            .grad_input = grad_input,
+            .grad_residual = grad_residual,
+            .grad_scale = grad_scale,
+            .grad_bias = grad_bias};
+  }
+  // The same without a residual: ReLU's mask comes from the input.
+  BatchNormBackwardArgs ArgsAlone(bool relu) {
+    BatchNormBackwardArgs args = Args(relu);
+    args.output = {};
+    args.grad_residual = {};
+    return args;
+  }
+
+  Shape shape;
+  Workspace workspace;
+  Tensor input, residual, grad_output, mean, var, scale, bias;
+  Tensor output, grad_input, grad_residual, grad_scale, grad_bias;
+};
+
+}  // namespace hwynn::testing
+
+#endif  // HWYNN_TESTS_KERNELS_BATCH_NORM_CASE_H_
