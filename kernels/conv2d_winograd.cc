@@ -25,6 +25,9 @@ struct Problem {
   WinogradPrologue prologue;
   TileEpilogue epilogue;         // statistics: see Run
   const float* zeros = nullptr;  // see Run
+  // Packed, [point][panel][c][panel columns]; else as it is.
+  const float* packed = nullptr;
+  WinogradFilterView filter{};
 };
 
 // Tiles of a task. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
@@ -39,6 +42,9 @@ constexpr int64_t kLargeFloats = int64_t{1} << 20;
 // With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
 constexpr int64_t kMinTasks = 4;
 constexpr int64_t kManyTasks = 8;
+// Where a large filter meets no more tiles than this, packing it takes about as long as its products, since all of it
+// goes through memory: each panel is transformed right before its products instead.
+constexpr int64_t kFewTiles = 256;
 
 // How a convolution is cut: by its shape alone.
 struct Plan {
@@ -49,7 +55,8 @@ struct Plan {
         filter_floats(points * p.C * pitch),
         unit(TilesPerUnit(p)),
         tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
-        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
+        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(p, gemm)),
+        filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
         narrow(CurrentWinogradNarrow(p.C, pitch)),
         in_place(p.C == columns && groups.count == 1),
@@ -71,6 +78,7 @@ struct Plan {
   int64_t unit;                  // tiles that no task parts
   EvenSplit tasks;               // units
   EvenSplit groups;              // panels
+  int64_t filter_stride;         // between the points of the transformed filter
   int64_t columns;               // of a group, at most
   const WinogradNarrow& narrow;  // for few channels; its one or two vectors of columns are one group
   // Each point's products overwrite the transformed inputs of the point before: lines of the caches that were read a
@@ -97,7 +105,8 @@ struct Plan {
     if (filter_floats > kLargeFloats) return kManyTiles;
     return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
   }
-  int64_t PanelsPerGroup(const GemmTiles& gemm) const {
+  int64_t PanelsPerGroup(const Problem& p, const GemmTiles& gemm) const {
+    if (p.packed == nullptr) return 1;
     const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
     return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
   }
@@ -150,8 +159,8 @@ void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vecto
   for (int64_t i = 0; i < floats; i += kPageFloats) pieces.push_back({filter + i, std::min(kFirstFloats, floats - i)});
 }
 
-// Panels [panel0, panel1) of a block's products. `filter` is [point][panel][c][panel columns]. Fetches the pieces
-// `wanted` meanwhile.
+// Panels [panel0, panel1) of a block's products. `filter` has them, [point][panel][c][panel columns]. Fetches the
+// pieces `wanted` meanwhile.
 void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter, int64_t panel0,
               int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
   const GemmTiles& gemm = CurrentGemmTiles();
@@ -170,7 +179,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
     if (slot0 == slot1) continue;
     pieces.clear();
     if (plan.filter_floats > kCachedFloats && point + 1 < plan.points) {
-      AppendFilter(filter + ((point + 1) * plan.pitch + o0) * p.C, (o1 - o0) * p.C, slot1 - slot0, pieces);
+      AppendFilter(filter + (point + 1) * plan.filter_stride, (o1 - o0) * p.C, slot1 - slot0, pieces);
     }
     for (const PrefetchStream::Piece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
     PrefetchStream fetch(pieces, (slot1 - slot0) * (panel1 - panel0) * p.C / gemm.MaxRows(gemm.PanelVectors(o1 - o0)));
@@ -178,7 +187,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
     for (int64_t column = o0; column < o1; column += gemm.panel()) {
       const int64_t vectors = gemm.PanelVectors(o1 - column);
       const EvenSplit rows(slot1 - slot0, gemm.MaxRows(vectors));
-      args.b = filter + (point * plan.pitch + column) * p.C;
+      args.b = filter + point * plan.filter_stride + (column - o0) * p.C;
       args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
       for (int64_t i = 0; i < rows.count; ++i) {
         const int64_t slot = slot0 + rows.Begin(i);
@@ -191,17 +200,17 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
 }
 
 // The same for few channels. `args` has what is fetched.
-void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
-                    const float* in, float* out, WinogradNarrowArgs& args) {
+void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* in, float* out,
+                    WinogradNarrowArgs& args) {
   args.a_stride = plan.in_stride;
-  args.b_stride = plan.pitch * p.C;
+  args.b_stride = plan.filter_stride;
   args.c_stride = plan.out_stride;
   for (int64_t i = 0; i < plan.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < plan.transforms.inputs; j = end) {
       end = block.EndOfPoints(p.tiles, j);
       const auto [slot0, slot1] = block.Slots(i, j);
       const int64_t point = i * plan.transforms.inputs + j;
-      args.b = filter + point * args.b_stride;
+      args.b = p.packed + point * args.b_stride;
       args.points = end - j;
       for (int64_t slot = slot0, rows; slot < slot1; slot += rows) {
         const int64_t left = slot1 - slot;
@@ -215,7 +224,7 @@ void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& blo
 }
 
 // A task fetches the next one's input, and the lines of its own output.
-void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
+void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) {
   const WinogradTiles& tiles = p.tiles;
   const bool stream = WorthStreaming(p, CurrentGemmTiles());
   const auto run_task = [&](int64_t task, float* in) {
@@ -241,9 +250,9 @@ void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputSta
       block.Next(tiles, std::min(plan.block_tiles, end - first));
       TransformInput(p, plan, block, 0, p.C, in);
       if (plan.narrow.rows != 0) {
-        MultiplyNarrow(p, plan, block, filter, in, out, args);
+        MultiplyNarrow(p, plan, block, in, out, args);
       } else {
-        Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+        Multiply(p, plan, block, p.packed, 0, plan.groups.total, wanted, in, out);
       }
       TransformOutput(p, plan, block, 0, p.O, stream, first == begin,
                       statistics != nullptr ? statistics->Part(task) : nullptr, out);
@@ -253,9 +262,9 @@ void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputSta
   ParallelForWithScratch(plan.tasks.count, plan.in_floats() + plan.out_floats(), run_task);
 }
 
-// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
-void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics,
-               const Workspace& workspace) {
+// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
+// filter that isn't packed has a task for each panel, with all blocks.
+void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics, const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
   const bool stream = WorthStreaming(p, CurrentGemmTiles());
@@ -266,21 +275,34 @@ void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputSt
     TransformInput(p, plan, plan.Tiles(p, block), slices.Begin(slice), slices.End(slice),
                    in.data() + block * plan.in_floats());
   });
-  ParallelForWithScratch(plan.tasks.count * plan.groups.count, plan.out_floats(), [&](int64_t task, float* out) {
-    const int64_t i = task / plan.groups.count;
+  const int64_t panel = CurrentGemmTiles().panel();
+  const int64_t blocks = p.packed != nullptr ? 1 : plan.tasks.count;  // of a task
+  const int64_t panel_floats = p.packed != nullptr ? 0 : plan.points * plan.filter_stride + WinogradTapFloats(p.filter);
+  const int64_t tasks = plan.tasks.count / blocks * plan.groups.count;
+  ParallelForWithScratch(tasks, plan.out_floats() + panel_floats, [&](int64_t task, float* out) {
     const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
     const int64_t panel1 = plan.groups.End(task % plan.groups.count);
-    const int64_t panel = CurrentGemmTiles().panel();
-    const WinogradBlock block = plan.Tiles(p, i);
-    Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-    TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
-                    statistics != nullptr ? statistics->Part(i) : nullptr, out);
+    const float* filter = nullptr;
+    if (p.packed != nullptr) {
+      filter = p.packed + panel0 * panel * p.C;
+    } else {
+      float* transformed = out + plan.out_floats();
+      TransformWinogradPanel(plan.transforms, p.filter, 0, p.C, panel0 * panel, transformed, plan.filter_stride,
+                             transformed + plan.points * plan.filter_stride);
+      filter = transformed;
+    }
+    for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {
+      const WinogradBlock block = plan.Tiles(p, i);
+      Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
+      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
+                      statistics != nullptr ? statistics->Part(i) : nullptr, out);
+    }
     if (stream) hwy::FlushStream();
   });
 }
 
 // `mean` and `var` may be empty.
-void Run(Problem p, const float* filter, TensorView mean, TensorView var, const Workspace& workspace) {
+void Run(Problem p, TensorView mean, TensorView var, const Workspace& workspace) {
   const Plan plan(p, CurrentGemmTiles());
   const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
   p.zeros = zeros.data();
@@ -290,13 +312,44 @@ void Run(Problem p, const float* filter, TensorView mean, TensorView var, const 
     p.epilogue.statistics_stride = statistics->stride();
   }
   if (plan.groups.count > 1) {
-    RunGroups(p, plan, filter, statistics ? &*statistics : nullptr, workspace);
+    RunGroups(p, plan, statistics ? &*statistics : nullptr, workspace);
   } else {
-    RunTasks(p, plan, filter, statistics ? &*statistics : nullptr);
+    RunTasks(p, plan, statistics ? &*statistics : nullptr);
   }
   if (statistics) {
     statistics->Merge([&](int64_t part) { return plan.Tiles(p, part).outputs(p.tiles); }, mean, var);
   }
+}
+
+bool TransformsPanels(const Problem& p) {
+  const GemmTiles& gemm = CurrentGemmTiles();
+  const int64_t inputs = p.tiles.m + 2;
+  return inputs * inputs * p.C * p.O > kLargeFloats && p.O >= kManyTasks * gemm.panel() && p.tiles.count() <= kFewTiles;
+}
+
+Problem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
+                       const Conv2dOptions& options) {
+  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
+  const Conv2dPrologue& prologue = options.prologue;
+  const Conv2dEpilogue& epilogue = options.epilogue;
+  return {.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m},
+          .in = input,
+          .out = output,
+          .C = g.IC,
+          .O = g.OC,
+          .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
+          .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}};
+}
+
+Problem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
+                             const Conv2dOptions& options) {
+  return {.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, m},
+          .in = grad_output,
+          .out = grad_input,
+          .C = g.OC,
+          .O = g.IC,
+          .prologue = {},
+          .epilogue = {.residual = options.accumulate ? grad_input : nullptr}};
 }
 
 }  // namespace
@@ -304,39 +357,46 @@ void Run(Problem p, const float* filter, TensorView mean, TensorView var, const 
 template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options) {
-  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
-  const Conv2dPrologue& prologue = options.prologue;
-  const Conv2dEpilogue& epilogue = options.epilogue;
-  Run({.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs},
-       .in = input,
-       .out = output,
-       .C = g.IC,
-       .O = g.OC,
-       .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
-       .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}},
-      packed, epilogue.mean, epilogue.var, workspace);
+  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  p.packed = packed;
+  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
+}
+
+template <int kOutputs>
+bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                             const Workspace& workspace, const Conv2dOptions& options) {
+  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  if (!TransformsPanels(p)) return false;
+  p.filter = {filter, p.C, p.O, false};
+  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
+  return true;
 }
 
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
                            const Workspace& workspace, const Conv2dOptions& options) {
-  Run({.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, kOutputs},
-       .in = grad_output,
-       .out = grad_input,
-       .C = g.OC,
-       .O = g.IC,
-       .prologue = {},
-       .epilogue = {.residual = options.accumulate ? grad_input : nullptr}},
-      packed, {}, {}, workspace);
+  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  p.packed = packed;
+  Run(p, {}, {}, workspace);
 }
 
-template void WinogradForward<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                 const Conv2dOptions&);
-template void WinogradForward<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                 const Conv2dOptions&);
-template void WinogradBackwardInput<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                       const Conv2dOptions&);
-template void WinogradBackwardInput<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                       const Conv2dOptions&);
+template <int kOutputs>
+bool WinogradBackwardInputUnpacked(const Conv2dGeometry& g, const float* grad_output, const float* filter,
+                                   float* grad_input, const Workspace& workspace, const Conv2dOptions& options) {
+  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  if (!TransformsPanels(p)) return false;
+  p.filter = {filter, p.C, p.O, true};
+  Run(p, {}, {}, workspace);
+  return true;
+}
+
+#define HWYNN_INSTANTIATE(outputs)                                                      \
+  template decltype(WinogradForward<outputs>) WinogradForward<outputs>;                 \
+  template decltype(WinogradForwardUnpacked<outputs>) WinogradForwardUnpacked<outputs>; \
+  template decltype(WinogradBackwardInput<outputs>) WinogradBackwardInput<outputs>;     \
+  template decltype(WinogradBackwardInputUnpacked<outputs>) WinogradBackwardInputUnpacked<outputs>;
+HWYNN_INSTANTIATE(2)
+HWYNN_INSTANTIATE(4)
+#undef HWYNN_INSTANTIATE
 
 }  // namespace hwynn

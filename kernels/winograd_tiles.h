@@ -145,6 +145,19 @@ class WinogradBlock {
   int64_t start_[5] = {};  // slot of the first tile of each kind
 };
 
+/// A filter [3,3,C,O] as one pass sees it.
+struct WinogradFilterView {
+  const float* data;
+  int64_t C, O;
+  bool turned;  // by 180° and transposed: `data` is [3,3,O,C], last tap first
+};
+
+/// Transforms a filter's channels [c0, c1) and the columns of a panel from o0 on, to [point][c − c0][panel columns],
+/// padded with zeros, `stride` between points. `taps` is memory for WinogradTapFloats.
+void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, int64_t c0,
+                            int64_t c1, int64_t o0, float* to, int64_t stride, float* taps);
+int64_t WinogradTapFloats(const WinogradFilterView& filter);
+
 /// Appends the i-th of n even shares of a piece of one row.
 inline void AppendShare(const PrefetchStream::Piece& piece, int64_t i, int64_t n,
                         std::vector<PrefetchStream::Piece>& pieces) {
