@@ -91,11 +91,12 @@ struct BlockPlan {
 // Appends the memory of channels [c0, c1) of pixels [begin, end).
 void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channels, int64_t c0, int64_t c1,
                   std::vector<PrefetchStream::Piece>& pieces) {
+  if (begin >= end) return;
   if (c1 - c0 == channels) {
-    if (begin < end) pieces.push_back({data + begin * channels, (end - begin) * channels});
-    return;
+    pieces.push_back({data + begin * channels, (end - begin) * channels});
+  } else {
+    pieces.push_back({data + begin * channels + c0, c1 - c0, end - begin, channels});
   }
-  for (int64_t i = begin; i < end; ++i) pieces.push_back({data + i * channels + c0, c1 - c0});
 }
 
 // sums [panel][point][c][panel columns] (+)= the products of a block's tiles, in channels of [c0, c1) and [o0, o1).
