@@ -27,6 +27,9 @@ struct Algorithm {
   decltype(&DirectForward) forward;
   decltype(&DirectBackwardInput) backward_input;
   decltype(&DirectBackwardFilter) backward_filter;
+  // The same with the filter as it is; false where packing it first is better. Null: always is.
+  decltype(&WinogradForwardUnpacked<4>) forward_unpacked = nullptr;
+  decltype(&WinogradBackwardInputUnpacked<4>) backward_input_unpacked = nullptr;
 
   bool Has(Conv2dPass pass) const {
     switch (pass) {
@@ -45,9 +48,11 @@ constexpr Algorithm kTable[] = {
     {"direct_depthwise", DepthwiseDeclines, Never, true, false, DepthwisePackedFloats, DepthwisePackFilter,
      DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
     {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, true, WinogradPackedFloats<4>,
-     WinogradPackFilter<4>, WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>},
+     WinogradPackFilter<4>, WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>,
+     WinogradForwardUnpacked<4>, WinogradBackwardInputUnpacked<4>},
     {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, true, WinogradPackedFloats<2>,
-     WinogradPackFilter<2>, WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>},
+     WinogradPackFilter<2>, WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>,
+     WinogradForwardUnpacked<2>, WinogradBackwardInputUnpacked<2>},
     {"direct", Never, Never, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
      DirectBackwardFilter},
 };
@@ -183,6 +188,10 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
   CheckForward(kFunction, g, output, options);
   const Wanted wanted{Conv2dPass::kForward, params.precision};
   const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
+  if (row.forward_unpacked != nullptr &&
+      row.forward_unpacked(g, input.data(), filter.data(), output.data(), workspace, options)) {
+    return;
+  }
   const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
   RunForward(row, g, input, packed.data(), output, workspace, options);
 }
@@ -204,6 +213,10 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
   const Wanted wanted{Conv2dPass::kBackwardInput, params.precision};
   const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
+  if (row.backward_input_unpacked != nullptr &&
+      row.backward_input_unpacked(g, grad_output.data(), filter.data(), grad_input.data(), workspace, options)) {
+    return;
+  }
   const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
   row.backward_input(g, grad_output.data(), packed.data(), grad_input.data(), workspace, options);
 }

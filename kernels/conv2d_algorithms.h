@@ -47,6 +47,13 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* p
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
                            const Workspace& workspace, const Conv2dOptions& options);
+/// The same with the filter as it is. False, and nothing done, where packing it first is better.
+template <int kOutputs>
+bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                             const Workspace& workspace, const Conv2dOptions& options);
+template <int kOutputs>
+bool WinogradBackwardInputUnpacked(const Conv2dGeometry& g, const float* grad_output, const float* filter,
+                                   float* grad_input, const Workspace& workspace, const Conv2dOptions& options);
 template <int kOutputs>
 void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                             const Workspace& workspace);

@@ -23,14 +23,18 @@ struct Problem {
   float* out;
   int64_t C, O;
   WinogradPrologue prologue;
-  TileEpilogue epilogue;  // statistics: see Run
+  TileEpilogue epilogue;         // statistics: see Run
+  const float* zeros = nullptr;  // see Run
+  // Packed, [point][panel][c][panel columns]; else as it is.
+  const float* packed = nullptr;
+  WinogradFilterView filter{};
 };
 
 // Tiles of a task. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
 // number is what fits there too. A larger one passes through for every task: then 64 tiles are worth more than their
 // place in the cache, since they are read and written one point at a time.
 constexpr int64_t kTaskFloats = int64_t{1} << 16;
-constexpr int64_t kMinTiles = 28;
+constexpr int64_t kMinTiles = 42;
 constexpr int64_t kMaxTiles = 56;
 constexpr int64_t kManyTiles = 64;
 constexpr int64_t kCachedFloats = int64_t{1} << 18;
@@ -38,6 +42,9 @@ constexpr int64_t kLargeFloats = int64_t{1} << 20;
 // With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
 constexpr int64_t kMinTasks = 4;
 constexpr int64_t kManyTasks = 8;
+// Where a large filter meets no more tiles than this, packing it takes about as long as its products, since all of it
+// goes through memory: each panel is transformed right before its products instead.
+constexpr int64_t kFewTiles = 256;
 
 // How a convolution is cut: by its shape alone.
 struct Plan {
@@ -46,44 +53,60 @@ struct Plan {
         points(transforms.inputs * transforms.inputs),
         pitch(gemm.PaddedColumns(p.O)),
         filter_floats(points * p.C * pitch),
-        tasks(p.tiles.count(), TilesPerTask(p)),
-        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(gemm)),
+        unit(TilesPerUnit(p)),
+        tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
+        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(p, gemm)),
+        filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
         columns(std::min(pitch, groups.Largest() * gemm.panel())),
         narrow(CurrentWinogradNarrow(p.C, pitch)),
-        in_place(narrow.rows != 0 && p.C == columns),
-        block_tiles(EvenSplit(tasks.Largest(), narrow.rows != 0 ? p.C / 2 : tasks.Largest()).Largest()),
+        in_place(p.C == columns && groups.count == 1),
+        block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
         in_stride(WinogradStride(block_tiles, p.C)),
         out_stride(WinogradStride(block_tiles, columns)) {}
 
   /// All tiles of a task.
-  WinogradBlock Tiles(const Problem& p, int64_t task) const {
-    return {p.tiles, tasks.Begin(task), tasks.End(task) - tasks.Begin(task)};
-  }
-  int64_t in_floats() const { return points * in_stride; }
+  WinogradBlock Tiles(const Problem& p, int64_t task) const { return {p.tiles, Begin(task), End(task) - Begin(task)}; }
+  int64_t Begin(int64_t task) const { return tasks.Begin(task) * unit; }
+  int64_t End(int64_t task) const { return tasks.End(task) * unit; }
+  int64_t in_floats() const { return (in_place ? points + 1 : points) * in_stride; }
   int64_t out_floats() const { return in_place ? 0 : points * out_stride; }
 
   const WinogradTransforms& transforms;
   int64_t points;
   int64_t pitch;                 // columns of the transformed filter
   int64_t filter_floats;         // of it
-  EvenSplit tasks;               // tiles
+  int64_t unit;                  // tiles that no task parts
+  EvenSplit tasks;               // units
   EvenSplit groups;              // panels
+  int64_t filter_stride;         // between the points of the transformed filter
   int64_t columns;               // of a group, at most
   const WinogradNarrow& narrow;  // for few channels; its one or two vectors of columns are one group
-  bool in_place;                 // its products overwrite the transformed inputs
-  // That a task takes at a time, at most. With few channels they stay in the first-level cache from one transform to
-  // the other, but for every block the whole filter comes from the second-level cache: half as many tiles as channels
-  // keep both small.
-  int64_t block_tiles;
-  int64_t in_stride;   // between the points of transformed inputs [tile][C]
-  int64_t out_stride;  // and of products [tile][columns]
+  // Each point's products overwrite the transformed inputs of the point before: lines of the caches that were read a
+  // moment ago, where an array of their own would take as much of the second-level cache again.
+  bool in_place;
+  int64_t block_tiles;  // that a task takes at a time, at most
+  int64_t in_stride;    // between the points of transformed inputs [tile][C]
+  int64_t out_stride;   // and of products [tile][columns]
 
  private:
+  // Of whole images the most points have as many tiles, of whole rows the runs are longest.
+  static int64_t TilesPerUnit(const Problem& p) {
+    const int64_t row = p.tiles.columns();
+    const int64_t image = p.tiles.rows() * row;
+    return image <= kMinTiles ? image : row <= kMinTiles ? row : 1;
+  }
+  // Of 16 channels about 8 tiles stay in the first-level cache from one transform to the other; more would leave less
+  // of it to the filter, which comes from the second-level cache for every block. Of 32 neither stays.
+  int64_t NarrowBlockTiles(const Problem& p) const {
+    const int64_t most = p.C * p.C / 32;
+    return EvenSplit(tasks.Largest() * unit, unit < most ? most / unit * unit : most).Largest();
+  }
   int64_t TilesPerTask(const Problem& p) const {
     if (filter_floats > kLargeFloats) return kManyTiles;
     return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
   }
-  int64_t PanelsPerGroup(const GemmTiles& gemm) const {
+  int64_t PanelsPerGroup(const Problem& p, const GemmTiles& gemm) const {
+    if (p.packed == nullptr) return 1;
     const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
     return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
   }
@@ -93,9 +116,9 @@ struct Plan {
 void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t c0, int64_t c1, float* to) {
   WinogradPrologue prologue = p.prologue;
   if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
-  for (const WinogradTile& tile : block.tiles()) {
-    plan.transforms.input(tile.down, tile.across)(p.tiles.Input(tile, p.in + c0, p.C), prologue, c1 - c0,
-                                                  to + tile.slot * p.C + c0, plan.in_stride);
+  for (const WinogradRun& run : block.runs()) {
+    plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C, p.zeros), prologue, c1 - c0,
+                                                {to + run.slot * p.C + c0, plan.in_stride, p.C});
   }
 }
 
@@ -115,9 +138,9 @@ void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& bl
   }
   if (statistics != nullptr) epilogue.statistics = statistics + o0;
   epilogue.first_statistics = first;
-  for (const WinogradTile& tile : block.tiles()) {
-    plan.transforms.output(tile.down, tile.across)(from + tile.slot * plan.columns, plan.out_stride, o1 - o0, epilogue,
-                                                   stream, p.tiles.Output(tile, p.out + o0, p.O));
+  for (const WinogradRun& run : block.runs()) {
+    plan.transforms.output(run.down, run.across)({from + run.slot * plan.columns, plan.out_stride, plan.columns},
+                                                 o1 - o0, epilogue, stream, p.tiles.Output(run, p.out + o0, p.O));
     epilogue.first_statistics = false;
   }
 }
@@ -136,8 +159,8 @@ void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vecto
   for (int64_t i = 0; i < floats; i += kPageFloats) pieces.push_back({filter + i, std::min(kFirstFloats, floats - i)});
 }
 
-// Panels [panel0, panel1) of a block's products. `filter` is [point][panel][c][panel columns]. Fetches the pieces
-// `wanted` meanwhile.
+// Panels [panel0, panel1) of a block's products. `filter` has them, [point][panel][c][panel columns]. Fetches the
+// pieces `wanted` meanwhile.
 void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter, int64_t panel0,
               int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
   const GemmTiles& gemm = CurrentGemmTiles();
@@ -156,7 +179,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
     if (slot0 == slot1) continue;
     pieces.clear();
     if (plan.filter_floats > kCachedFloats && point + 1 < plan.points) {
-      AppendFilter(filter + ((point + 1) * plan.pitch + o0) * p.C, (o1 - o0) * p.C, slot1 - slot0, pieces);
+      AppendFilter(filter + (point + 1) * plan.filter_stride, (o1 - o0) * p.C, slot1 - slot0, pieces);
     }
     for (const PrefetchStream::Piece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
     PrefetchStream fetch(pieces, (slot1 - slot0) * (panel1 - panel0) * p.C / gemm.MaxRows(gemm.PanelVectors(o1 - o0)));
@@ -164,7 +187,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
     for (int64_t column = o0; column < o1; column += gemm.panel()) {
       const int64_t vectors = gemm.PanelVectors(o1 - column);
       const EvenSplit rows(slot1 - slot0, gemm.MaxRows(vectors));
-      args.b = filter + (point * plan.pitch + column) * p.C;
+      args.b = filter + point * plan.filter_stride + (column - o0) * p.C;
       args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
       for (int64_t i = 0; i < rows.count; ++i) {
         const int64_t slot = slot0 + rows.Begin(i);
@@ -176,18 +199,18 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
   }
 }
 
-// The same for few channels, in place where rows stay as long. `args` has what is fetched.
-void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter,
-                    const float* in, float* out, WinogradNarrowArgs& args) {
+// The same for few channels. `args` has what is fetched.
+void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* in, float* out,
+                    WinogradNarrowArgs& args) {
   args.a_stride = plan.in_stride;
-  args.b_stride = plan.pitch * p.C;
+  args.b_stride = plan.filter_stride;
   args.c_stride = plan.out_stride;
   for (int64_t i = 0; i < plan.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < plan.transforms.inputs; j = end) {
       end = block.EndOfPoints(p.tiles, j);
       const auto [slot0, slot1] = block.Slots(i, j);
       const int64_t point = i * plan.transforms.inputs + j;
-      args.b = filter + point * args.b_stride;
+      args.b = p.packed + point * args.b_stride;
       args.points = end - j;
       for (int64_t slot = slot0, rows; slot < slot1; slot += rows) {
         const int64_t left = slot1 - slot;
@@ -201,35 +224,35 @@ void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& blo
 }
 
 // A task fetches the next one's input, and the lines of its own output.
-void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics) {
+void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) {
   const WinogradTiles& tiles = p.tiles;
   const bool stream = WorthStreaming(p, CurrentGemmTiles());
   const auto run_task = [&](int64_t task, float* in) {
     float* out = plan.in_place ? in : in + plan.in_floats();
-    const int64_t begin = plan.tasks.Begin(task);
-    const int64_t end = plan.tasks.End(task);
+    if (plan.in_place) in += plan.in_stride;
+    const int64_t begin = plan.Begin(task);
+    const int64_t end = plan.End(task);
     std::vector<PrefetchStream::Piece> wanted;
     if (!stream) {
       wanted.push_back(
           {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
     }
     if (task + 1 < plan.tasks.count) {
-      const int64_t next_end = plan.tasks.End(task + 1);
+      const int64_t next_end = plan.End(task + 1);
       wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
     }
     WinogradNarrowArgs args{};
-    // A share for every point of every group of rows.
-    const int64_t shares = plan.points * ((end - begin + plan.block_tiles - 1) / plan.block_tiles) *
-                           (plan.narrow.rows != 0 ? EvenSplit(plan.block_tiles, plan.narrow.rows).count : 1);
-    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, shares};
+    const int64_t steps =
+        (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
+    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, steps};
     WinogradBlock block(tiles, begin);
     for (int64_t first = begin; first < end; first += plan.block_tiles) {
       block.Next(tiles, std::min(plan.block_tiles, end - first));
       TransformInput(p, plan, block, 0, p.C, in);
       if (plan.narrow.rows != 0) {
-        MultiplyNarrow(p, plan, block, filter, in, out, args);
+        MultiplyNarrow(p, plan, block, in, out, args);
       } else {
-        Multiply(p, plan, block, filter, 0, plan.groups.total, wanted, in, out);
+        Multiply(p, plan, block, p.packed, 0, plan.groups.total, wanted, in, out);
       }
       TransformOutput(p, plan, block, 0, p.O, stream, first == begin,
                       statistics != nullptr ? statistics->Part(task) : nullptr, out);
@@ -239,9 +262,9 @@ void RunTasks(const Problem& p, const Plan& plan, const float* filter, OutputSta
   ParallelForWithScratch(plan.tasks.count, plan.in_floats() + plan.out_floats(), run_task);
 }
 
-// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
-void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputStatistics* statistics,
-               const Workspace& workspace) {
+// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
+// filter that isn't packed has a task for each panel, with all blocks.
+void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics, const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
   const bool stream = WorthStreaming(p, CurrentGemmTiles());
@@ -252,35 +275,81 @@ void RunGroups(const Problem& p, const Plan& plan, const float* filter, OutputSt
     TransformInput(p, plan, plan.Tiles(p, block), slices.Begin(slice), slices.End(slice),
                    in.data() + block * plan.in_floats());
   });
-  ParallelForWithScratch(plan.tasks.count * plan.groups.count, plan.out_floats(), [&](int64_t task, float* out) {
-    const int64_t i = task / plan.groups.count;
+  const int64_t panel = CurrentGemmTiles().panel();
+  const int64_t blocks = p.packed != nullptr ? 1 : plan.tasks.count;  // of a task
+  const int64_t panel_floats = p.packed != nullptr ? 0 : plan.points * plan.filter_stride + WinogradTapFloats(p.filter);
+  const int64_t tasks = plan.tasks.count / blocks * plan.groups.count;
+  ParallelForWithScratch(tasks, plan.out_floats() + panel_floats, [&](int64_t task, float* out) {
     const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
     const int64_t panel1 = plan.groups.End(task % plan.groups.count);
-    const int64_t panel = CurrentGemmTiles().panel();
-    const WinogradBlock block = plan.Tiles(p, i);
-    Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-    TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
-                    statistics != nullptr ? statistics->Part(i) : nullptr, out);
+    const float* filter = nullptr;
+    if (p.packed != nullptr) {
+      filter = p.packed + panel0 * panel * p.C;
+    } else {
+      float* transformed = out + plan.out_floats();
+      TransformWinogradPanel(plan.transforms, p.filter, 0, p.C, panel0 * panel, transformed, plan.filter_stride,
+                             transformed + plan.points * plan.filter_stride);
+      filter = transformed;
+    }
+    for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {
+      const WinogradBlock block = plan.Tiles(p, i);
+      Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
+      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
+                      statistics != nullptr ? statistics->Part(i) : nullptr, out);
+    }
     if (stream) hwy::FlushStream();
   });
 }
 
 // `mean` and `var` may be empty.
-void Run(Problem p, const float* filter, TensorView mean, TensorView var, const Workspace& workspace) {
+void Run(Problem p, TensorView mean, TensorView var, const Workspace& workspace) {
   const Plan plan(p, CurrentGemmTiles());
+  const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
+  p.zeros = zeros.data();
   std::optional<OutputStatistics> statistics;
   if (mean.size() != 0) {
     statistics.emplace(plan.tasks.count, p.O, workspace);
     p.epilogue.statistics_stride = statistics->stride();
   }
   if (plan.groups.count > 1) {
-    RunGroups(p, plan, filter, statistics ? &*statistics : nullptr, workspace);
+    RunGroups(p, plan, statistics ? &*statistics : nullptr, workspace);
   } else {
-    RunTasks(p, plan, filter, statistics ? &*statistics : nullptr);
+    RunTasks(p, plan, statistics ? &*statistics : nullptr);
   }
   if (statistics) {
     statistics->Merge([&](int64_t part) { return plan.Tiles(p, part).outputs(p.tiles); }, mean, var);
   }
+}
+
+bool TransformsPanels(const Problem& p) {
+  const GemmTiles& gemm = CurrentGemmTiles();
+  const int64_t inputs = p.tiles.m + 2;
+  return inputs * inputs * p.C * p.O > kLargeFloats && p.O >= kManyTasks * gemm.panel() && p.tiles.count() <= kFewTiles;
+}
+
+Problem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
+                       const Conv2dOptions& options) {
+  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
+  const Conv2dPrologue& prologue = options.prologue;
+  const Conv2dEpilogue& epilogue = options.epilogue;
+  return {.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m},
+          .in = input,
+          .out = output,
+          .C = g.IC,
+          .O = g.OC,
+          .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
+          .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}};
+}
+
+Problem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
+                             const Conv2dOptions& options) {
+  return {.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, m},
+          .in = grad_output,
+          .out = grad_input,
+          .C = g.OC,
+          .O = g.IC,
+          .prologue = {},
+          .epilogue = {.residual = options.accumulate ? grad_input : nullptr}};
 }
 
 }  // namespace
@@ -288,39 +357,46 @@ void Run(Problem p, const float* filter, TensorView mean, TensorView var, const 
 template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options) {
-  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
-  const Conv2dPrologue& prologue = options.prologue;
-  const Conv2dEpilogue& epilogue = options.epilogue;
-  Run({.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs},
-       .in = input,
-       .out = output,
-       .C = g.IC,
-       .O = g.OC,
-       .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
-       .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}},
-      packed, epilogue.mean, epilogue.var, workspace);
+  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  p.packed = packed;
+  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
+}
+
+template <int kOutputs>
+bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                             const Workspace& workspace, const Conv2dOptions& options) {
+  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  if (!TransformsPanels(p)) return false;
+  p.filter = {filter, p.C, p.O, false};
+  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
+  return true;
 }
 
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
                            const Workspace& workspace, const Conv2dOptions& options) {
-  Run({.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, kOutputs},
-       .in = grad_output,
-       .out = grad_input,
-       .C = g.OC,
-       .O = g.IC,
-       .prologue = {},
-       .epilogue = {.residual = options.accumulate ? grad_input : nullptr}},
-      packed, {}, {}, workspace);
+  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  p.packed = packed;
+  Run(p, {}, {}, workspace);
 }
 
-template void WinogradForward<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                 const Conv2dOptions&);
-template void WinogradForward<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                 const Conv2dOptions&);
-template void WinogradBackwardInput<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                       const Conv2dOptions&);
-template void WinogradBackwardInput<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&,
-                                       const Conv2dOptions&);
+template <int kOutputs>
+bool WinogradBackwardInputUnpacked(const Conv2dGeometry& g, const float* grad_output, const float* filter,
+                                   float* grad_input, const Workspace& workspace, const Conv2dOptions& options) {
+  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  if (!TransformsPanels(p)) return false;
+  p.filter = {filter, p.C, p.O, true};
+  Run(p, {}, {}, workspace);
+  return true;
+}
+
+#define HWYNN_INSTANTIATE(outputs)                                                      \
+  template decltype(WinogradForward<outputs>) WinogradForward<outputs>;                 \
+  template decltype(WinogradForwardUnpacked<outputs>) WinogradForwardUnpacked<outputs>; \
+  template decltype(WinogradBackwardInput<outputs>) WinogradBackwardInput<outputs>;     \
+  template decltype(WinogradBackwardInputUnpacked<outputs>) WinogradBackwardInputUnpacked<outputs>;
+HWYNN_INSTANTIATE(2)
+HWYNN_INSTANTIATE(4)
+#undef HWYNN_INSTANTIATE
 
 }  // namespace hwynn

@@ -16,6 +16,7 @@ struct Operands {
   int64_t C, O;
   const float* input;        // [N,H,W,C]
   const float* grad_output;  // [N,OH,OW,O]
+  const float* zeros;        // NewZeros
   const GemmTiles& gemm;
   const WinogradTransforms& transforms;
 
@@ -31,12 +32,12 @@ struct Transformed {
   int64_t b_pitch, b_stride;
 };
 
-void TransformTile(const Operands& op, const WinogradTile& tile, int64_t c0, int64_t c1, int64_t o0, int64_t o1,
-                   const Transformed& to) {
-  op.transforms.input(tile.down, tile.across)(op.tiles.Input(tile, op.input + c0, op.C), {}, c1 - c0,
-                                              to.a + tile.slot * to.a_pitch, to.a_stride);
-  op.transforms.gradient(tile.down, tile.across)(op.tiles.Output(tile, op.grad_output + o0, op.O), o1 - o0,
-                                                 to.b + tile.slot * to.b_pitch, to.b_stride);
+void TransformRun(const Operands& op, const WinogradRun& run, int64_t c0, int64_t c1, int64_t o0, int64_t o1,
+                  const Transformed& to) {
+  op.transforms.input(run.down, run.across)(op.tiles.Input(run, op.input + c0, op.C, op.zeros), {}, c1 - c0,
+                                            {to.a + run.slot * to.a_pitch, to.a_stride, to.a_pitch});
+  op.transforms.gradient(run.down, run.across)(op.tiles.Output(run, op.grad_output + o0, op.O, op.zeros), o1 - o0,
+                                               {to.b + run.slot * to.b_pitch, to.b_stride, to.b_pitch});
 }
 
 // Tiles are "pixels" of the micro-kernel, `row` has their number.
@@ -90,11 +91,12 @@ struct BlockPlan {
 // Appends the memory of channels [c0, c1) of pixels [begin, end).
 void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channels, int64_t c0, int64_t c1,
                   std::vector<PrefetchStream::Piece>& pieces) {
+  if (begin >= end) return;
   if (c1 - c0 == channels) {
-    if (begin < end) pieces.push_back({data + begin * channels, (end - begin) * channels});
-    return;
+    pieces.push_back({data + begin * channels, (end - begin) * channels});
+  } else {
+    pieces.push_back({data + begin * channels + c0, c1 - c0, end - begin, channels});
   }
-  for (int64_t i = begin; i < end; ++i) pieces.push_back({data + i * channels + c0, c1 - c0});
 }
 
 // sums [panel][point][c][panel columns] (+)= the products of a block's tiles, in channels of [c0, c1) and [o0, o1).
@@ -102,11 +104,10 @@ void MultiplyBlock(const Operands& op, const BlockPlan& plan, const WinogradBloc
                    int64_t o1, const Transformed& transformed, bool accumulate,
                    const std::vector<PrefetchStream::Piece>& wanted, float* sums) {
   const int64_t points = op.points();
-  const auto tiles = static_cast<int64_t>(block.tiles().size());
   PixelRow row{};
   FilterTileArgs args = TileArgs(transformed, row);
-  PrefetchStream fetch(wanted,
-                       points * tiles * channels / op.gemm.MaxRows(op.gemm.max_vectors) * plan.outputs.Largest());
+  PrefetchStream fetch(
+      wanted, points * block.tiles() * channels / op.gemm.MaxRows(op.gemm.max_vectors) * plan.outputs.Largest());
   args.prefetch = &fetch;
   for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
     const int64_t vectors = op.gemm.PanelVectors(o1 - column);
@@ -136,7 +137,8 @@ void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlo
   args.b_stride = plan.b_stride;
   args.c_stride = op.C * plan.columns;
   args.accumulate = accumulate;
-  for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points()};
+  for (size_t i = 0; i < wanted.size(); ++i)
+    args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points() * block.tiles()};
   for (int64_t i = 0; i < op.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < op.transforms.inputs; j = end) {
       end = block.EndOfPoints(op.tiles, j);
@@ -172,7 +174,7 @@ void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t end = first + blocks.End(b);
     block.Next(op.tiles, blocks.End(b) - blocks.Begin(b));
-    for (const WinogradTile& tile : block.tiles()) TransformTile(op, tile, c0, c1, o0, o1, transformed);
+    for (const WinogradRun& run : block.runs()) TransformRun(op, run, c0, c1, o0, o1, transformed);
     wanted.clear();
     if (b + 1 < blocks.count) {
       const int64_t next = first + blocks.End(b + 1);
@@ -273,15 +275,16 @@ void RunByPoints(const Operands& op, float* grad_filter, const Workspace& worksp
   const Transformed transformed{a.data(), a_pitch, a_stride, b.data(), b_pitch, b_stride};
   for (int64_t pass = 0; pass < passes.count; ++pass) {
     const WinogradBlock block(op.tiles, passes.Begin(pass), passes.End(pass) - passes.Begin(pass));
-    const EvenSplit parts(static_cast<int64_t>(block.tiles().size()), 16);
+    const EvenSplit parts(static_cast<int64_t>(block.runs().size()), 8);
     ParallelFor(parts.count, [&](int64_t part) {
-      for (int64_t t = parts.Begin(part); t < parts.End(part); ++t) {
-        const WinogradTile& tile = block.tiles()[static_cast<size_t>(t)];
+      for (int64_t i = parts.Begin(part); i < parts.End(part); ++i) {
+        const WinogradRun& run = block.runs()[static_cast<size_t>(i)];
         // Columns beyond O are multiplied too.
-        float* padding = b.data() + tile.slot * b_pitch + op.O;
-        for (int64_t p = 0; p < points && columns > op.O; ++p)
-          std::fill_n(padding + p * b_stride, columns - op.O, 0.0f);
-        TransformTile(op, tile, 0, op.C, 0, op.O, transformed);
+        for (int64_t p = 0; p < points && columns > op.O; ++p) {
+          float* padding = b.data() + p * b_stride + run.slot * b_pitch + op.O;
+          for (int64_t t = 0; t < run.tiles; ++t) std::fill_n(padding + t * b_pitch, columns - op.O, 0.0f);
+        }
+        TransformRun(op, run, 0, op.C, 0, op.O, transformed);
       }
     });
     ParallelFor(points, [&](int64_t point) {
@@ -301,13 +304,10 @@ void RunByPoints(const Operands& op, float* grad_filter, const Workspace& worksp
 template <int kOutputs>
 void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                             const Workspace& workspace) {
-  const Operands op{{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs},
-                    g.IC,
-                    g.OC,
-                    input,
-                    grad_output,
-                    CurrentGemmTiles(),
-                    CurrentWinogradTransforms(kOutputs)};
+  const WinogradTiles tiles{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs};
+  const Tensor zeros = tiles.NewZeros(g.IC, g.OC, workspace);
+  const Operands op{
+      tiles, g.IC, g.OC, input, grad_output, zeros.data(), CurrentGemmTiles(), CurrentWinogradTransforms(kOutputs)};
   if (g.IC * g.OC > kByPointsChannels) {
     RunByPoints(op, grad_filter, workspace);
   } else {

@@ -30,18 +30,12 @@ double WinogradCost(const Conv2dGeometry& g, int64_t m) {
   return points * ((C + kProductsPerSum) * O + kProductsPerTransform * (C + O)) + kProductsPerFloat * filter;
 }
 
-// A filter [3,3,C,O] as one pass sees it.
-struct FilterView {
-  const float* data;
-  int64_t C, O;
-  bool turned;  // by 180° and transposed: `data` is [3,3,O,C], last tap first
-};
-
 constexpr int64_t kPackRows = 16;
 
-// Channels [c0, c1) × outputs [o0, o1) of a turned filter, as [tap][c][pitch]. A line of the filter holds 16 channels.
-void Turn(const FilterView& filter, int64_t c0, int64_t c1, int64_t o0, int64_t o1, int64_t pitch, float* to) {
-  for (int64_t tap = 0; tap < 9; ++tap, to += (c1 - c0) * pitch) {
+// Channels [c0, c1) × outputs [o0, o1) of a turned filter, as [tap][kPackRows][pitch]. A line of the filter holds 16
+// channels.
+void Turn(const WinogradFilterView& filter, int64_t c0, int64_t c1, int64_t o0, int64_t o1, int64_t pitch, float* to) {
+  for (int64_t tap = 0; tap < 9; ++tap, to += kPackRows * pitch) {
     const float* from = filter.data + ((8 - tap) * filter.O + o0) * filter.C + c0;
     for (int64_t o = 0; o < o1 - o0; ++o, from += filter.C) {
       for (int64_t c = 0; c < c1 - c0; ++c) to[c * pitch + o] = from[c];
@@ -50,7 +44,7 @@ void Turn(const FilterView& filter, int64_t c0, int64_t c1, int64_t o0, int64_t 
 }
 
 // [point][panel][c][panel columns], padded with zeros.
-void PackFilter(const WinogradTransforms& transforms, const FilterView& filter, float* packed) {
+void PackFilter(const WinogradTransforms& transforms, const WinogradFilterView& filter, float* packed) {
   const GemmTiles& gemm = CurrentGemmTiles();
   const int64_t C = filter.C;
   const int64_t O = filter.O;
@@ -60,34 +54,51 @@ void PackFilter(const WinogradTransforms& transforms, const FilterView& filter, 
   const EvenSplit rows(C, kPackRows);
   // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
   const int64_t stride = WinogradStride(rows.Largest(), gemm.panel());
-  const int64_t turned_floats = filter.turned ? 9 * rows.Largest() * gemm.panel() : 0;
-  ParallelForWithScratch(panels * rows.count, points * stride + turned_floats, [&](int64_t task, float* scratch) {
-    const int64_t c0 = rows.Begin(task % rows.count);
-    const int64_t c1 = rows.End(task % rows.count);
-    const int64_t o0 = task / rows.count * gemm.panel();
-    const int64_t o1 = std::min(O, o0 + gemm.panel());
-    const int64_t width = gemm.PanelVectors(O - o0) * gemm.lanes;
-    const float* taps = filter.data + c0 * O + o0;
-    int64_t row = O;
-    int64_t tap_stride = C * O;
-    if (filter.turned) {
-      float* turned = scratch + points * stride;
-      Turn(filter, c0, c1, o0, o1, width, turned);
-      taps = turned;
-      row = width;
-      tap_stride = (c1 - c0) * width;
-    }
-    if (o1 - o0 < width) std::fill_n(scratch, points * stride, 0.0f);
-    for (int64_t c = 0; c < c1 - c0; ++c) {
-      transforms.filter(taps + c * row, tap_stride, o1 - o0, scratch + c * width, stride);
-    }
-    for (int64_t point = 0; point < points; ++point) {
-      std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
-    }
-  });
+  ParallelForWithScratch(
+      panels * rows.count, points * stride + WinogradTapFloats(filter), [&](int64_t task, float* scratch) {
+        const int64_t c0 = rows.Begin(task % rows.count);
+        const int64_t c1 = rows.End(task % rows.count);
+        const int64_t o0 = task / rows.count * gemm.panel();
+        const int64_t width = gemm.PanelVectors(O - o0) * gemm.lanes;
+        TransformWinogradPanel(transforms, filter, c0, c1, o0, scratch, stride, scratch + points * stride);
+        for (int64_t point = 0; point < points; ++point) {
+          std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
+        }
+      });
 }
 
 }  // namespace
+
+int64_t WinogradTapFloats(const WinogradFilterView& filter) {
+  return filter.turned ? 9 * kPackRows * CurrentGemmTiles().panel() : 0;
+}
+
+void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, int64_t c0,
+                            int64_t c1, int64_t o0, float* to, int64_t stride, float* taps) {
+  const GemmTiles& gemm = CurrentGemmTiles();
+  const int64_t o1 = std::min(filter.O, o0 + gemm.panel());
+  const int64_t width = gemm.PanelVectors(filter.O - o0) * gemm.lanes;
+  if (o1 - o0 < width) {
+    const int64_t points = transforms.inputs * transforms.inputs;
+    for (int64_t point = 0; point < points; ++point) std::fill_n(to + point * stride, (c1 - c0) * width, 0.0f);
+  }
+  const float* from = filter.data + c0 * filter.O + o0;
+  int64_t row = filter.O;
+  int64_t tap_stride = filter.C * filter.O;
+  if (filter.turned) {
+    from = taps;
+    row = width;
+    tap_stride = kPackRows * width;
+  }
+  for (int64_t c = 0; c < c1 - c0; ++c, to += width) {
+    if (filter.turned && c % kPackRows == 0) {
+      Turn(filter, c0 + c, std::min(c0 + c + kPackRows, c1), o0, o1, width, taps);
+      from = taps;
+    }
+    transforms.filter(from, tap_stride, o1 - o0, to, stride);
+    from += row;
+  }
+}
 
 const char* WinogradDeclines(const Conv2dGeometry& g) {
   if (g.KH != 3 || g.KW != 3 || g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1) {

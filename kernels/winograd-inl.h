@@ -60,38 +60,34 @@ HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
   for (; c < channels; c += static_cast<int64_t>(hn::Lanes(t))) body(Tail<decltype(t)>(t, channels - c), t, c);
 }
 
-// The rows of a patch. Where the image has none, and beyond it on both sides, zeros are read: a row's mask keeps it
-// at the zeros for every column and channel, without a branch.
+// The rows of a patch.
 class PatchRows {
  public:
-  HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows)
-      : pixel_(patch.pixel), j0_(patch.j0), j1_(patch.j1) {
+  HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows) : W_(patch.W), pixel_(patch.pixel) {
     for (int i = 0; i < rows; ++i) {
-      const bool exists = i >= patch.i0 && i < patch.i1;
-      row_[i] = exists ? patch.data + (patch.offset + i * patch.row) : kZeros;
-      mask_[i] = exists ? -1 : 0;
+      const int64_t y = patch.y + i;
+      row_[i] = y >= 0 && y < patch.H ? patch.data + (patch.image + y * W_ * pixel_) : patch.zeros;
     }
   }
 
+  // Pixel (i, x), x counted in the image, in the channels from c on.
   template <class D, class Access>
-  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int j, int64_t c) const {
-    if (j < j0_ || j >= j1_) return hn::Zero(d);
-    return access.Load(d, row_[i] + ((j * pixel_ + c) & mask_[i]));
+  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int64_t x, int64_t c) const {
+    if (static_cast<uint64_t>(x) >= static_cast<uint64_t>(W_)) return hn::Zero(d);
+    return access.Load(d, row_[i] + (x * pixel_ + c));
   }
 
  private:
-  alignas(64) static constexpr float kZeros[hn::MaxLanes(hn::ScalableTag<float>())] = {};
   const float* row_[6];
-  int64_t mask_[6];
-  int64_t pixel_, j0_, j1_;
+  int64_t W_, pixel_;
 };
 
-// The pixels of a patch in the channels from c on, to points.
+// The pixels of a tile whose first column is x, in the channels from c on, to points.
 template <class Down, class Across, int kInputs, class D, class Access>
-HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t c, float* HWY_RESTRICT to,
-                              int64_t stride) {
+HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t x, int64_t c,
+                              float* HWY_RESTRICT to, int64_t stride) {
   TransformMatrix<Down, Across>(
-      d, [=](int i, int j) HWY_ATTR { return from.Load(d, access, i, j, c); },
+      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, i, x + j, c); },
       [=](int i, const hn::Vec<D>* y) HWY_ATTR {
         HWY_UNROLL(6) for (int j = 0; j < Across::kTo; ++j) access.Store(y[j], d, to + (i * kInputs + j) * stride);
       });
@@ -99,17 +95,21 @@ HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, 
 
 inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
 
-// A patch in the channels from c on after the prologue, with zeros around the image: [6][6][kMaxLanes].
+// Columns [x, x + columns) of a patch in the channels from c on after the prologue, with zeros around the image:
+// [6][6][kMaxLanes].
 template <class D, class Access>
 HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
-                                 int64_t columns, const WinogradPrologue& prologue, int64_t c, float* HWY_RESTRICT to) {
+                                 int64_t x, int64_t columns, const WinogradPrologue& prologue, int64_t c,
+                                 float* HWY_RESTRICT to) {
   const hn::Vec<D> scale = access.Load(d, prologue.scale + c);
   const hn::Vec<D> shift = access.Load(d, prologue.shift + c);
   for (int64_t i = 0; i < rows; ++i) {
+    const int64_t y = from.y + i;
     for (int64_t j = 0; j < columns; ++j) {
       hn::Vec<D> v = hn::Zero(d);
-      if (i >= from.i0 && i < from.i1 && j >= from.j0 && j < from.j1) {
-        v = hn::MulAdd(access.Load(d, from.data + (from.offset + i * from.row + j * from.pixel + c)), scale, shift);
+      if (y >= 0 && y < from.H && x + j >= 0 && x + j < from.W) {
+        const int64_t at = from.image + (y * from.W + x + j) * from.pixel + c;
+        v = hn::MulAdd(access.Load(d, from.data + at), scale, shift);
         if (prologue.relu) v = Relu(v);
       }
       hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
@@ -119,50 +119,61 @@ HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<
 
 template <class Variant, int kDown, int kAcross>
 void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
-                   float* to, int64_t stride) noexcept {
+                   const WinogradPoints<float>& to) noexcept {
   using Down = typename Variant::template Input<kDown>;
   using Across = typename Variant::template Input<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   HWY_ALIGN float normalised[36 * kMaxLanes];
   const bool normalise = prologue.scale != nullptr;
-  const PatchRows rows(
-      normalise ? WinogradPatch<const float>{normalised, 0, 6 * kMaxLanes, kMaxLanes, 0, 6, 0, 6} : from, Down::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    if (normalise) NormalisePatch(d, access, from, Down::kFrom, Across::kFrom, prologue, c, normalised);
-    PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : c, to + c, stride);
-  });
+  const PatchRows rows(normalise ? WinogradPatch<const float>{normalised, 0, 6, 6, kMaxLanes, 0, 0, 1, nullptr} : from,
+                       Down::kFrom);
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t x = from.x + t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      if (normalise) NormalisePatch(d, access, from, Down::kFrom, x, Across::kFrom, prologue, c, normalised);
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : x, normalise ? 0 : c, points + c,
+                                           to.stride);
+    });
+  }
 }
 
 template <class Variant, int kDown, int kAcross>
-void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept {
+void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels,
+                      const WinogradPoints<float>& to) noexcept {
   using Down = WinogradAxisGradient<kDown>;
   using Across = WinogradAxisGradient<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   const PatchRows rows(from, Down::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Down, Across, kInputs>(d, access, rows, c, to + c, stride);
-  });
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t x = from.x + t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, x, c, points + c, to.stride);
+    });
+  }
 }
 
-// Takes the rows of a tile's outputs in the channels from c on. What the epilogue may hold is asked for once a row: as
-// many branches as there are outputs would take longer than the transform.
+// Takes the rows of the outputs of a run's tile in the channels from c on; its first column is x. What the epilogue may
+// hold is asked for once a row: as many branches as there are outputs would take longer than the transform.
 template <class D, class Access, int kAcross>
 class OutputRows {
  public:
   using V = hn::Vec<D>;
   HWY_INLINE OutputRows(D d, const Access& access, const TileEpilogue& epilogue, bool stream,
-                        const WinogradPatch<float>& to, int64_t c)
+                        const WinogradPatch<float>& to, int64_t x, bool first_statistics, int64_t c)
       : access_(access),
-        outputs_(to.data + (to.offset + c)),
-        row_(to.row),
+        at_(to.image + (to.y * to.W + x) * to.pixel + c),
+        outputs_(to.data + at_),
+        row_(to.W * to.pixel),
         pixel_(to.pixel),
-        i1_(to.i1),
-        j1_(to.j1),
+        rows_(to.H - to.y),
+        columns_(to.W - x),
         stream_(stream),
         affine_(epilogue.scale != nullptr || epilogue.bias != nullptr),
         relu_(epilogue.relu),
-        first_(epilogue.first_statistics),
-        residual_(epilogue.residual != nullptr ? epilogue.residual + (to.offset + c) : nullptr),
+        first_(first_statistics),
+        residual_(epilogue.residual != nullptr ? epilogue.residual + at_ : nullptr),
         shifts_(epilogue.statistics != nullptr ? epilogue.statistics + c : nullptr),
         scale_(epilogue.scale != nullptr ? access.Load(d, epilogue.scale + c) : hn::Set(d, 1.0f)),
         bias_(epilogue.bias != nullptr ? access.Load(d, epilogue.bias + c) : hn::Zero(d)),
@@ -171,31 +182,32 @@ class OutputRows {
         square_(hn::Zero(d)) {}
 
   HWY_INLINE void operator()(int i, V* y) {
-    if (i >= i1_) return;
+    if (i >= rows_) return;
     const D d;
     const int64_t at = i * row_;
     if (affine_ || relu_ || residual_ != nullptr) {
       HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
         if (affine_) y[j] = hn::MulAdd(y[j], scale_, bias_);
-        if (residual_ != nullptr && j < j1_) y[j] = hn::Add(y[j], access_.Load(d, residual_ + at + j * pixel_));
+        if (residual_ != nullptr && Exists(j)) y[j] = hn::Add(y[j], access_.Load(d, residual_ + at + j * pixel_));
         if (relu_) y[j] = Relu(y[j]);
       }
     }
     if (shifts_ != nullptr) {
       if (first_ && i == 0) shift_ = y[0];
       HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-        if (j >= j1_) continue;
+        if (!Exists(j)) continue;
         const V centered = hn::Sub(y[j], shift_);
         sum_ = hn::Add(sum_, centered);
         square_ = hn::MulAdd(centered, centered, square_);
       }
     }
-    HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-      if (j >= j1_) continue;
-      if (stream_) {
-        hn::Stream(y[j], d, outputs_ + at + j * pixel_);
-      } else {
-        access_.Store(y[j], d, outputs_ + at + j * pixel_);
+    if (stream_) {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (Exists(j)) hn::Stream(y[j], d, outputs_ + at + j * pixel_);
+      }
+    } else {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (Exists(j)) access_.Store(y[j], d, outputs_ + at + j * pixel_);
       }
     }
   }
@@ -216,9 +228,13 @@ class OutputRows {
   }
 
  private:
+  // Only where one output is left over has a tile more than there are.
+  HWY_INLINE bool Exists(int j) const { return kAcross > kMinWinogradOutputs || j < columns_; }
+
   const Access access_;
+  const int64_t at_;
   float* const outputs_;
-  const int64_t row_, pixel_, i1_, j1_;
+  const int64_t row_, pixel_, rows_, columns_;
   const bool stream_, affine_, relu_, first_;
   const float* const residual_;
   float* const shifts_;
@@ -227,24 +243,29 @@ class OutputRows {
 };
 
 template <class Variant, int kDown, int kAcross>
-void WinogradOutput(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue, bool stream,
-                    const WinogradPatch<float>& to) noexcept {
+void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
+                    bool stream, const WinogradPatch<float>& to) noexcept {
   constexpr int kInputs = Variant::kOutputs + 2;
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, c);
-    const float* points = from + c;
-    TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
-        d, [=](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * stride); }, rows);
-    rows.StoreStatistics(epilogue.statistics_stride);
-  });
+  for (int64_t t = 0; t < to.tiles; ++t) {
+    const int64_t x = to.x + t * Variant::kOutputs;
+    const bool first_statistics = epilogue.first_statistics && t == 0;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, x,
+                                                                            first_statistics, c);
+      const float* points = from.data + (t * from.pitch + c);
+      TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
+          d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
+      rows.StoreStatistics(epilogue.statistics_stride);
+    });
+  }
 }
 
 template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
-  const PatchRows patch({taps, 0, 3 * tap_stride, tap_stride, 0, 3, 0, 3}, Axis::kFrom);
+  const PatchRows patch({taps, 0, 3, 3, tap_stride, 0, 0, 1, nullptr}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, to + c, stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride);
   });
 }
 
@@ -252,9 +273,9 @@ template <class Variant>
 void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels, float* taps,
                             int64_t tap_stride) noexcept {
   using Axis = typename Variant::FilterGradient;
-  const PatchRows patch({from, 0, Axis::kFrom * stride, stride, 0, Axis::kFrom, 0, Axis::kFrom}, Axis::kFrom);
+  const PatchRows patch({from, 0, Axis::kFrom, Axis::kFrom, stride, 0, 0, 1, nullptr}, Axis::kFrom);
   ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, c, taps + c, tap_stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, taps + c, tap_stride);
   });
 }
 
@@ -291,7 +312,7 @@ void WinogradNarrowForward(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (WinogradFetch& fetch : args.fetch) fetch.Fetch();
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(kRows);
     hn::Vec<decltype(d)> acc[kRows][kVectors];
     ZeroTile(d, acc);
     HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
@@ -317,7 +338,7 @@ void WinogradNarrowGradient(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* HWY_RESTRICT c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (WinogradFetch& fetch : args.fetch) fetch.Fetch();
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(args.tiles);
     for (int channel = 0; channel < kChannels; channel += kRows) {
       hn::Vec<decltype(d)> acc[kRows][kVectors];
       ZeroTile(d, acc);

@@ -20,13 +20,25 @@ namespace hwynn {
 inline constexpr int64_t kMinWinogradOutputs = 2;
 inline constexpr int64_t kMaxWinogradOutputs = 4;
 
-/// The part of an image under a tile: its pixel (i, j) is at data[offset + i·row + j·pixel] and exists for
-/// i0 ≤ i < i1, j0 ≤ j < j1. The others are never touched; they read as 0.
+/// The part of an image [H,W] under a run of tiles that lie side by side: pixel (i, j) of tile t is the image's
+/// (y + i, x + m·t + j), at data[image + (row·W + column)·pixel]. Those that the image hasn't are never touched; they
+/// read as 0.
 template <class T>
 struct WinogradPatch {
   T* data;
-  int64_t offset, row, pixel;
-  int64_t i0, i1, j0, j1;
+  int64_t image, H, W, pixel;
+  int64_t y, x;
+  int64_t tiles;
+  /// W·pixel of them, read instead of rows that the image hasn't; null for patches that are written.
+  const float* zeros;
+};
+
+/// Transformed tiles: point p = i·(m+2) + j of tile t in channel c is data[p·stride + t·pitch + c]. Smaller tiles have
+/// the first points only.
+template <class T>
+struct WinogradPoints {
+  T* data;
+  int64_t stride, pitch;
 };
 
 /// Of the input: x·scale + shift, then relu. Null: left out.
@@ -49,24 +61,24 @@ class ByOutputs {
   Function* table_[kExtents][kExtents] = {};
 };
 
-/// The transforms of one variant and instruction set, vectorised over channels. Transformed arrays are indexed by
-/// point p = i·(m+2) + j; `stride` is the distance in floats between two of their points. Those of tiles
-/// depend on a tile's outputs down and across; of smaller tiles only the first points exist.
+/// The transforms of one variant and instruction set, vectorised over channels. Those of tiles depend on a tile's
+/// outputs down and across, and take a run of such tiles: where a tile has one vector of channels, its addresses would
+/// take longer than its additions.
 struct WinogradTransforms {
   int64_t outputs;  // m
   int64_t inputs;   // m + 2
 
-  /// to[p·stride + c] = (Bᵀ·d·B)[p] with the inputs d of channel c, after the prologue.
-  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels, float* to,
-                 int64_t stride) noexcept>
+  /// Points = Bᵀ·d·B with the inputs d after the prologue.
+  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
+                 const WinogradPoints<float>& to) noexcept>
       input;
-  /// Outputs of channel c = Aᵀ·m·A with m[p] = from[p·stride + c], then the epilogue, whose residual is addressed like
-  /// the outputs. With `stream` non-temporal stores: whole vectors of channels, aligned.
-  ByOutputs<void(const float* from, int64_t stride, int64_t channels, const TileEpilogue& epilogue, bool stream,
+  /// Outputs = Aᵀ·points·A, then the epilogue, whose residual is addressed like the outputs. With `stream` non-temporal
+  /// stores: whole vectors of channels, aligned.
+  ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue, bool stream,
                  const WinogradPatch<float>& to) noexcept>
       output;
-  /// to[p·stride + c] = (A·d·Aᵀ)[p] with the gradients d of a tile's outputs.
-  ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, float* to, int64_t stride) noexcept>
+  /// Points = A·d·Aᵀ with the gradients d of the outputs.
+  ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, const WinogradPoints<float>& to) noexcept>
       gradient;
   /// to[p·stride + o] = (G·w·Gᵀ)[p] with w[k] = taps[k·tap_stride + o]; 9 taps, row by row.
   void (*filter)(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept;
@@ -78,25 +90,30 @@ struct WinogradTransforms {
 /// The transforms of F(outputs×outputs,3×3) on the current target; outputs is 2 or 4.
 const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs);
 
-/// Memory that comes next, fetched into the second-level cache in even shares.
+/// Memory that comes next, fetched into the second-level cache a little with each step. PrefetchStream takes longer for
+/// it, which shows in products as short as these.
 class WinogradFetch {
  public:
   WinogradFetch() = default;
-  WinogradFetch(const float* data, int64_t floats, int64_t shares)
-      : next_(data), lines_((floats + kLineFloats - 1) / kLineFloats), share_((lines_ + shares - 1) / shares) {}
+  WinogradFetch(const float* data, int64_t floats, int64_t steps)
+      : next_(data), lines_((floats + kLineFloats - 1) / kLineFloats), rate_((lines_ << kRateBits) / steps + 1) {}
 
-  void Fetch() {
-    const int64_t share = std::min(share_, lines_);
-    for (int64_t i = 0; i < share; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
-    next_ += share * kLineFloats;
-    lines_ -= share;
+  void Fetch(int64_t steps) {
+    due_ += steps * rate_;
+    const int64_t lines = std::min(due_ >> kRateBits, lines_);
+    due_ -= lines << kRateBits;
+    for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
+    next_ += lines * kLineFloats;
+    lines_ -= lines;
   }
 
  private:
   static constexpr int64_t kLineFloats = 16;
+  static constexpr int kRateBits = 16;
   const float* next_ = nullptr;
   int64_t lines_ = 0;
-  int64_t share_ = 0;
+  int64_t rate_ = 0;  // lines a step, and what is due of them, both times 2^kRateBits
+  int64_t due_ = 0;
 };
 
 /// Products at consecutive points, whose operands are strides apart, of transformed tiles a [tile][channels].
@@ -110,7 +127,7 @@ struct WinogradNarrowArgs {
   int64_t points;
   int64_t tiles;           // for `gradient`
   bool accumulate;         // for `gradient`: c += instead of c =
-  WinogradFetch fetch[2];  // a share with each point
+  WinogradFetch fetch[2];  // a step is a tile and point
 };
 
 /// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.

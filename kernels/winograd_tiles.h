@@ -7,14 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/workspace.h"
 #include "hwynn/kernels/winograd.h"
 
 namespace hwynn {
 
-struct WinogradTile {
+/// Tiles of one extent, side by side in an image and in the products of a block.
+struct WinogradRun {
   int64_t n, y, x;       // image, and first output
-  int64_t down, across;  // outputs, of which some may lie beyond the image
-  int64_t slot;          // its row in the products of a block
+  int64_t down, across;  // outputs of each tile, of which some may lie beyond the image
+  int64_t slot;          // the first tile's row in the products of a block
+  int64_t tiles;
 };
 
 /// Tile (ty, tx) of an image makes the outputs from (m·ty, m·tx) on and reads the inputs from (m·ty − pad_h, m·tx −
@@ -36,22 +39,19 @@ struct WinogradTiles {
     return outputs / m * (m + 2) + (left > 0 ? Outputs(left) + 2 : 0);
   }
 
-  WinogradPatch<const float> Input(const WinogradTile& tile, const float* data, int64_t channels) const {
-    const int64_t y = tile.y - pad_h;
-    const int64_t x = tile.x - pad_w;
-    return {data,
-            ((tile.n * H + y) * W + x) * channels,
-            W * channels,
-            channels,
-            std::max<int64_t>(0, -y),
-            H - y,
-            std::max<int64_t>(0, -x),
-            W - x};
+  WinogradPatch<const float> Input(const WinogradRun& run, const float* data, int64_t channels,
+                                   const float* zeros) const {
+    return {data, run.n * H * W * channels, H, W, channels, run.y - pad_h, run.x - pad_w, run.tiles, zeros};
   }
   template <class T>
-  WinogradPatch<T> Output(const WinogradTile& tile, T* data, int64_t channels) const {
-    return {data,       ((tile.n * OH + tile.y) * OW + tile.x) * channels, OW * channels, channels, 0, OH - tile.y, 0,
-            OW - tile.x};
+  WinogradPatch<T> Output(const WinogradRun& run, T* data, int64_t channels, const float* zeros = nullptr) const {
+    return {data, run.n * OH * OW * channels, OH, OW, channels, run.y, run.x, run.tiles, zeros};
+  }
+  /// For all patches of inputs and outputs.
+  Tensor NewZeros(int64_t in_channels, int64_t out_channels, const Workspace& workspace) const {
+    Tensor zeros = workspace.NewTensor({std::max(W * in_channels, OW * out_channels)});
+    std::fill_n(zeros.data(), zeros.size(), 0.0f);
+    return zeros;
   }
 
   /// The pixels of the input, in memory's order, that tiles [first, end) read and the rows of tiles before don't:
@@ -80,7 +80,7 @@ class WinogradBlock {
       : last_down_(tiles.Outputs(tiles.OH - (tiles.rows() - 1) * tiles.m)),
         last_across_(tiles.Outputs(tiles.OW - (tiles.columns() - 1) * tiles.m)) {
     const int64_t row = first / tiles.columns();
-    next_ = {row / tiles.rows(), row % tiles.rows() * tiles.m, first % tiles.columns() * tiles.m, 0, 0, 0};
+    next_ = {row / tiles.rows(), row % tiles.rows() * tiles.m, first % tiles.columns() * tiles.m, 0, 0, 0, 0};
   }
   /// Tiles [first, first + count).
   WinogradBlock(const WinogradTiles& tiles, int64_t first, int64_t count) : WinogradBlock(tiles, first) {
@@ -89,31 +89,33 @@ class WinogradBlock {
 
   /// Takes the following `count` tiles instead.
   void Next(const WinogradTiles& tiles, int64_t count) {
-    tiles_.resize(static_cast<size_t>(count));
+    runs_.clear();
     int64_t counts[4] = {};
-    WinogradTile tile = next_;
-    for (WinogradTile& each : tiles_) {
-      tile.down = tiles.Outputs(tiles.OH - tile.y);
-      tile.across = tiles.Outputs(tiles.OW - tile.x);
-      tile.slot = counts[Kind(tiles, tile)]++;
-      each = tile;
-      tile.x += tiles.m;
-      if (tile.x >= tiles.OW) tile.x = 0, tile.y += tiles.m;
-      if (tile.y >= tiles.OH) tile.y = 0, ++tile.n;
+    const int64_t whole = last_across_ == tiles.m ? tiles.columns() : tiles.columns() - 1;
+    for (WinogradRun run = next_; count > 0; next_ = run) {
+      run.down = tiles.Outputs(tiles.OH - run.y);
+      run.across = tiles.Outputs(tiles.OW - run.x);
+      run.tiles = std::min(count, std::max<int64_t>(1, whole - run.x / tiles.m));
+      run.slot = counts[Kind(tiles, run)];
+      counts[Kind(tiles, run)] += run.tiles;
+      runs_.push_back(run);
+      count -= run.tiles;
+      run.x += run.tiles * tiles.m;
+      if (run.x >= tiles.OW) run.x = 0, run.y += tiles.m;
+      if (run.y >= tiles.OH) run.y = 0, ++run.n;
     }
-    next_ = tile;
     for (int i = 0; i < 4; ++i) start_[i + 1] = start_[i] + counts[i];
-    if (counts[1] == count) return;
-    for (WinogradTile& each : tiles_) each.slot += start_[Kind(tiles, each)];
+    for (WinogradRun& run : runs_) run.slot += start_[Kind(tiles, run)];
   }
 
-  const std::vector<WinogradTile>& tiles() const { return tiles_; }
+  const std::vector<WinogradRun>& runs() const { return runs_; }
+  int64_t tiles() const { return start_[4]; }
 
   /// Outputs of all tiles, within the images.
   int64_t outputs(const WinogradTiles& tiles) const {
     int64_t sum = 0;
-    for (const WinogradTile& tile : tiles_) {
-      sum += std::min(tiles.m, tiles.OH - tile.y) * std::min(tiles.m, tiles.OW - tile.x);
+    for (const WinogradRun& run : runs_) {
+      sum += std::min(tiles.m, tiles.OH - run.y) * std::min(run.tiles * tiles.m, tiles.OW - run.x);
     }
     return sum;
   }
@@ -132,16 +134,29 @@ class WinogradBlock {
 
  private:
   // In this order those with all rows of points, those with all columns, and those with both are neighbours.
-  static int Kind(const WinogradTiles& tiles, const WinogradTile& tile) {
-    if (tile.down == tiles.m) return tile.across == tiles.m ? 1 : 0;
-    return tile.across == tiles.m ? 2 : 3;
+  static int Kind(const WinogradTiles& tiles, const WinogradRun& run) {
+    if (run.down == tiles.m) return run.across == tiles.m ? 1 : 0;
+    return run.across == tiles.m ? 2 : 3;
   }
 
-  WinogradTile next_;
-  std::vector<WinogradTile> tiles_;
+  WinogradRun next_;
+  std::vector<WinogradRun> runs_;
   int64_t last_down_, last_across_;
   int64_t start_[5] = {};  // slot of the first tile of each kind
 };
+
+/// A filter [3,3,C,O] as one pass sees it.
+struct WinogradFilterView {
+  const float* data;
+  int64_t C, O;
+  bool turned;  // by 180° and transposed: `data` is [3,3,O,C], last tap first
+};
+
+/// Transforms a filter's channels [c0, c1) and the columns of a panel from o0 on, to [point][c − c0][panel columns],
+/// padded with zeros, `stride` between points. `taps` is memory for WinogradTapFloats.
+void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, int64_t c0,
+                            int64_t c1, int64_t o0, float* to, int64_t stride, float* taps);
+int64_t WinogradTapFloats(const WinogradFilterView& filter);
 
 /// Appends the i-th of n even shares of a piece of one row.
 inline void AppendShare(const PrefetchStream::Piece& piece, int64_t i, int64_t n,

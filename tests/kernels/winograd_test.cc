@@ -41,6 +41,9 @@ std::vector<Case> Cases() {
       // Filters beyond the second-level cache, with many tiles and with few.
       {{8, 15, 14, 96}, {3, 3, 96, 160}},
       {{1, 8, 8, 96}, {3, 3, 96, 160}},
+      // Filters transformed panel by panel, the last one smaller: forward, and backward-input.
+      {{3, 7, 9, 60}, {3, 3, 60, 530}},
+      {{3, 7, 9, 530}, {3, 3, 530, 60}},
       // Few channels: several blocks a task and several tasks, whole tiles alone and smaller ones among them.
       {{2, 28, 28, 16}, {3, 3, 16, 16}},
       {{5, 14, 14, 32}, {3, 3, 32, 32}},
@@ -158,6 +161,45 @@ TEST(WinogradTest, SameBitsForAnyNumberOfThreads) {
             << algorithm << " input " << c.input << " threads " << threads;
       }
     }
+  }
+}
+
+// A filter that isn't packed may be transformed panel by panel, with all of the prologue, epilogue and statistics.
+TEST(WinogradTest, PanelsGiveAPackedFiltersBits) {
+  const Workspace workspace;
+  const Conv2dParams params;
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(float)) == 0;
+  };
+  const Shape filters[] = {{3, 3, 60, 530}, {3, 3, 530, 60}};
+  for (const Shape& filter : filters) {
+    const Conv2dGeometry g = ResolveConv2d("test", params, {17, 7, 9, filter[2]}, filter);
+    const Operands in(g);
+    const Tensor scale = Normals({g.IC}, 4), shift = Normals({g.IC}, 5), residual = Normals(g.output_shape(), 6);
+    ForEachTarget([&](const std::string&) {
+      Results packed(g), panels(g);
+      Tensor mean[2] = {Tensor({g.OC}), Tensor({g.OC})}, var[2] = {Tensor({g.OC}), Tensor({g.OC})};
+      const auto options = [&](int i) {
+        Conv2dOptions o;
+        o.prologue = {.scale = scale, .shift = shift, .relu = true};
+        o.epilogue.residual = residual;
+        o.epilogue.mean = mean[i];
+        o.epilogue.var = var[i];
+        return o;
+      };
+      const auto pack = [&](Conv2dPass pass) {
+        return PackConv2dFilter(pass, params, g.input_shape(), in.w, workspace, "winograd_f4x4");
+      };
+      Conv2dForward(params, in.x, pack(Conv2dPass::kForward), packed.y, workspace, options(0));
+      Conv2dBackwardInput(params, in.dy, pack(Conv2dPass::kBackwardInput), packed.dx, workspace);
+      Poison(workspace, int64_t{1} << 21);
+      Conv2dOptions unpacked = options(1);
+      unpacked.algorithm = "winograd_f4x4";
+      Conv2dForward(params, in.x, in.w, panels.y, workspace, unpacked);
+      Conv2dBackwardInput(params, in.dy, in.w, panels.dx, workspace, {.algorithm = "winograd_f4x4"});
+      EXPECT_TRUE(same(packed.y, panels.y) && same(mean[0], mean[1]) && same(var[0], var[1]));
+      EXPECT_TRUE(same(packed.dx, panels.dx));
+    });
   }
 }
 
