@@ -23,8 +23,8 @@ struct TileEpilogue {
   const float* bias = nullptr;
   const float* residual = nullptr;
   bool relu = false;
-  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile
-  // chooses the shifts and starts the sums.
+  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile, the
+  // first of a call's tiles, chooses the shifts and starts the sums.
   float* statistics = nullptr;
   int64_t statistics_stride = 0;
   bool first_statistics = false;
@@ -110,6 +110,7 @@ struct ForwardTileArgs {
   bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
   const TileEpilogue* epilogue;
   PrefetchStream* prefetch;
+  int64_t tiles = 1;  // so many, one below the other; scattered: 1
 };
 
 /// The most rows whose pointers fit the general registers of x86.
