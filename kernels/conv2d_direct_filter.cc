@@ -187,7 +187,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
   const int64_t pitch = CopyPitch(source, channels);
-  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
+  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, {.pitch = pitch}, op.tiles,
                       window_copy);
   // Tiles read whole vectors of dy.
   const auto num_taps = static_cast<int64_t>(op.taps.size());
@@ -257,7 +257,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t sum_floats =
       WholeLines(static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns));
   const int64_t scratch = sum_floats + PixelRowFloats(rows) + rows * largest.x1 * op.tiles.PaddedColumns(columns) +
-                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
+                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), {.pitch = pitch});
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
   const auto part_of = [&](int64_t task) {
     const int64_t panels = task % plan.panels.count;

@@ -345,13 +345,18 @@ void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t float
   }
 }
 
+// Null for tiles of more rows than there are registers for pointers.
+template <int kMR, int kNR, class D>
+constexpr auto ScatteredTile() -> void (*)(const ForwardTileArgs&) noexcept {
+  if constexpr (kMR <= kMaxScatteredRows) return ForwardTile<ScatteredRows, kMR, kNR, D>;
+  return nullptr;
+}
+
 template <int kNR, class D, int... kRows>
 void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
   tiles.rows[kNR - 1] = TileRows(kNR);
   ((tiles.forward[kNR - 1][kRows] = ForwardTile<EvenRows, kRows + 1, kNR, D>), ...);
-  if constexpr (sizeof...(kRows) <= kMaxScatteredRows) {
-    ((tiles.forward_scattered[kNR - 1][kRows] = ForwardTile<ScatteredRows, kRows + 1, kNR, D>), ...);
-  }
+  ((tiles.forward_scattered[kNR - 1][kRows] = ScatteredTile<kRows + 1, kNR, D>()), ...);
   ((tiles.filter[kNR - 1][kRows] = FilterTile<kRows + 1, kNR, D>), ...);
 }
 
