@@ -228,17 +228,6 @@ struct PanelRun {
   bool last_depth;
 };
 
-// Even tiles, the taller ones first.
-struct TileSplit {
-  TileSplit(int64_t total, int64_t most)
-      : count((total + most - 1) / most), low_rows(total / count), num_tall(total % count) {}
-  int64_t Rows(int64_t i) const { return low_rows + (i < num_tall ? 1 : 0); }
-  int64_t Begin(int64_t i) const { return i * low_rows + std::min(i, num_tall); }
-  /// Tiles from `i` on that have as many rows.
-  int64_t Alike(int64_t i) const { return (i < num_tall ? num_tall : count) - i; }
-  int64_t count, low_rows, num_tall;
-};
-
 // A grid position, and where it lies in the window and in C.
 struct Place {
   int64_t n, gy, gx;

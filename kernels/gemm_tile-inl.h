@@ -247,20 +247,22 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   for (int64_t tile = 0; tile < args.tiles; ++tile) OneForwardTile<Rows, kMR, kNR, D>(args, tile);
 }
 
-// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[row.b + p·b_stride + …]: the gradient of
-// a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
+// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[(row.b + p)·b_stride + …]: the gradient
+// of a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
 template <int kMR, int kNR, class D>
-void FilterTile(const FilterTileArgs& args) noexcept {
+HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
+  float* c = args.c + tile * kMR * args.ldc;
+  const float* add = args.add != nullptr ? args.add + tile * kMR * args.add_pitch : nullptr;
   for (int i = 0; i < kMR; ++i) {  // C's lines come while the sums are formed
-    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + i * args.ldc + j * lanes);
   }
   for (int64_t r = 0; r < args.num_rows; ++r) {
-    const float* HWY_RESTRICT a = args.a + args.rows[r].a;
-    const float* HWY_RESTRICT b = args.b + args.rows[r].b;
+    const float* HWY_RESTRICT a = args.a + tile * kMR + args.rows[r].a;
+    const float* HWY_RESTRICT b = args.b + args.rows[r].b * args.b_stride;
     for (int64_t left = args.rows[r].pixels; left > 0;) {
       int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
@@ -280,8 +282,6 @@ void FilterTile(const FilterTileArgs& args) noexcept {
       }
     }
   }
-  float* c = args.c;
-  const float* add = args.add;
   if (args.columns == kNR * lanes) {
     if (add != nullptr) {
       HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc, add += args.add_pitch) {
@@ -307,6 +307,11 @@ void FilterTile(const FilterTileArgs& args) noexcept {
       StoreUpTo(d, add != nullptr ? hn::Add(v, LoadUpTo(d, add + i * args.add_pitch + column, n)) : v, c + column, n);
     }
   }
+}
+
+template <int kMR, int kNR, class D>
+void FilterTile(const FilterTileArgs& args) noexcept {
+  for (int64_t tile = 0; tile < args.tiles; ++tile) OneFilterTile<kMR, kNR, D>(args, tile);
 }
 
 // In place over `pixels` × `channels`: x ← x·scale + shift, then relu.
