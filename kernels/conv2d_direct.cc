@@ -62,17 +62,18 @@ struct Range {
 // Cuts grid positions into ranges that meet the same taps inside [0, size) of a source axis.
 std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const std::vector<Tap>& taps,
                                  int64_t Tap::*offset) {
-  const auto inside = [&](int64_t position, const Tap& tap) {
-    const int64_t at = position * step + tap.*offset;
-    return at >= 0 && at < size;
-  };
-  std::vector<Range> ranges{{grid.begin, grid.begin + 1}};
-  for (int64_t i = grid.begin + 1; i < grid.end; ++i) {
-    const bool same =
-        std::all_of(taps.begin(), taps.end(), [&](const Tap& tap) { return inside(i, tap) == inside(i - 1, tap); });
-    if (!same) ranges.push_back({i, i});
-    ranges.back().end = i + 1;
+  std::vector<int64_t> cuts{grid.begin, grid.end};
+  for (const Tap& tap : taps) {
+    // The first position that the tap moves to `at` or beyond.
+    for (const int64_t at : {int64_t{0}, size}) {
+      const int64_t cut = (std::max<int64_t>(at - tap.*offset, 0) + step - 1) / step;
+      if (cut > grid.begin && cut < grid.end) cuts.push_back(cut);
+    }
   }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  std::vector<Range> ranges;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) ranges.push_back({cuts[i], cuts[i + 1]});
   return ranges;
 }
 
@@ -81,13 +82,21 @@ struct Region {
   Range y, x;
 };
 
-// One region where no tap leaves the image.
-std::vector<Region> CutIntoRegions(const Product& product, const Window& window, const Block& block) {
+std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
+                                   const Block& block) {
   const Source& source = product.source;
-  std::vector<Range> columns{{block.x0, block.x1}};  // a copy has zeros left and right of the image
-  if (!window.copied()) columns = CutBySameTaps(columns[0], source.step_w, source.W, product.taps, &Tap::x);
+  const auto leaves = [](Range grid, int64_t step, int64_t size, int64_t min, int64_t max) {
+    return grid.begin * step + min < 0 || (grid.end - 1) * step + max >= size;
+  };
+  const Region whole{{block.y0, block.y1}, {block.x0, block.x1}};
+  const bool leaves_y = leaves(whole.y, source.step_h, source.H, extent.min_y, extent.max_y);
+  // A copy has zeros left and right of the image.
+  const bool leaves_x = !window.copied() && leaves(whole.x, source.step_w, source.W, extent.min_x, extent.max_x);
+  if (!leaves_x && !leaves_y) return {whole};
+  std::vector<Range> columns{whole.x};
+  if (leaves_x) columns = CutBySameTaps(whole.x, source.step_w, source.W, product.taps, &Tap::x);
   std::vector<Region> regions;
-  for (const Range& y : CutBySameTaps({block.y0, block.y1}, source.step_h, source.H, product.taps, &Tap::y)) {
+  for (const Range& y : CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y)) {
     for (const Range& x : columns) regions.push_back({y, x});
   }
   return regions;
@@ -297,7 +306,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
               const WindowCopy& wanted, float* scratch) {
   const Block& block = task.block;
   const Window window(product.source, extent, block, 0, product.source.C, wanted, tiles, scratch);
-  const std::vector<Region> regions = CutIntoRegions(product, window, block);
+  const std::vector<Region> regions = CutIntoRegions(product, extent, window, block);
   const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const bool stream = WorthStreaming(product, tiles, depths.size());
   const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
