@@ -99,26 +99,17 @@ std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pi
   return groups;
 }
 
-// Columns [channel, channel + columns) of a block's dy by panels, each one pixel after the other, padded with zeros to
-// whole vectors.
+// Columns [channel, channel + columns) of a block's dy, one pixel after the other, padded with zeros to whole vectors.
 void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
-  const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  const int64_t padded = op.tiles.PaddedColumns(columns);
-  if (padded != columns) {
-    const int64_t last_panel = (columns - 1) / op.tiles.panel() * op.tiles.panel();
-    std::fill_n(to + last_panel * rows * pixels, (padded - last_panel) * rows * pixels, 0.0f);
-  }
-  int64_t row = 0;
+  const int64_t rows = block.y1 - block.y0;
+  const int64_t width = op.tiles.PaddedColumns(columns);
+  if (width != columns) std::fill_n(to, (block.n1 - block.n0) * rows * pixels * width, 0.0f);
   for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = block.y0; y < block.y1; ++y, ++row) {
+    for (int64_t y = block.y0; y < block.y1; ++y, to += pixels * width) {
       const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
-      for (int64_t column = 0; column < columns; column += op.tiles.panel()) {
-        const int64_t width = std::min(op.tiles.panel(), padded - column);
-        op.tiles.copy(from + column, op.g.OC, pixels, std::min(width, columns - column),
-                      to + column * rows * pixels + row * pixels * width, width);
-      }
+      op.tiles.copy(from, op.g.OC, pixels, columns, to, width);
     }
   }
 }
@@ -193,7 +184,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   auto* pixel_rows = reinterpret_cast<PixelRow*>(scratch);
   float* grad_copy = scratch + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows);
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  float* window_copy = grad_copy + rows * pixels * grad_width;
+  float* window_copy = grad_copy + rows * pixels * op.tiles.panel();
   const int64_t channels = part.c1 - part.c0;
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
@@ -203,7 +194,6 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   const auto num_taps = static_cast<int64_t>(op.taps.size());
   const bool in_place =
       grad_width == part.o1 - part.o0 && (g.OC <= op.tiles.panel() || num_taps * channels < kMinReuse);
-  if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
   std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch(), copy.pad);
   for (TapGroup& group : tap_groups) {
     group.rows = pixel_rows;
@@ -219,11 +209,12 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
     const int64_t width = vectors * op.tiles.lanes;
+    if (!in_place) PackGradOutput(op, block, output0 + column, columns, grad_copy);
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       FilterTileArgs args{};
       args.a_stride = source.step_w * window.pixel_pitch();
-      args.b = in_place ? op.grad_output + output0 + column : grad_copy + (column - part.o0) * rows * pixels;
+      args.b = in_place ? op.grad_output + output0 + column : grad_copy;
       args.b_stride = in_place ? g.OC : width;
       args.rows = tap_group.rows;
       args.num_rows = tap_group.num_rows;
@@ -272,7 +263,7 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t sum_floats =
       WholeLines(static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns));
   const int64_t scratch = sum_floats + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows) +
-                          rows * largest.x1 * op.tiles.PaddedColumns(columns) +
+                          rows * largest.x1 * op.tiles.panel() +
                           Window::ScratchFloats(source, extent, largest, plan.channels.Largest(),
                                                 CopyOf(g, source, plan.channels.Largest()));
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
