@@ -21,6 +21,8 @@ namespace {
 // 37 tiles of 6 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and tile),
 // little enough that A and C of a block stay in the second.
 constexpr int64_t kBlockPixels = 224;
+// Fewer make blocks larger, and windows copies with zeros in the padding.
+constexpr int64_t kFewChannels = 16;
 // Depth of B that is worked off at a time: 1024 rows of a 64-wide panel are 256 KiB of second-level cache.
 constexpr int64_t kBlockDepth = 1024;
 constexpr size_t kMaxRuns = 64;
@@ -136,8 +138,10 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depth
          WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
 }
 
-// A strided filter's window has several times as many pixels as the block has outputs.
+// A strided filter's window has several times as many pixels as the block has outputs; of few channels it is small, and
+// copied at less cost an output for many.
 int64_t BlockPixels(const Product& product) {
+  if (product.source.C < kFewChannels) return 2 * kBlockPixels;
   const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
   return wide ? kBlockPixels / 2 : kBlockPixels;
 }
@@ -146,9 +150,8 @@ int64_t BlockPixels(const Product& product) {
 // save time only beside copies of many channels.
 bool MayLeaveOutTaps(const Product& product, const BlockGrid& blocks) {
   constexpr int64_t kMinRows = 4;
-  constexpr int64_t kMinChannels = 16;
   const Block block = blocks.Largest();
-  return block.n1 * block.y1 >= kMinRows && product.source.C >= kMinChannels;
+  return block.n1 * block.y1 >= kMinRows && product.source.C >= kFewChannels;
 }
 
 // Zeros to the pixels beside grid position (gy, gx). Done with the tile that writes the position: stores of zeros are
