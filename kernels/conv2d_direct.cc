@@ -21,6 +21,8 @@ namespace {
 // 37 tiles of 6 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and tile),
 // little enough that A and C of a block stay in the second.
 constexpr int64_t kBlockPixels = 224;
+// Fewer make blocks larger, and windows copies with zeros in the padding.
+constexpr int64_t kFewChannels = 16;
 // Depth of B that is worked off at a time: 1024 rows of a 64-wide panel are 256 KiB of second-level cache.
 constexpr int64_t kBlockDepth = 1024;
 constexpr size_t kMaxRuns = 64;
@@ -54,18 +56,66 @@ std::vector<DepthBlock> CutDepth(size_t taps, int64_t channels) {
   return blocks;
 }
 
-// The pieces of A that one grid row meets within a depth block; taps outside the image are left out, neighbouring
-// taps whose channels touch become one run.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// Cuts grid positions into ranges that meet the same taps inside [0, size) of a source axis.
+std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const std::vector<Tap>& taps,
+                                 int64_t Tap::*offset) {
+  std::vector<int64_t> cuts{grid.begin, grid.end};
+  for (const Tap& tap : taps) {
+    // The first position that the tap moves to `at` or beyond.
+    for (const int64_t at : {int64_t{0}, size}) {
+      const int64_t cut = (std::max<int64_t>(at - tap.*offset, 0) + step - 1) / step;
+      if (cut > grid.begin && cut < grid.end) cuts.push_back(cut);
+    }
+  }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  std::vector<Range> ranges;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) ranges.push_back({cuts[i], cuts[i + 1]});
+  return ranges;
+}
+
+// Grid positions of a block, of all its images, that meet the same taps inside the image.
+struct Region {
+  Range y, x;
+};
+
+std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
+                                   const Block& block) {
+  const Source& source = product.source;
+  const auto leaves = [](Range grid, int64_t step, int64_t size, int64_t min, int64_t max) {
+    return grid.begin * step + min < 0 || (grid.end - 1) * step + max >= size;
+  };
+  const Region whole{{block.y0, block.y1}, {block.x0, block.x1}};
+  const bool leaves_y = leaves(whole.y, source.step_h, source.H, extent.min_y, extent.max_y);
+  // A copy has zeros left and right of the image.
+  const bool leaves_x = !window.copied() && leaves(whole.x, source.step_w, source.W, extent.min_x, extent.max_x);
+  if (!leaves_x && !leaves_y) return {whole};
+  std::vector<Range> columns{whole.x};
+  if (leaves_x) columns = CutBySameTaps(whole.x, source.step_w, source.W, product.taps, &Tap::x);
+  std::vector<Region> regions;
+  for (const Range& y : CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y)) {
+    for (const Range& x : columns) regions.push_back({y, x});
+  }
+  return regions;
+}
+
+// The pieces of A that the first position of a region meets within a depth block; taps outside the image are left out,
+// neighbouring taps whose channels touch become one run.
 int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock& depth, int64_t group, int64_t n,
-                 int64_t gy, int64_t gx, std::array<TileRun, kMaxRuns>& runs) {
+                 const Region& region, std::array<TileRun, kMaxRuns>& runs) {
   const Source& source = product.source;
   const int64_t length = depth.c1 - depth.c0;
   int64_t count = 0;
   for (size_t t = depth.tap0; t < depth.tap1; ++t) {
-    const Tap& tap = product.taps[t];
-    const int64_t y = gy * source.step_h + tap.y;
-    if (y < 0 || y >= source.H) continue;
-    const int64_t a = window.Offset(n, y, gx * source.step_w + tap.x) + group * product.group_in + depth.c0;
+    const int64_t y = region.y.begin * source.step_h + product.taps[t].y;
+    const int64_t x = region.x.begin * source.step_w + product.taps[t].x;
+    if (y < 0 || y >= source.H || (!window.copied() && (x < 0 || x >= source.W))) continue;
+    const int64_t a = window.Offset(n, y, x) + group * product.group_in + depth.c0;
     const int64_t b = static_cast<int64_t>(t) * product.group_in + depth.c0;
     if (count > 0) {
       TileRun& last = runs[static_cast<size_t>(count - 1)];
@@ -88,10 +138,20 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depth
          WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
 }
 
-// A strided filter's window has several times as many pixels as the block has outputs.
+// A strided filter's window has several times as many pixels as the block has outputs; of few channels it is small, and
+// copied at less cost an output for many.
 int64_t BlockPixels(const Product& product) {
+  if (product.source.C < kFewChannels) return 2 * kBlockPixels;
   const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
   return wide ? kBlockPixels / 2 : kBlockPixels;
+}
+
+// The few columns whose taps leave a row make tiles of their own, one pixel from each row. These need several rows, and
+// save time only beside copies of many channels.
+bool MayLeaveOutTaps(const Product& product, const BlockGrid& blocks) {
+  constexpr int64_t kMinRows = 4;
+  const Block block = blocks.Largest();
+  return block.n1 * block.y1 >= kMinRows && product.source.C >= kFewChannels;
 }
 
 // Zeros to the pixels beside grid position (gy, gx). Done with the tile that writes the position: stores of zeros are
@@ -180,20 +240,15 @@ struct PanelRun {
   bool last_depth;
 };
 
-// The rows of a tile that begins at position gx of an image's row and goes on in the next image.
-void ScatterRows(const Destination& destination, const Window& window, const ForwardTileArgs& args, int64_t gx,
-                 int64_t width, int64_t rows, ScatteredRow* scattered) {
-  const int64_t image_c = destination.H * destination.W * destination.C;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t image = (gx + r) / width;
-    const int64_t x = (gx + r) % width - gx;
-    scattered[r] = {image * window.image_pitch() + x * args.lda, image * image_c + x * args.ldc};
-  }
-}
+// A grid position, and where it lies in the window and in C.
+struct Place {
+  int64_t n, gy, gx;
+  int64_t a, c;
+};
 
-// All tiles of a block over one panel. `args` holds what they have in common.
-void RunPanel(const Product& product, const GemmTiles& tiles, const Window& window, const Block& block,
-              const PanelRun& panel, TileEpilogue& epilogue, ForwardTileArgs args) {
+// All tiles of a region over one panel. `args` holds what they have in common.
+void RunRegion(const Product& product, const GemmTiles& tiles, const Window& window, const Block& block,
+               const Region& region, const PanelRun& panel, TileEpilogue& epilogue, ForwardTileArgs args) {
   const Destination& destination = product.destination;
   const float* residual = nullptr;
   if (panel.last_depth && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
@@ -201,55 +256,65 @@ void RunPanel(const Product& product, const GemmTiles& tiles, const Window& wind
   }
   std::array<TileRun, kMaxRuns> runs;
   args.runs = runs.data();
-  const int64_t width = block.x1 - block.x0;
+  args.num_runs = MakeRuns(product, window, panel.depth, panel.group, block.n0, region, runs);
+  const int64_t width = region.x.size();
+  const int64_t positions = (block.n1 - block.n0) * region.y.size() * width;
+  const auto place = [&](int64_t i) {
+    const int64_t n = block.n0 + i / width / region.y.size();
+    const int64_t gy = region.y.begin + i / width % region.y.size();
+    const int64_t gx = region.x.begin + i % width;
+    return Place{n, gy, gx, window.Offset(n, gy * product.source.step_h, gx * product.source.step_w),
+                 destination.Offset(n, gy, gx) + panel.channel};
+  };
+  const int64_t origin = place(0).a;
+  // Where the image's rows are too short to fill tiles, these go on in the next row or image.
   const int64_t max_rows = tiles.MaxRows(panel.vectors);
-  // The same image rows of several images meet the same taps: where short rows would leave tiles half empty, tiles go
-  // on in the next image.
-  const auto* scattered_tiles = tiles.forward_scattered[panel.vectors - 1];
-  const bool across_images = scattered_tiles[0] != nullptr && width % max_rows != 0 && width < 4 * max_rows;
-  const int64_t images = across_images ? block.n1 - block.n0 : 1;
-  const EvenSplit tile_split(images * width, max_rows);
-  for (int64_t n = block.n0; n < block.n1; n += images) {
-    for (int64_t gy = block.y0; gy < block.y1; ++gy) {
-      args.num_runs = MakeRuns(product, window, panel.depth, panel.group, n, gy, block.x0, runs);
-      for (int64_t i = 0; i < tile_split.count; ++i) {
-        const int64_t rows = tile_split.End(i) - tile_split.Begin(i);
-        const int64_t image = tile_split.Begin(i) / width;
-        const int64_t gx = tile_split.Begin(i) % width;
-        const int64_t c = destination.Offset(n + image, gy, block.x0 + gx) + panel.channel;
-        args.a = window.data() + image * window.image_pitch() + gx * args.lda;
-        args.c = destination.data + c;
-        if (residual != nullptr) epilogue.residual = residual + c;
-        if (gx + rows <= width) {
-          tiles.forward[panel.vectors - 1][rows - 1](args);
-        } else {
-          ScatteredRow scattered[kMaxScatteredRows];
-          ScatterRows(destination, window, args, gx, width, rows, scattered);
-          args.scattered = scattered;
-          scattered_tiles[rows - 1](args);
-          args.scattered = nullptr;
-        }
-        epilogue.first_statistics = false;
-        if (!product.clear_cells || !panel.last_depth) continue;
+  const int64_t max_scattered = std::min(max_rows, kMaxScatteredRows);
+  const bool scatter = width < positions && TileSplit(width, max_rows).low_rows < max_scattered - 1;
+  const int64_t stretch = scatter ? positions : width;  // that is split into tiles
+  const TileSplit split(stretch, scatter ? max_scattered : max_rows);
+  const bool clear = product.clear_cells && panel.last_depth;
+  for (int64_t begin = 0; begin < positions; begin += stretch) {
+    for (int64_t i = 0; i < split.count; i += args.tiles) {
+      const int64_t rows = split.Rows(i);
+      const int64_t at = begin + split.Begin(i);
+      const Place first = place(at);
+      args.a = window.data() + first.a - origin;
+      args.c = destination.data + first.c;
+      args.tiles = scatter || clear ? 1 : split.Alike(i);
+      if (residual != nullptr) epilogue.residual = residual + first.c;
+      if (at % width + rows <= width) {
+        tiles.forward[panel.vectors - 1][rows - 1](args);
+      } else {
+        std::array<ScatteredRow, kMaxScatteredRows> scattered;
         for (int64_t r = 0; r < rows; ++r) {
-          ClearCell(destination, tiles, n + image + (gx + r) / width, gy, block.x0 + (gx + r) % width, panel.channel,
-                    panel.columns, args.stream);
+          const Place row = place(at + r);
+          scattered[static_cast<size_t>(r)] = {row.a - first.a, row.c - first.c};
         }
+        args.scattered = scattered.data();
+        tiles.forward_scattered[panel.vectors - 1][rows - 1](args);
+        args.scattered = nullptr;
+      }
+      epilogue.first_statistics = false;
+      for (int64_t r = 0; clear && r < rows; ++r) {
+        const Place cell = place(at + r);
+        ClearCell(destination, tiles, cell.n, cell.gy, cell.gx, panel.channel, panel.columns, args.stream);
       }
     }
   }
 }
 
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
-              const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task, float* scratch) {
+              const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task,
+              const WindowCopy& wanted, float* scratch) {
   const Block& block = task.block;
-  const Window window(product.source, extent, block, 0, product.source.C, product.prologue, 0, tiles, scratch);
+  const Window window(product.source, extent, block, 0, product.source.C, wanted, tiles, scratch);
+  const std::vector<Region> regions = CutIntoRegions(product, extent, window, block);
   const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const bool stream = WorthStreaming(product, tiles, depths.size());
   const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
-  const EvenSplit row_tiles(block.x1 - block.x0, tiles.MaxRows(tiles.PanelVectors(product.group_out)));
-  PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * row_tiles.count *
-                                     (block.n1 - block.n0) * (block.y1 - block.y0));
+  const int64_t tile_rows = tiles.MaxRows(tiles.PanelVectors(product.group_out));
+  PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * block.outputs() / tile_rows);
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
       for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
@@ -271,7 +336,9 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.prefetch = &prefetch;
         args.stream = stream;
         if (run.last_depth) args.epilogue = SetEpilogue(product, task.statistics, run.channel, epilogue);
-        RunPanel(product, tiles, window, block, run, epilogue, args);
+        for (const Region& region : regions) {
+          RunRegion(product, tiles, window, block, region, run, epilogue, args);
+        }
       }
     }
   }
@@ -285,8 +352,8 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
   const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();
   const EvenSplit panel_split(panels, (panels + wanted_splits - 1) / wanted_splits);
-  const int64_t scratch =
-      Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, product.prologue, 0);
+  const WindowCopy wanted{.pad = !MayLeaveOutTaps(product, blocks), .prologue = product.prologue};
+  const int64_t scratch = Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, wanted);
   ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
     const int64_t part = task % panel_split.count;
     const int64_t block = task / panel_split.count;
@@ -296,7 +363,7 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
     const BlockTask block_task{blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
                                fetch ? &next : nullptr,
                                product.statistics != nullptr ? product.statistics->Part(block) : nullptr};
-    RunBlock(product, extent, tiles, depths, packed, block_task, memory);
+    RunBlock(product, extent, tiles, depths, packed, block_task, wanted, memory);
   });
 }
 

@@ -23,6 +23,7 @@ constexpr int64_t kMaxChannels = 512;
 // A copied panel of dy lies in one piece, where one in place may share few sets of the caches; worth it for so many
 // products a value.
 constexpr int64_t kMinReuse = 128;
+constexpr int64_t kMinUnpadded = 64;
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMinTasks = 32;
 constexpr int64_t kMinBlocksPerChunk = 16;
@@ -58,11 +59,14 @@ struct Plan {
 // Whole cache lines, which vectors of what follows them then don't cross.
 int64_t WholeLines(int64_t floats) { return (floats + kLineFloats - 1) / kLineFloats * kLineFloats; }
 
-// Distance of pixels in a copy of a block's x; 0: no copy. Pixels a multiple of 4 KiB apart share so few sets of the
-// caches that a block doesn't stay in them; an odd number of lines apart they spread over all.
-int64_t CopyPitch(const Source& source, int64_t channels) {
-  if (source.step_w * source.pixel_pitch % 1024 != 0) return 0;
-  return (WholeLines(channels) / kLineFloats | 1) * kLineFloats;
+// What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
+// stay in them; an odd number of lines apart they spread over all.
+// Of few channels the taps of a filter row make one run, in a copy with zeros in the padding; of others, taps leave out
+// the padding.
+WindowCopy CopyOf(const Conv2dGeometry& g, const Source& source, int64_t channels) {
+  const bool conflicts = source.step_w * source.pixel_pitch % 1024 == 0;
+  return {.pad = g.group_ic() < kMinUnpadded,
+          .pitch = conflicts ? (WholeLines(channels) / kLineFloats | 1) * kLineFloats : 0};
 }
 
 struct Operands {
@@ -78,41 +82,34 @@ struct Operands {
 struct TapGroup {
   size_t tap;
   int64_t length;
+  const PixelRow* rows = nullptr;  // of the block's pixels that meet it
+  int64_t num_rows = 0;
 };
 
-std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pixel_pitch) {
+std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pixel_pitch, bool padded) {
   std::vector<TapGroup> groups;
-  const bool touching = channels == pixel_pitch && channels == op.g.group_ic() && op.g.dilation_w == 1;
+  const bool touching = padded && channels == pixel_pitch && channels == op.g.group_ic() && op.g.dilation_w == 1;
   for (size_t t = 0; t < op.taps.size(); ++t) {
     if (touching && op.taps[t].kx > 0) {
       groups.back().length += channels;
     } else {
-      groups.push_back({t, channels});
+      groups.push_back({.tap = t, .length = channels});
     }
   }
   return groups;
 }
 
-// Columns [channel, channel + columns) of a block's dy by panels, each one pixel after the other, padded with zeros to
-// whole vectors.
+// Columns [channel, channel + columns) of a block's dy, one pixel after the other, padded with zeros to whole vectors.
 void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
-  const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  const int64_t padded = op.tiles.PaddedColumns(columns);
-  if (padded != columns) {
-    const int64_t last_panel = (columns - 1) / op.tiles.panel() * op.tiles.panel();
-    std::fill_n(to + last_panel * rows * pixels, (padded - last_panel) * rows * pixels, 0.0f);
-  }
-  int64_t row = 0;
+  const int64_t rows = block.y1 - block.y0;
+  const int64_t width = op.tiles.PaddedColumns(columns);
+  if (width != columns) std::fill_n(to, (block.n1 - block.n0) * rows * pixels * width, 0.0f);
   for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = block.y0; y < block.y1; ++y, ++row) {
+    for (int64_t y = block.y0; y < block.y1; ++y, to += pixels * width) {
       const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
-      for (int64_t column = 0; column < columns; column += op.tiles.panel()) {
-        const int64_t width = std::min(op.tiles.panel(), padded - column);
-        op.tiles.copy(from + column, op.g.OC, pixels, std::min(width, columns - column),
-                      to + column * rows * pixels + row * pixels * width, width);
-      }
+      op.tiles.copy(from, op.g.OC, pixels, columns, to, width);
     }
   }
 }
@@ -146,26 +143,31 @@ struct Sums {
   float* filter;        // laid out like dF
 };
 
-// The rows of a block's pixels that meet a tap inside the image; rows that touch in both operands are one. grad_output
-// is read in place, or from a copy of the block. Returns their number.
-int64_t MakePixelRows(const Operands& op, const Block& block, const Window& window, const Tap& tap, bool in_place,
-                      int64_t a_stride, int64_t b_stride, PixelRow* pixel_rows) {
+// Appends the rows of a block's pixels that meet a tap inside the image, or in the padding of a padded window; rows
+// that touch are one. grad_output is read in place, or from a copy of the block. Returns their number.
+int64_t MakePixelRows(const Operands& op, const Block& block, const Window& window, const Tap& tap, bool padded,
+                      bool in_place, PixelRow* pixel_rows) {
   const Source& source = op.source;
-  const int64_t pixels = block.x1 - block.x0;
+  const int64_t a_stride = source.step_w * window.pixel_pitch();
+  int64_t x0 = block.x0;
+  int64_t x1 = block.x1;
+  if (!padded) {
+    while (x0 < x1 && x0 * source.step_w + tap.x < 0) ++x0;
+    while (x1 > x0 && (x1 - 1) * source.step_w + tap.x >= source.W) --x1;
+  }
   int64_t count = 0;
-  for (int64_t n = block.n0; n < block.n1; ++n) {
+  for (int64_t n = block.n0; n < block.n1 && x0 < x1; ++n) {
     for (int64_t gy = block.y0; gy < block.y1; ++gy) {
       const int64_t y = gy * source.step_h + tap.y;
       if (y < 0 || y >= source.H) continue;
-      const int64_t pixel = in_place ? (n * source.grid_h + gy) * source.grid_w + block.x0
-                                     : ((n - block.n0) * (block.y1 - block.y0) + gy - block.y0) * pixels;
-      const int64_t a = window.Offset(n, y, block.x0 * source.step_w + tap.x);
-      const int64_t b = pixel * b_stride;
+      const int64_t row = in_place ? n * source.grid_h + gy : (n - block.n0) * (block.y1 - block.y0) + gy - block.y0;
+      const int64_t a = window.Offset(n, y, x0 * source.step_w + tap.x);
+      const int64_t b = in_place ? row * source.grid_w + x0 : row * (block.x1 - block.x0) + x0 - block.x0;
       PixelRow* last = count > 0 ? &pixel_rows[count - 1] : nullptr;
-      if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels * b_stride == b) {
-        last->pixels += pixels;
+      if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels == b) {
+        last->pixels += x1 - x0;
       } else {
-        pixel_rows[count++] = {a, b, pixels};
+        pixel_rows[count++] = {a, b, x1 - x0};
       }
     }
   }
@@ -180,21 +182,24 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
   auto* pixel_rows = reinterpret_cast<PixelRow*>(scratch);
-  float* grad_copy = scratch + PixelRowFloats(rows);
+  float* grad_copy = scratch + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows);
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  float* window_copy = grad_copy + rows * pixels * grad_width;
+  float* window_copy = grad_copy + rows * pixels * op.tiles.panel();
   const int64_t channels = part.c1 - part.c0;
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
-  const int64_t pitch = CopyPitch(source, channels);
-  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, nullptr, pitch, op.tiles,
-                      window_copy);
+  const WindowCopy copy = CopyOf(g, source, channels);
+  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, copy, op.tiles, window_copy);
   // Tiles read whole vectors of dy.
   const auto num_taps = static_cast<int64_t>(op.taps.size());
   const bool in_place =
       grad_width == part.o1 - part.o0 && (g.OC <= op.tiles.panel() || num_taps * channels < kMinReuse);
-  if (!in_place) PackGradOutput(op, block, output0 + part.o0, part.o1 - part.o0, grad_copy);
-  const std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch());
+  std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch(), copy.pad);
+  for (TapGroup& group : tap_groups) {
+    group.rows = pixel_rows;
+    group.num_rows = MakePixelRows(op, block, window, op.taps[group.tap], copy.pad, in_place, pixel_rows);
+    pixel_rows += group.num_rows;
+  }
 
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
   const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
@@ -204,14 +209,15 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
     const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
     const int64_t vectors = op.tiles.PanelVectors(columns);
     const int64_t width = vectors * op.tiles.lanes;
+    if (!in_place) PackGradOutput(op, block, output0 + column, columns, grad_copy);
     for (const TapGroup& tap_group : tap_groups) {
       const Tap& tap = op.taps[tap_group.tap];
       FilterTileArgs args{};
       args.a_stride = source.step_w * window.pixel_pitch();
-      args.b = in_place ? op.grad_output + output0 + column : grad_copy + (column - part.o0) * rows * pixels;
+      args.b = in_place ? op.grad_output + output0 + column : grad_copy;
       args.b_stride = in_place ? g.OC : width;
-      args.rows = pixel_rows;
-      args.num_rows = MakePixelRows(op, block, window, tap, in_place, args.a_stride, args.b_stride, pixel_rows);
+      args.rows = tap_group.rows;
+      args.num_rows = tap_group.num_rows;
       args.add_pitch = width;
       args.prefetch = &prefetch;
       const int64_t sum =
@@ -221,12 +227,13 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
                       : sums.next + sum;
       args.ldc = last ? g.OC : width;
       args.columns = last ? columns : width;
-      const EvenSplit split(tap_group.length, op.tiles.MaxRows(vectors));
-      for (int64_t i = 0; i < split.count; ++i) {
+      const TileSplit split(tap_group.length, op.tiles.MaxRows(vectors));
+      for (int64_t i = 0; i < split.count; i += args.tiles) {
+        args.tiles = split.Alike(i);
         args.a = window.data() + split.Begin(i);
         args.add = sums.so_far != nullptr ? sums.so_far + sum + split.Begin(i) * width : nullptr;
         args.c = c + split.Begin(i) * args.ldc;
-        op.tiles.filter[vectors - 1][split.End(i) - split.Begin(i) - 1](args);
+        op.tiles.filter[vectors - 1][split.Rows(i) - 1](args);
       }
     }
   }
@@ -253,11 +260,12 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const Block largest = plan.blocks.Largest();
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
-  const int64_t pitch = CopyPitch(source, plan.channels.Largest());
   const int64_t sum_floats =
       WholeLines(static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns));
-  const int64_t scratch = sum_floats + PixelRowFloats(rows) + rows * largest.x1 * op.tiles.PaddedColumns(columns) +
-                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(), nullptr, pitch);
+  const int64_t scratch = sum_floats + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows) +
+                          rows * largest.x1 * op.tiles.panel() +
+                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(),
+                                                CopyOf(g, source, plan.channels.Largest()));
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
   const auto part_of = [&](int64_t task) {
     const int64_t panels = task % plan.panels.count;

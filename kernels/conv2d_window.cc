@@ -16,8 +16,8 @@ struct Span {
   int64_t y0, y1, x0, x1;
 };
 
-bool NeedsCopy(const Source& source, const Span& span, const Conv2dPrologue* prologue, int64_t pitch) {
-  return pitch > 0 || prologue != nullptr || span.x0 < 0 || span.x1 > source.W;
+bool NeedsCopy(const Source& source, const Span& span, const WindowCopy& wanted) {
+  return wanted.pitch > 0 || wanted.prologue != nullptr || (wanted.pad && (span.x0 < 0 || span.x1 > source.W));
 }
 
 }  // namespace
@@ -94,21 +94,22 @@ void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block&
 }
 
 int64_t Window::ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                              const Conv2dPrologue* prologue, int64_t pitch) {
+                              const WindowCopy& wanted) {
   // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
   const Span grid(source, taps, {0, 1, 0, 1, 0, source.grid_w});
-  if (!NeedsCopy(source, grid, prologue, pitch)) return 0;
+  if (!NeedsCopy(source, grid, wanted)) return 0;
   const int64_t rows = std::min(source.H, (block.y1 - block.y0 - 1) * source.step_h + taps.max_y - taps.min_y + 1);
   const int64_t columns = (block.x1 - block.x0 - 1) * source.step_w + taps.max_x - taps.min_x + 1;
-  return (block.n1 - block.n0) * rows * columns * std::max(channels, pitch);
+  return (block.n1 - block.n0) * rows * columns * std::max(channels, wanted.pitch);
 }
 
 Window::Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-               const Conv2dPrologue* prologue, int64_t pitch, const GemmTiles& tiles, float* scratch)
+               const WindowCopy& wanted, const GemmTiles& tiles, float* scratch)
     : n0_(block.n0) {
   const Span span(source, taps, block);
   y0_ = span.y0;
-  if (!NeedsCopy(source, span, prologue, pitch)) {
+  copied_ = NeedsCopy(source, span, wanted);
+  if (!copied_) {
     x0_ = 0;
     pixel_pitch_ = source.pixel_pitch;
     row_pitch_ = source.row_pitch;
@@ -117,11 +118,12 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
     return;
   }
   const int64_t channels = c1 - c0;
+  const Conv2dPrologue* prologue = wanted.prologue;
   // The columns inside the image; none for a block that lies in the padding.
   const int64_t inside0 = std::clamp<int64_t>(0, span.x0, span.x1);
   const int64_t inside1 = std::clamp<int64_t>(source.W, inside0, span.x1);
   x0_ = span.x0;
-  pixel_pitch_ = std::max(channels, pitch);
+  pixel_pitch_ = std::max(channels, wanted.pitch);
   row_pitch_ = (span.x1 - span.x0) * pixel_pitch_;
   image_pitch_ = (span.y1 - span.y0) * row_pitch_;
   data_ = scratch;

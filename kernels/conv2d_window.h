@@ -71,20 +71,27 @@ class BlockGrid {
 void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
                        std::vector<PrefetchStream::Piece>& pieces);
 
-/// A block's input. Points into the source where no tap leaves a row; otherwise into a copy of the rows, with zeros
-/// to the left and right, in the task's scratch memory. Rows above and below the image don't exist: callers leave
-/// out their taps.
+/// What makes a window a copy.
+struct WindowCopy {
+  bool pad = true;                           // that taps leave a row; false: callers leave out these taps
+  const Conv2dPrologue* prologue = nullptr;  // applied to the copy; null: none
+  int64_t pitch = 0;                         // distance between pixels, at least as many as channels; 0: no matter
+};
+
+/// A block's input. Points into the source, or into a copy of the rows, with zeros to the left and right, in the task's
+/// scratch memory. Rows above and below the image don't exist: callers leave out their taps.
 class Window {
  public:
-  /// Channels [c0, c1) of the source. A prologue (may be null) is applied to the copy. `pitch` > 0 asks for a copy
-  /// with that distance between pixels, at least c1 − c0.
+  /// Channels [c0, c1) of the source.
   Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-         const Conv2dPrologue* prologue, int64_t pitch, const GemmTiles& tiles, float* scratch);
+         const WindowCopy& wanted, const GemmTiles& tiles, float* scratch);
 
   /// Floats of scratch that a block of `channels` needs.
   static int64_t ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                               const Conv2dPrologue* prologue, int64_t pitch);
+                               const WindowCopy& wanted);
 
+  /// Whether it is a copy, with zeros left and right of the image.
+  bool copied() const { return copied_; }
   /// Distance in floats between neighbouring pixels.
   int64_t pixel_pitch() const { return pixel_pitch_; }
   /// And between the same pixel of neighbouring images.
@@ -96,6 +103,7 @@ class Window {
   }
 
  private:
+  bool copied_;
   const float* data_;
   int64_t n0_, y0_, x0_;
   int64_t image_pitch_, row_pitch_, pixel_pitch_;

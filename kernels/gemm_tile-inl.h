@@ -104,13 +104,13 @@ HWY_INLINE void ZeroTile(D d, hn::Vec<D> (&acc)[kMR][kNR]) {
 // Adds the `rows` values of each of n columns to the epilogue's statistics.
 template <class D>
 HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pitch, int rows,
-                              const TileEpilogue& epilogue, int64_t column, int64_t n) {
+                              const TileEpilogue& epilogue, bool first, int64_t column, int64_t n) {
   using V = hn::Vec<D>;
   float* shifts = epilogue.statistics + column;
   float* sums = shifts + epilogue.statistics_stride;
   float* squares = sums + epilogue.statistics_stride;
   V shift;
-  if (epilogue.first_statistics) {
+  if (first) {
     // The mean of the rows, by differences from the first: equal values give exactly themselves.
     shift = hn::Load(d, values);
     V difference = hn::Zero(d);
@@ -128,7 +128,7 @@ HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pit
     sum = hn::Add(sum, centered);
     square = hn::MulAdd(centered, centered, square);
   }
-  if (!epilogue.first_statistics) {
+  if (!first) {
     sum = hn::Add(sum, LoadUpTo(d, sums, n));
     square = hn::Add(square, LoadUpTo(d, squares, n));
   }
@@ -137,9 +137,10 @@ HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pit
 }
 
 // Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
-// frequent case and would cost the accumulators their registers.
+// frequent case and would cost the accumulators their registers. `offset`: of the tile in C, 0 for the first.
 template <class D>
-HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, const ForwardTileArgs& args) noexcept {
+HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, const ForwardTileArgs& args,
+                             int64_t offset) noexcept {
   const D d;
   using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -152,7 +153,7 @@ HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, co
     const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
     const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
     for (int i = 0; i < rows; ++i) {
-      const int64_t at = RowOfC(args, i) + column;
+      const int64_t at = offset + RowOfC(args, i) + column;
       float* c = args.c + at;
       V v = hn::Load(d, sums + (i * vectors + j) * lanes);
       if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
@@ -166,26 +167,32 @@ HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, co
       }
       hn::Store(v, d, sums + (i * vectors + j) * lanes);
     }
-    if (epilogue.statistics != nullptr) AddStatistics(d, sums + j * lanes, vectors * lanes, rows, epilogue, column, n);
+    if (epilogue.statistics != nullptr) {
+      const bool first = epilogue.first_statistics && offset == 0;
+      AddStatistics(d, sums + j * lanes, vectors * lanes, rows, epilogue, first, column, n);
+    }
   }
 }
 
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
 template <template <int> class Rows, int kMR, int kNR, class D>
-void ForwardTile(const ForwardTileArgs& args) noexcept {
+HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* a0 = args.a + tile * kMR * args.lda;
+  const int64_t offset = tile * kMR * args.ldc;
+  float* c0 = args.c + offset;
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
   if (!args.stream) {  // C's lines come while the sums are formed
     for (int i = 0; i < kMR; ++i) {
-      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + RowOfC(args, i) + j * lanes);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c0 + RowOfC(args, i) + j * lanes);
     }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
-    Rows<kMR> a(args.a + run.a, args);
+    Rows<kMR> a(a0 + run.a, args);
     for (int64_t left = run.k; left > 0;) {
       int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
@@ -211,43 +218,51 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
-    FinishTile<D>(sums, kMR, kNR, args);
+    FinishTile<D>(sums, kMR, kNR, args, offset);
     return;
   }
   if (args.accumulate) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = args.c + RowOfC(args, i);
+      float* c = c0 + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
         hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
       }
     }
   } else if (args.stream) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = args.c + RowOfC(args, i);
+      float* c = c0 + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
     }
   } else {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = args.c + RowOfC(args, i);
+      float* c = c0 + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
   }
 }
 
-// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[row.b + p·b_stride + …]: the gradient of
-// a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
+// One call for several tiles: between them nothing is set up anew, which at a depth of 64 would take 5 % of the time.
+template <template <int> class Rows, int kMR, int kNR, class D>
+void ForwardTile(const ForwardTileArgs& args) noexcept {
+  for (int64_t tile = 0; tile < args.tiles; ++tile) OneForwardTile<Rows, kMR, kNR, D>(args, tile);
+}
+
+// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[(row.b + p)·b_stride + …]: the gradient
+// of a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
 template <int kMR, int kNR, class D>
-void FilterTile(const FilterTileArgs& args) noexcept {
+HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
+  float* c = args.c + tile * kMR * args.ldc;
+  const float* add = args.add != nullptr ? args.add + tile * kMR * args.add_pitch : nullptr;
   for (int i = 0; i < kMR; ++i) {  // C's lines come while the sums are formed
-    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(args.c + i * args.ldc + j * lanes);
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + i * args.ldc + j * lanes);
   }
   for (int64_t r = 0; r < args.num_rows; ++r) {
-    const float* HWY_RESTRICT a = args.a + args.rows[r].a;
-    const float* HWY_RESTRICT b = args.b + args.rows[r].b;
+    const float* HWY_RESTRICT a = args.a + tile * kMR + args.rows[r].a;
+    const float* HWY_RESTRICT b = args.b + args.rows[r].b * args.b_stride;
     for (int64_t left = args.rows[r].pixels; left > 0;) {
       int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
@@ -267,8 +282,6 @@ void FilterTile(const FilterTileArgs& args) noexcept {
       }
     }
   }
-  float* c = args.c;
-  const float* add = args.add;
   if (args.columns == kNR * lanes) {
     if (add != nullptr) {
       HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc, add += args.add_pitch) {
@@ -294,6 +307,11 @@ void FilterTile(const FilterTileArgs& args) noexcept {
       StoreUpTo(d, add != nullptr ? hn::Add(v, LoadUpTo(d, add + i * args.add_pitch + column, n)) : v, c + column, n);
     }
   }
+}
+
+template <int kMR, int kNR, class D>
+void FilterTile(const FilterTileArgs& args) noexcept {
+  for (int64_t tile = 0; tile < args.tiles; ++tile) OneFilterTile<kMR, kNR, D>(args, tile);
 }
 
 // In place over `pixels` × `channels`: x ← x·scale + shift, then relu.
@@ -332,13 +350,18 @@ void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t float
   }
 }
 
+// Null for tiles of more rows than there are registers for pointers.
+template <int kMR, int kNR, class D>
+constexpr auto ScatteredTile() -> void (*)(const ForwardTileArgs&) noexcept {
+  if constexpr (kMR <= kMaxScatteredRows) return ForwardTile<ScatteredRows, kMR, kNR, D>;
+  return nullptr;
+}
+
 template <int kNR, class D, int... kRows>
 void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
   tiles.rows[kNR - 1] = TileRows(kNR);
   ((tiles.forward[kNR - 1][kRows] = ForwardTile<EvenRows, kRows + 1, kNR, D>), ...);
-  if constexpr (sizeof...(kRows) <= kMaxScatteredRows) {
-    ((tiles.forward_scattered[kNR - 1][kRows] = ForwardTile<ScatteredRows, kRows + 1, kNR, D>), ...);
-  }
+  ((tiles.forward_scattered[kNR - 1][kRows] = ScatteredTile<kRows + 1, kNR, D>()), ...);
   ((tiles.filter[kNR - 1][kRows] = FilterTile<kRows + 1, kNR, D>), ...);
 }
 

@@ -23,8 +23,8 @@ struct TileEpilogue {
   const float* bias = nullptr;
   const float* residual = nullptr;
   bool relu = false;
-  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile
-  // chooses the shifts and starts the sums.
+  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile, the
+  // first of a call's tiles, chooses the shifts and starts the sums.
   float* statistics = nullptr;
   int64_t statistics_stride = 0;
   bool first_statistics = false;
@@ -110,12 +110,13 @@ struct ForwardTileArgs {
   bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
   const TileEpilogue* epilogue;
   PrefetchStream* prefetch;
+  int64_t tiles = 1;  // so many, one below the other; scattered: 1
 };
 
 /// The most rows whose pointers fit the general registers of x86.
 inline constexpr int64_t kMaxScatteredRows = 8;
 
-/// Pixels at even distances: offsets of the first one in a and b.
+/// Pixels at even distances: the first one's offset in a, its number in b.
 struct PixelRow {
   int64_t a;
   int64_t b;
@@ -125,7 +126,7 @@ struct PixelRow {
 struct FilterTileArgs {
   const float* a;  // pixel p of a row at a + row.a + p·a_stride, element i of the tile behind it
   int64_t a_stride;
-  const float* b;  // pixel p at b + row.b + p·b_stride; whole vectors are read
+  const float* b;  // pixel p at b + (row.b + p)·b_stride; whole vectors are read
   int64_t b_stride;
   const PixelRow* rows;
   int64_t num_rows;
@@ -135,6 +136,7 @@ struct FilterTileArgs {
   int64_t ldc;
   int64_t columns;
   PrefetchStream* prefetch;
+  int64_t tiles = 1;  // so many, one below the other in C
 };
 
 /// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
@@ -177,6 +179,17 @@ struct EvenSplit {
   int64_t Largest() const { return (total + count - 1) / count; }
   int64_t total;
   int64_t count;
+};
+
+/// Tiles of at most `most` rows, as even as can be, the taller ones first.
+struct TileSplit {
+  TileSplit(int64_t total, int64_t most)
+      : count((total + most - 1) / most), low_rows(total / count), num_tall(total % count) {}
+  int64_t Rows(int64_t i) const { return low_rows + (i < num_tall ? 1 : 0); }
+  int64_t Begin(int64_t i) const { return i * low_rows + std::min(i, num_tall); }
+  /// Tiles from `i` on that have as many rows.
+  int64_t Alike(int64_t i) const { return (i < num_tall ? num_tall : count) - i; }
+  int64_t count, low_rows, num_tall;
 };
 
 }  // namespace hwynn
