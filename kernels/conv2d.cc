@@ -20,7 +20,6 @@ struct Algorithm {
   Reason declines;   // can't
   Reason not_worth;  // can, but the dispatcher prefers a later row
   bool highest;      // as accurate as a sum in float can be: allowed with Precision::kHighest
-  bool prologue;     // has one
   bool statistics;   // gathers them on the way; else another pass over the output does
   decltype(&DirectPackedFloats) packed_floats;
   decltype(&DirectPackFilter) pack;
@@ -46,15 +45,15 @@ struct Algorithm {
 
 // Best first; the last row takes everything.
 constexpr Algorithm kTable[] = {
-    {"direct_depthwise", DepthwiseDeclines, Never, true, false, false, DepthwisePackedFloats, DepthwisePackFilter,
+    {"direct_depthwise", DepthwiseDeclines, Never, true, false, DepthwisePackedFloats, DepthwisePackFilter,
      DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, true, true, WinogradPackedFloats<4>,
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, true, WinogradPackedFloats<4>,
      WinogradPackFilter<4>, WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>,
      WinogradForwardUnpacked<4>, WinogradBackwardInputUnpacked<4>},
-    {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, true, true, WinogradPackedFloats<2>,
+    {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, true, WinogradPackedFloats<2>,
      WinogradPackFilter<2>, WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>,
      WinogradForwardUnpacked<2>, WinogradBackwardInputUnpacked<2>},
-    {"direct", Never, Never, true, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
+    {"direct", Never, Never, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
      DirectBackwardFilter},
 };
 
@@ -72,13 +71,11 @@ const Algorithm& Find(Conv2dPass pass, std::string_view name) {
 struct Wanted {
   Conv2dPass pass;
   Precision precision;
-  bool prologue = false;
 };
 
 // Why a row can't do what is wanted; null when it can.
 const char* Declines(const Algorithm& row, const Wanted& wanted, const Conv2dGeometry& g) {
   if (!row.Has(wanted.pass)) return "not for this pass";
-  if (wanted.prologue && !row.prologue) return "has no prologue";
   return row.declines(g);
 }
 
@@ -189,7 +186,7 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
   constexpr std::string_view kFunction = "Conv2dForward";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), filter.shape());
   CheckForward(kFunction, g, output, options);
-  const Wanted wanted{Conv2dPass::kForward, params.precision, options.prologue.scale.size() != 0};
+  const Wanted wanted{Conv2dPass::kForward, params.precision};
   const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
   if (row.forward_unpacked != nullptr &&
       row.forward_unpacked(g, input.data(), filter.data(), output.data(), workspace, options)) {
@@ -205,7 +202,7 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const Pack
   const Conv2dGeometry g = ResolvePacked(kFunction, Conv2dPass::kForward, params, input.shape(), filter);
   CheckForward(kFunction, g, output, options);
   Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
-  const Wanted wanted{Conv2dPass::kForward, params.precision, options.prologue.scale.size() != 0};
+  const Wanted wanted{Conv2dPass::kForward, params.precision};
   RunForward(Choose(kFunction, wanted, g, filter.algorithm()), g, input, filter.data(), output, workspace, options);
 }
 

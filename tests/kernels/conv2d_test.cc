@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
@@ -253,14 +254,23 @@ TEST(Conv2dTest, AsksForTheScratchItUses) {
   }
 }
 
-// Outputs so large that they pass the caches by: all written, and nothing else.
-TEST(Conv2dTest, LargeOutputs) {
+// Arrays so large that outputs pass the caches by and inputs are fetched: all written, and nothing else.
+TEST(Conv2dTest, LargeArrays) {
   const Workspace workspace;
-  const Conv2dCase cases[] = {{{1, 313, 321, 2}, {1, 1, 2, 64}, {}},
-                              {{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}}};
-  for (const Conv2dCase& c : cases) {
+  const Conv2dCase many_outputs{{1, 313, 321, 2}, {1, 1, 2, 64}, {}};
+  const Conv2dCase many_inputs{{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}};
+  const Conv2dCase depthwise{{2, 157, 321, 64}, {3, 3, 1, 64}, {.groups = 64}};
+  const Conv2dCase strided{{1, 313, 321, 64}, {3, 3, 1, 64}, {.stride = {2, 2}, .groups = 64}};
+  const std::pair<Conv2dCase, Conv2dPass> cases[] = {
+      {many_outputs, Conv2dPass::kForward},     {many_inputs, Conv2dPass::kBackwardInput},
+      {depthwise, Conv2dPass::kForward},        {depthwise, Conv2dPass::kBackwardInput},
+      {depthwise, Conv2dPass::kBackwardFilter}, {strided, Conv2dPass::kForward},
+      {strided, Conv2dPass::kBackwardInput},    {strided, Conv2dPass::kBackwardFilter}};
+  for (const auto& [c, direction] : cases) {
+    const Conv2dCase& large = c;  // structured bindings can't be captured everywhere
+    const Conv2dPass pass = direction;
     const Conv2dGeometry g = GeometryOf(c);
-    const Conv2dPass pass = g.OC > g.IC ? Conv2dPass::kForward : Conv2dPass::kBackwardInput;
+    const std::string_view algorithm = g.groups > 1 ? "direct_depthwise" : "direct";
     const PassShapes shapes = ShapesOf(pass, g);
     const Tensor a = Integers(shapes.a, 20);
     const Tensor b = Integers(shapes.b, 21);
@@ -268,9 +278,9 @@ TEST(Conv2dTest, LargeOutputs) {
     ForEachTarget([&](const std::string&) {
       Tensor result(shapes.result);
       std::fill_n(result.data(), result.size(), std::nanf(""));
-      RunPass(pass, c.params, a, b, result, workspace, "direct");
+      RunPass(pass, large.params, a, b, result, workspace, algorithm);
       for (int64_t i = 0; i < result.size(); ++i) {
-        ASSERT_EQ(result[i], expected.value[static_cast<size_t>(i)]) << c << " element " << i;
+        ASSERT_EQ(result[i], expected.value[static_cast<size_t>(i)]) << large << " element " << i;
       }
     });
   }
