@@ -46,6 +46,13 @@ constexpr int64_t kManyTasks = 8;
 // goes through memory: each panel is transformed right before its products instead.
 constexpr int64_t kFewTiles = 256;
 
+// Large outputs that are stored as whole cache lines.
+bool WorthStreaming(const Problem& p, const GemmTiles& gemm) {
+  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
+  constexpr int64_t kLine = 16;
+  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
+}
+
 // How a convolution is cut: by its shape alone.
 struct Plan {
   Plan(const Problem& p, const GemmTiles& gemm)
@@ -62,7 +69,8 @@ struct Plan {
         in_place(p.C == columns && groups.count == 1),
         block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
         in_stride(WinogradStride(block_tiles, p.C)),
-        out_stride(WinogradStride(block_tiles, columns)) {}
+        out_stride(WinogradStride(block_tiles, columns)),
+        stream(WorthStreaming(p, gemm)) {}
 
   /// All tiles of a task.
   WinogradBlock Tiles(const Problem& p, int64_t task) const { return {p.tiles, Begin(task), End(task) - Begin(task)}; }
@@ -87,6 +95,7 @@ struct Plan {
   int64_t block_tiles;  // that a task takes at a time, at most
   int64_t in_stride;    // between the points of transformed inputs [tile][C]
   int64_t out_stride;   // and of products [tile][columns]
+  bool stream;          // outputs go past the caches
 
  private:
   // Of whole images the most points have as many tiles, of whole rows the runs are longest.
@@ -122,16 +131,9 @@ void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& blo
   }
 }
 
-// Large outputs that are stored as whole cache lines.
-bool WorthStreaming(const Problem& p, const GemmTiles& gemm) {
-  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
-  constexpr int64_t kLine = 16;
-  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
-}
-
 // Output channels [o0, o1) from a block's products. The first block of a task starts its statistics.
-void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t o0, int64_t o1,
-                     bool stream, bool first, float* statistics, const float* from) {
+void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t o0, int64_t o1, bool first,
+                     float* statistics, const float* from) {
   TileEpilogue epilogue = p.epilogue;
   for (const float** array : {&epilogue.scale, &epilogue.bias, &epilogue.residual}) {
     if (*array != nullptr) *array += o0;
@@ -140,7 +142,7 @@ void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& bl
   epilogue.first_statistics = first;
   for (const WinogradRun& run : block.runs()) {
     plan.transforms.output(run.down, run.across)({from + run.slot * plan.columns, plan.out_stride, plan.columns},
-                                                 o1 - o0, epilogue, stream, p.tiles.Output(run, p.out + o0, p.O));
+                                                 o1 - o0, epilogue, plan.stream, p.tiles.Output(run, p.out + o0, p.O));
     epilogue.first_statistics = false;
   }
 }
@@ -226,14 +228,13 @@ void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& blo
 // A task fetches the next one's input, and the lines of its own output.
 void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) {
   const WinogradTiles& tiles = p.tiles;
-  const bool stream = WorthStreaming(p, CurrentGemmTiles());
   const auto run_task = [&](int64_t task, float* in) {
     float* out = plan.in_place ? in : in + plan.in_floats();
     if (plan.in_place) in += plan.in_stride;
     const int64_t begin = plan.Begin(task);
     const int64_t end = plan.End(task);
     std::vector<PrefetchStream::Piece> wanted;
-    if (!stream) {
+    if (!plan.stream) {
       wanted.push_back(
           {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
     }
@@ -254,10 +255,10 @@ void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) 
       } else {
         Multiply(p, plan, block, p.packed, 0, plan.groups.total, wanted, in, out);
       }
-      TransformOutput(p, plan, block, 0, p.O, stream, first == begin,
-                      statistics != nullptr ? statistics->Part(task) : nullptr, out);
+      TransformOutput(p, plan, block, 0, p.O, first == begin, statistics != nullptr ? statistics->Part(task) : nullptr,
+                      out);
     }
-    if (stream) hwy::FlushStream();
+    if (plan.stream) hwy::FlushStream();
   };
   ParallelForWithScratch(plan.tasks.count, plan.in_floats() + plan.out_floats(), run_task);
 }
@@ -267,7 +268,6 @@ void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) 
 void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics, const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
-  const bool stream = WorthStreaming(p, CurrentGemmTiles());
   Tensor in = workspace.NewTensor({plan.tasks.count, plan.in_floats()});
   ParallelFor(plan.tasks.count * slices.count, [&](int64_t task) {
     const int64_t block = task / slices.count;
@@ -294,10 +294,10 @@ void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics,
     for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {
       const WinogradBlock block = plan.Tiles(p, i);
       Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), stream, true,
+      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), true,
                       statistics != nullptr ? statistics->Part(i) : nullptr, out);
     }
-    if (stream) hwy::FlushStream();
+    if (plan.stream) hwy::FlushStream();
   });
 }
 
