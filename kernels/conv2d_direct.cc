@@ -1,7 +1,7 @@
 // Forward and backward-input as one implicit matrix product (conv2d_product.h). A is never built: a tile's rows are
-// neighbouring pixels of one image row, a constant distance apart in the source, and for each filter row the taps and
-// channels are one contiguous run. Backward-input is the same over grad_output: each phase of input pixels modulo the
-// stride meets its own subset of taps, so no zeros are inserted or added up.
+// pixels that meet the same taps, mostly neighbours in one image row and so a constant distance apart in the source,
+// and for each filter row the taps and channels are one contiguous run. Backward-input is the same over grad_output:
+// each phase of input pixels modulo the stride meets its own subset of taps, so no zeros are inserted or added up.
 
 #include <hwy/cache_control.h>
 
