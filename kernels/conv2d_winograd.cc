@@ -10,119 +10,21 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d_algorithms.h"
 #include "hwynn/kernels/conv2d_statistics.h"
+#include "hwynn/kernels/conv2d_winograd_plan.h"
 #include "hwynn/kernels/flat.h"
-#include "hwynn/kernels/winograd_tiles.h"
 
 namespace hwynn {
 namespace {
 
-// One convolution as this algorithm sees it: `in` [N,H,W,C] and `out` [N,OH,OW,O].
-struct Problem {
-  WinogradTiles tiles;
-  const float* in;
-  float* out;
-  int64_t C, O;
-  WinogradPrologue prologue;
-  TileEpilogue epilogue;         // statistics: see Run
-  const float* zeros = nullptr;  // see Run
-  // Packed, [point][panel][c][panel columns]; else as it is.
-  const float* packed = nullptr;
-  WinogradFilterView filter{};
-};
-
-// Tiles of a task. Up to kCachedFloats a transformed filter stays in the second-level cache beside them: then their
-// number is what fits there too. A larger one passes through for every task: then 64 tiles are worth more than their
-// place in the cache, since they are read and written one point at a time.
-constexpr int64_t kTaskFloats = int64_t{1} << 16;
-constexpr int64_t kMinTiles = 42;
-constexpr int64_t kMaxTiles = 56;
-constexpr int64_t kManyTiles = 64;
-constexpr int64_t kCachedFloats = int64_t{1} << 18;
-constexpr int64_t kLargeFloats = int64_t{1} << 20;
-// With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
-constexpr int64_t kMinTasks = 4;
-constexpr int64_t kManyTasks = 8;
 // Where a large filter meets no more tiles than this, packing it takes about as long as its products, since all of it
 // goes through memory: each panel is transformed right before its products instead.
 constexpr int64_t kFewTiles = 256;
-
-// Large outputs that are stored as whole cache lines.
-bool WorthStreaming(const Problem& p, const GemmTiles& gemm) {
-  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
-  constexpr int64_t kLine = 16;
-  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
-}
-
-// How a convolution is cut: by its shape alone.
-struct Plan {
-  Plan(const Problem& p, const GemmTiles& gemm)
-      : transforms(CurrentWinogradTransforms(p.tiles.m)),
-        points(transforms.inputs * transforms.inputs),
-        pitch(gemm.PaddedColumns(p.O)),
-        filter_floats(points * p.C * pitch),
-        unit(TilesPerUnit(p)),
-        tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
-        groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(p, gemm)),
-        filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
-        columns(std::min(pitch, groups.Largest() * gemm.panel())),
-        narrow(CurrentWinogradNarrow(p.C, pitch)),
-        in_place(p.C == columns && groups.count == 1),
-        block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
-        in_stride(WinogradStride(block_tiles, p.C)),
-        out_stride(WinogradStride(block_tiles, columns)),
-        stream(WorthStreaming(p, gemm)) {}
-
-  /// All tiles of a task.
-  WinogradBlock Tiles(const Problem& p, int64_t task) const { return {p.tiles, Begin(task), End(task) - Begin(task)}; }
-  int64_t Begin(int64_t task) const { return tasks.Begin(task) * unit; }
-  int64_t End(int64_t task) const { return tasks.End(task) * unit; }
-  int64_t in_floats() const { return (in_place ? points + 1 : points) * in_stride; }
-  int64_t out_floats() const { return in_place ? 0 : points * out_stride; }
-
-  const WinogradTransforms& transforms;
-  int64_t points;
-  int64_t pitch;                 // columns of the transformed filter
-  int64_t filter_floats;         // of it
-  int64_t unit;                  // tiles that no task parts
-  EvenSplit tasks;               // units
-  EvenSplit groups;              // panels
-  int64_t filter_stride;         // between the points of the transformed filter
-  int64_t columns;               // of a group, at most
-  const WinogradNarrow& narrow;  // for few channels; its one or two vectors of columns are one group
-  // Each point's products overwrite the transformed inputs of the point before: lines of the caches that were read a
-  // moment ago, where an array of their own would take as much of the second-level cache again.
-  bool in_place;
-  int64_t block_tiles;  // that a task takes at a time, at most
-  int64_t in_stride;    // between the points of transformed inputs [tile][C]
-  int64_t out_stride;   // and of products [tile][columns]
-  bool stream;          // outputs go past the caches
-
- private:
-  // Of whole images the most points have as many tiles, of whole rows the runs are longest.
-  static int64_t TilesPerUnit(const Problem& p) {
-    const int64_t row = p.tiles.columns();
-    const int64_t image = p.tiles.rows() * row;
-    return image <= kMinTiles ? image : row <= kMinTiles ? row : 1;
-  }
-  // Of 16 channels about 8 tiles stay in the first-level cache from one transform to the other; more would leave less
-  // of it to the filter, which comes from the second-level cache for every block. Of 32 neither stays.
-  int64_t NarrowBlockTiles(const Problem& p) const {
-    const int64_t most = p.C * p.C / 32;
-    return EvenSplit(tasks.Largest() * unit, unit < most ? most / unit * unit : most).Largest();
-  }
-  int64_t TilesPerTask(const Problem& p) const {
-    if (filter_floats > kLargeFloats) return kManyTiles;
-    return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
-  }
-  int64_t PanelsPerGroup(const Problem& p, const GemmTiles& gemm) const {
-    if (p.packed == nullptr) return 1;
-    const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
-    return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
-  }
-};
+// Each is a task.
+constexpr int64_t kMinPanels = 8;
 
 // Channels [c0, c1) of a block's inputs.
-void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t c0, int64_t c1, float* to) {
+void TransformInput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t c0,
+                    int64_t c1, float* to) {
   WinogradPrologue prologue = p.prologue;
   if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
   for (const WinogradRun& run : block.runs()) {
@@ -132,8 +34,8 @@ void TransformInput(const Problem& p, const Plan& plan, const WinogradBlock& blo
 }
 
 // Output channels [o0, o1) from a block's products. The first block of a task starts its statistics.
-void TransformOutput(const Problem& p, const Plan& plan, const WinogradBlock& block, int64_t o0, int64_t o1, bool first,
-                     float* statistics, const float* from) {
+void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t o0,
+                     int64_t o1, bool first, float* statistics, const float* from) {
   TileEpilogue epilogue = p.epilogue;
   for (const float** array : {&epilogue.scale, &epilogue.bias, &epilogue.residual}) {
     if (*array != nullptr) *array += o0;
@@ -163,8 +65,9 @@ void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vecto
 
 // Panels [panel0, panel1) of a block's products. `filter` has them, [point][panel][c][panel columns]. Fetches the
 // pieces `wanted` meanwhile.
-void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* filter, int64_t panel0,
-              int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in, float* out) {
+void Multiply(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, const float* filter,
+              int64_t panel0, int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in,
+              float* out) {
   const GemmTiles& gemm = CurrentGemmTiles();
   const int64_t o0 = panel0 * gemm.panel();
   const int64_t o1 = std::min(plan.pitch, panel1 * gemm.panel());
@@ -180,7 +83,7 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
     const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);
     if (slot0 == slot1) continue;
     pieces.clear();
-    if (plan.filter_floats > kCachedFloats && point + 1 < plan.points) {
+    if (plan.filter_floats > kWinogradCachedFloats && point + 1 < plan.points) {
       AppendFilter(filter + (point + 1) * plan.filter_stride, (o1 - o0) * p.C, slot1 - slot0, pieces);
     }
     for (const PrefetchStream::Piece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
@@ -202,8 +105,8 @@ void Multiply(const Problem& p, const Plan& plan, const WinogradBlock& block, co
 }
 
 // The same for few channels. `args` has what is fetched.
-void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& block, const float* in, float* out,
-                    WinogradNarrowArgs& args) {
+void MultiplyNarrow(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, const float* in,
+                    float* out, WinogradNarrowArgs& args) {
   args.a_stride = plan.in_stride;
   args.b_stride = plan.filter_stride;
   args.c_stride = plan.out_stride;
@@ -226,7 +129,7 @@ void MultiplyNarrow(const Problem& p, const Plan& plan, const WinogradBlock& blo
 }
 
 // A task fetches the next one's input, and the lines of its own output.
-void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) {
+void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatistics* statistics) {
   const WinogradTiles& tiles = p.tiles;
   const auto run_task = [&](int64_t task, float* in) {
     float* out = plan.in_place ? in : in + plan.in_floats();
@@ -265,7 +168,8 @@ void RunTasks(const Problem& p, const Plan& plan, OutputStatistics* statistics) 
 
 // Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
 // filter that isn't packed has a task for each panel, with all blocks.
-void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics, const Workspace& workspace) {
+void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, OutputStatistics* statistics,
+               const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
   Tensor in = workspace.NewTensor({plan.tasks.count, plan.in_floats()});
@@ -302,8 +206,8 @@ void RunGroups(const Problem& p, const Plan& plan, OutputStatistics* statistics,
 }
 
 // `mean` and `var` may be empty.
-void Run(Problem p, TensorView mean, TensorView var, const Workspace& workspace) {
-  const Plan plan(p, CurrentGemmTiles());
+void Run(WinogradProblem p, TensorView mean, TensorView var, const Workspace& workspace) {
+  const WinogradPlan plan(p, CurrentGemmTiles());
   const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
   p.zeros = zeros.data();
   std::optional<OutputStatistics> statistics;
@@ -321,14 +225,15 @@ void Run(Problem p, TensorView mean, TensorView var, const Workspace& workspace)
   }
 }
 
-bool TransformsPanels(const Problem& p) {
+bool TransformsPanels(const WinogradProblem& p) {
   const GemmTiles& gemm = CurrentGemmTiles();
   const int64_t inputs = p.tiles.m + 2;
-  return inputs * inputs * p.C * p.O > kLargeFloats && p.O >= kManyTasks * gemm.panel() && p.tiles.count() <= kFewTiles;
+  return inputs * inputs * p.C * p.O > kWinogradLargeFloats && p.O >= kMinPanels * gemm.panel() &&
+         p.tiles.count() <= kFewTiles;
 }
 
-Problem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
-                       const Conv2dOptions& options) {
+WinogradProblem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
+                               const Conv2dOptions& options) {
   const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
   const Conv2dPrologue& prologue = options.prologue;
   const Conv2dEpilogue& epilogue = options.epilogue;
@@ -341,8 +246,8 @@ Problem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, f
           .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}};
 }
 
-Problem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
-                             const Conv2dOptions& options) {
+WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
+                                     const Conv2dOptions& options) {
   return {.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, m},
           .in = grad_output,
           .out = grad_input,
@@ -357,7 +262,7 @@ Problem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* gr
 template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options) {
-  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options);
   p.packed = packed;
   Run(p, options.epilogue.mean, options.epilogue.var, workspace);
 }
@@ -365,7 +270,7 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* p
 template <int kOutputs>
 bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
                              const Workspace& workspace, const Conv2dOptions& options) {
-  Problem p = ForwardProblem(g, kOutputs, input, output, options);
+  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options);
   if (!TransformsPanels(p)) return false;
   p.filter = {filter, p.C, p.O, false};
   Run(p, options.epilogue.mean, options.epilogue.var, workspace);
@@ -375,7 +280,7 @@ bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const 
 template <int kOutputs>
 void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
                            const Workspace& workspace, const Conv2dOptions& options) {
-  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  WinogradProblem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
   p.packed = packed;
   Run(p, {}, {}, workspace);
 }
@@ -383,7 +288,7 @@ void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, co
 template <int kOutputs>
 bool WinogradBackwardInputUnpacked(const Conv2dGeometry& g, const float* grad_output, const float* filter,
                                    float* grad_input, const Workspace& workspace, const Conv2dOptions& options) {
-  Problem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
+  WinogradProblem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
   if (!TransformsPanels(p)) return false;
   p.filter = {filter, p.C, p.O, true};
   Run(p, {}, {}, workspace);

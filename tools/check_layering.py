@@ -25,7 +25,8 @@ MAY_INCLUDE = {
 TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
 # Headers of kernels/ that declare no kernels of their own: shared rules, and what kernels share inside.
 NO_KERNELS = """padding precision target channel_sums channel_sums_task conv2d_algorithms conv2d_chunks conv2d_product
-    conv2d_runs conv2d_statistics conv2d_window depthwise flat gemm_tile pool_geometry winograd winograd_tiles""".split()
+    conv2d_runs conv2d_statistics conv2d_window conv2d_winograd_plan depthwise flat gemm_tile pool_geometry
+    winograd winograd_tiles""".split()
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 

@@ -131,6 +131,7 @@ TEST(Conv2dPackedTest, BackwardInputAccumulates) {
   constexpr Conv2dPass kPass = Conv2dPass::kBackwardInput;
   std::vector<Conv2dCase> cases = Conv2dCases();
   cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});  // so large that it passes the caches by
+  cases.push_back({{1, 7, 7, 200}, {3, 3, 200, 200}, {}});  // whose Winograd filter is transformed panel by panel
   for (const Conv2dCase& c : cases) {
     const Conv2dGeometry g = GeometryOf(c);
     const Tensor dy = Integers(g.output_shape(), 70);
