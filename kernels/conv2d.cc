@@ -27,7 +27,8 @@ struct Algorithm {
   decltype(&DirectForward) forward;
   decltype(&DirectBackwardInput) backward_input;
   decltype(&DirectBackwardFilter) backward_filter;
-  // The same with the filter as it is; false where packing it first is better. Null: always is.
+  // The same with the filter as it is, for rows that gather statistics; false where packing it first is better. Null:
+  // always is.
   decltype(&WinogradForwardUnpacked<4>) forward_unpacked = nullptr;
   decltype(&WinogradBackwardInputUnpacked<4>) backward_input_unpacked = nullptr;
 
@@ -149,6 +150,13 @@ void RunForward(const Algorithm& row, const Conv2dGeometry& g, ConstTensorView i
   }
 }
 
+void CheckBackward(std::string_view function, const Conv2dOptions& options) {
+  const Conv2dEpilogue& epilogue = options.epilogue;
+  Check(options.prologue.scale.size() == 0 && !options.prologue.relu && epilogue.empty() && epilogue.mean.size() == 0 &&
+            epilogue.var.size() == 0,
+        function, ": prologue and epilogue are for forward");
+}
+
 // The geometry of a call with a packed filter, if that was packed for such calls.
 Conv2dGeometry ResolvePacked(std::string_view function, Conv2dPass pass, const Conv2dParams& params, const Shape& input,
                              const PackedConv2dFilter& filter) {
@@ -211,6 +219,7 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, grad_input.shape(), filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  CheckBackward(kFunction, options);
   const Wanted wanted{Conv2dPass::kBackwardInput, params.precision};
   const Algorithm& row = Choose(kFunction, wanted, g, options.algorithm);
   if (row.backward_input_unpacked != nullptr &&
@@ -226,6 +235,7 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
   constexpr std::string_view kFunction = "Conv2dBackwardInput";
   const Conv2dGeometry g = ResolvePacked(kFunction, Conv2dPass::kBackwardInput, params, grad_input.shape(), filter);
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  CheckBackward(kFunction, options);
   Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
   Find(Conv2dPass::kBackwardInput, filter.algorithm())
       .backward_input(g, grad_output.data(), filter.data(), grad_input.data(), workspace, options);
@@ -236,6 +246,7 @@ void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, Con
   constexpr std::string_view kFunction = "Conv2dBackwardFilter";
   const Conv2dGeometry g = ResolveConv2d(kFunction, params, input.shape(), grad_filter.shape());
   CheckShape(kFunction, "grad_output", grad_output.shape(), g.output_shape());
+  CheckBackward(kFunction, options);
   Check(!options.accumulate, kFunction, ": accumulate is for backward-input");
   Choose(kFunction, {Conv2dPass::kBackwardFilter, params.precision}, g, options.algorithm)
       .backward_filter(g, input.data(), grad_output.data(), grad_filter.data(), workspace);

@@ -7,8 +7,16 @@
 // them. The form depends on the pass, the current target and the geometry, never on its batch.
 
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/gemm_tile.h"
 
 namespace hwynn {
+
+inline const float* DataOrNull(ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; }
+
+/// As the micro-kernels take it; without statistics.
+inline TileEpilogue MakeTileEpilogue(const Conv2dEpilogue& epilogue) {
+  return {DataOrNull(epilogue.scale), DataOrNull(epilogue.bias), DataOrNull(epilogue.residual), epilogue.relu};
+}
 
 // Register-tiled implicit matrix product; supports everything.
 int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g);

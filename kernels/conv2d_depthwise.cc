@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
@@ -38,7 +39,7 @@ void DepthwiseGradient(const DepthwiseGradientArgs& args) {
   const int64_t most = std::max<int64_t>(1, kDepthwiseGradientPixels / args.rows);
   for (int64_t p0 = 0; p0 < args.pixels; p0 += most) {
     const int64_t p1 = std::min(args.pixels, p0 + most);
-    ForChannelVectors(args.channels, [&](auto d, const auto& access, int64_t c) HWY_ATTR {
+    ForChannelVectors(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       int64_t t = 0;
       for (; t + kDepthwiseTaps <= args.num_terms; t += kDepthwiseTaps) {
         DepthwiseGradientTaps<kDepthwiseTaps>(d, access, args, args.terms + t, p0, p1, c);
@@ -66,6 +67,7 @@ HWY_EXPORT(DepthwiseLanes);
 HWY_EXPORT(DepthwiseRows);
 
 constexpr int64_t kMaxTerms = 256;
+constexpr int64_t kLineFloats = 16;
 // Outputs of a task, at most: long enough to hide its start.
 constexpr int64_t kTaskFloats = int64_t{1} << 16;
 constexpr int64_t kMinTasks = 32;
@@ -105,11 +107,17 @@ struct Axis {
              return (tap.first <= at && at + count <= tap.end) || at + count <= tap.first || tap.end <= at;
            });
   }
-  /// Behind the last source position that `at` meets; 0 if it meets none.
-  int64_t SourceEnd(int64_t at) const {
+  /// The source positions [first, second) that positions [at, at + count) meet; empty if they meet none.
+  std::pair<int64_t, int64_t> Span(int64_t at, int64_t count) const {
+    int64_t begin = source;
     int64_t end = 0;
-    ForEachTap(at, [&](int64_t, int64_t source_at) { end = std::max(end, source_at + 1); });
-    return end;
+    for (int64_t i = at; i < std::min(at + count, target); ++i) {
+      ForEachTap(i, [&](int64_t, int64_t source_at) {
+        begin = std::min(begin, source_at);
+        end = std::max(end, source_at + 1);
+      });
+    }
+    return {begin, end};
   }
 };
 
@@ -155,15 +163,25 @@ struct Problem {
       }
     });
   }
-  /// The source rows that target rows [row, row + count) of an image meet and the row before doesn't. Rows of the
-  /// target are counted over all images.
-  PrefetchStream::Piece NewSource(const float* source, int64_t row, int64_t count) const {
-    const int64_t y = row % h.target;
-    const int64_t begin = y > 0 ? h.SourceEnd(y - 1) : 0;
-    const int64_t end = h.SourceEnd(std::min(y + count, h.target) - 1);
-    return {source + (row / h.target * h.source + begin) * source_row_floats(),
-            std::max<int64_t>(end - begin, 0) * source_row_floats()};
+};
+
+// The source rows that a task will come to, each asked for once. Rows are counted over all images.
+class RowsAhead {
+ public:
+  /// Appends what target rows [row, row + count) of an image meet and no rows before.
+  void Append(const Problem& problem, const float* source, int64_t row, int64_t count,
+              std::vector<PrefetchStream::Piece>& pieces) {
+    const int64_t image = row / problem.h.target * problem.h.source;
+    const auto [first, last] = problem.h.Span(row % problem.h.target, count);
+    const int64_t begin = std::max(end_, image + first);
+    const int64_t end = image + last;
+    if (begin >= end) return;
+    pieces.push_back({source + begin * problem.source_row_floats(), (end - begin) * problem.source_row_floats()});
+    end_ = end;
   }
+
+ private:
+  int64_t end_ = 0;
 };
 
 // Calls run(begin, end, terms, count) for runs of pixels that meet the same taps.
@@ -219,8 +237,9 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
   const int64_t most_rows = HWY_DYNAMIC_DISPATCH(DepthwiseRows)();
   const bool fetch = WorthFetching(images * problem.h.source * problem.source_row_floats());
-  args.stream = problem.C % lanes == 0 && WorthStreaming(TensorView(target, {rows, row_floats}), {}) &&
-                epilogue.residual != target;
+  // A vector must be a cache line: parts of lines would wait for the next channels.
+  args.stream = lanes == kLineFloats && problem.C % lanes == 0 &&
+                WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target;
   args.x_row_stride = problem.h.step * problem.source_row_floats();
   args.x_stride = problem.w.step * problem.C;
   args.output_row_stride = row_floats;
@@ -230,13 +249,14 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
     DepthwiseArgs task_args = args;
     std::vector<RowTap> taps;
     std::vector<PrefetchStream::Piece> ahead;
+    RowsAhead rows_ahead;
     for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
       const int64_t y = row % problem.h.target;
       const bool several = row + most_rows <= tasks.End(task) && problem.h.Alike(y, most_rows);
       task_args.rows = several ? most_rows : 1;
       ahead.clear();
       if (fetch && row + task_args.rows < rows) {
-        ahead.push_back(problem.NewSource(source, row + task_args.rows, most_rows));
+        rows_ahead.Append(problem, source, row + task_args.rows, most_rows, ahead);
       }
       PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * ((problem.C + lanes - 1) / lanes));
       task_args.prefetch = &prefetch;
@@ -250,8 +270,6 @@ Problem ForwardProblem(const Conv2dGeometry& g) {
   return {ForwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
           ForwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
 }
-
-const float* DataOrNull(ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; }
 
 }  // namespace
 
@@ -268,14 +286,12 @@ void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const flo
 
 void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
                       const Workspace& /*workspace*/, const Conv2dOptions& options) {
-  const auto& [scale, bias, residual, relu, mean, var] = options.epilogue;
-  const TileEpilogue epilogue{DataOrNull(scale), DataOrNull(bias), DataOrNull(residual), relu};
   DepthwiseArgs args{};
   args.w = filter;
   args.scale = DataOrNull(options.prologue.scale);
   args.shift = DataOrNull(options.prologue.shift);
   args.relu = options.prologue.relu;
-  Run(ForwardProblem(g), g.N, input, output, epilogue, args);
+  Run(ForwardProblem(g), g.N, input, output, MakeTileEpilogue(options.epilogue), args);
 }
 
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
@@ -303,6 +319,7 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
     std::fill_n(sums, filter_floats, 0.0f);
     std::vector<RowTap> taps;
     std::vector<PrefetchStream::Piece> ahead;
+    RowsAhead rows_ahead;
     DepthwiseGradientArgs args{};
     args.x_stride = g.stride_w * g.IC;
     args.w = sums;
@@ -316,7 +333,7 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
       ahead.clear();
       const int64_t next = row + args.rows;
       if (fetch && next < rows) {
-        ahead.push_back(problem.NewSource(input, next, kGradientRows));
+        rows_ahead.Append(problem, input, next, kGradientRows, ahead);
         ahead.push_back({grad_output + next * row_floats, std::min(kGradientRows, rows - next) * row_floats});
       }
       PrefetchStream prefetch(ahead, args.rows * g.OW * ((g.IC + lanes - 1) / lanes));

@@ -22,7 +22,7 @@ namespace {
 // 37 tiles of 6 rows: enough work to hide a panel's way from the third-level cache (B is read once per block and tile),
 // little enough that A and C of a block stay in the second.
 constexpr int64_t kBlockPixels = 224;
-// Fewer make blocks larger, and windows copies with zeros in the padding.
+// Below this, blocks are larger and windows are copies with zeros in the padding.
 constexpr int64_t kFewChannels = 16;
 // A packed filter of at most half a megabyte is read from the second-level cache, block after block.
 constexpr int64_t kResidentFloats = int64_t{1} << 17;
@@ -38,8 +38,8 @@ bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depth
          WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
 }
 
-// A strided filter's window has several times as many pixels as the block has outputs; of few channels it is small, and
-// copied at less cost an output for many.
+// A strided filter's window has several times as many pixels as the block has outputs. With few channels the window is
+// small, and larger blocks copy less of it per output.
 int64_t BlockPixels(const Product& product) {
   if (product.source.C < kFewChannels) return 2 * kBlockPixels;
   const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
@@ -47,7 +47,7 @@ int64_t BlockPixels(const Product& product) {
 }
 
 // The few columns whose taps leave a row make tiles of their own, one pixel from each row. These need several rows, and
-// save time only beside copies of many channels.
+// save time only where a copy would have many channels.
 bool MayLeaveOutTaps(const Product& product, const BlockGrid& blocks) {
   constexpr int64_t kMinRows = 4;
   const Block block = blocks.Largest();

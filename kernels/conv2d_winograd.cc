@@ -234,16 +234,14 @@ bool TransformsPanels(const WinogradProblem& p) {
 
 WinogradProblem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
                                const Conv2dOptions& options) {
-  const auto data = [](ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; };
   const Conv2dPrologue& prologue = options.prologue;
-  const Conv2dEpilogue& epilogue = options.epilogue;
   return {.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m},
           .in = input,
           .out = output,
           .C = g.IC,
           .O = g.OC,
-          .prologue = {data(prologue.scale), data(prologue.shift), prologue.relu},
-          .epilogue = {data(epilogue.scale), data(epilogue.bias), data(epilogue.residual), epilogue.relu}};
+          .prologue = {DataOrNull(prologue.scale), DataOrNull(prologue.shift), prologue.relu},
+          .epilogue = MakeTileEpilogue(options.epilogue)};
 }
 
 WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,

@@ -32,19 +32,6 @@ inline constexpr int kDepthwisePixels = 4;
 inline constexpr int kDepthwiseTaps = 9;
 inline constexpr int64_t kDepthwiseGradientPixels = 16;
 
-// Calls body(d, access, c) for every vector of channels; `access` loads and stores there.
-template <class Body>
-HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) body(d, Whole<decltype(d)>(), c);
-  const TailTag<decltype(d)> tail;
-  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(tail))) {
-    body(tail, Tail<decltype(tail)>(tail, channels - c), c);
-  }
-}
-
 // Outputs of pixels [p, p + kPixels) of kRows rows: Σ over terms of x·w, with prologue and epilogue unless kPlain.
 // Strides are copied, so that no store makes the compiler read them again.
 template <int kRows, int kPixels, bool kPlain, class D, class Access>
@@ -108,7 +95,7 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
 template <int kRows, int kPixels, bool kPlain>
 HWY_INLINE void DepthwiseTiles(const DepthwiseArgs& args, int64_t p) {
   for (; p + kPixels <= args.pixels; p += kPixels) {
-    ForChannelVectors(args.channels, [&](auto d, const auto& access, int64_t c) HWY_ATTR {
+    ForChannelVectors(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       DepthwiseTile<kRows, kPixels, kPlain>(d, access, args, p, c);
       if (args.prefetch->active()) args.prefetch->Fetch(kRows * kPixels);
     });

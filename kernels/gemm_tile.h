@@ -23,8 +23,8 @@ struct TileEpilogue {
   const float* bias = nullptr;
   const float* residual = nullptr;
   bool relu = false;
-  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. The first tile, the
-  // first of a call's tiles, chooses the shifts and starts the sums.
+  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. With
+  // first_statistics a call's first tile chooses the shifts and starts the sums.
   float* statistics = nullptr;
   int64_t statistics_stride = 0;
   bool first_statistics = false;

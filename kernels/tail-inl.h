@@ -67,6 +67,17 @@ struct Whole {
   HWY_INLINE void Store(hn::Vec<D> v, D d, float* to) const { hn::StoreU(v, d, to); }
 };
 
+// Calls body(access, d, c) for all channels: whole vectors, then what is left over.
+template <class Body>
+HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = 0;
+  for (; c + lanes <= channels; c += lanes) body(Whole<decltype(d)>(), d, c);
+  const TailTag<decltype(d)> t;
+  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(t))) body(Tail<decltype(t)>(t, channels - c), t, c);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
 HWY_AFTER_NAMESPACE();

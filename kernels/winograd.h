@@ -133,8 +133,8 @@ struct WinogradNarrowArgs {
 /// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.
 struct WinogradNarrow {
   int64_t rows = 0;
-  /// [tiles − 1], up to `rows` tiles: c [tile][columns] = a·b with the filter b [channels][columns]. c may be a where
-  /// columns = channels.
+  /// [tiles − 1], up to `rows` tiles: c [tile][columns] = a·b with the filter b [channels][columns]. c may be a's
+  /// point before where columns = channels.
   void (*forward[GemmTiles::kMaxRows])(WinogradNarrowArgs&) noexcept = {};
   /// c [channels][columns] (+)= aᵀ·b with gradients b [tile][columns].
   void (*gradient)(WinogradNarrowArgs&) noexcept = nullptr;

@@ -62,6 +62,7 @@ Shape ResidualBlock::Init(InitScope scope, const Shape& input) const {
   return output;
 }
 
+// Both padding rules make ⌈extent/stride⌉ pixels of an extent, in both paths.
 bool ResidualBlock::Projects(const Shape& input) const {
   Check(input.rank() == 4, TypeName(), ": input ", input, " must be [N,H,W,C]");
   return input.back() != output_channels_ || (stride_ > 1 && (input[1] > 1 || input[2] > 1));

@@ -76,6 +76,15 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{1, 4, 4, 2}, {4, 4, 2, 3}, {.padding = Padding::Valid()}},
       {{1, 2, 2, 3}, {3, 3, 3, 3}, {.padding = Padding::Symmetric(5)}},
       {{1, 16, 16, 2}, {9, 9, 2, 3}, {}},
+      // Enough channels for tiles to leave out taps in the padding.
+      {{2, 9, 10, 20},
+       {3, 3, 20, 24},
+       {.stride = {2, 1}, .dilation = {2, 3}, .padding = Padding::Explicit(5, 0, 7, 1)}},
+      {{1, 2, 3, 64}, {3, 3, 64, 17}, {.padding = Padding::Symmetric(5)}},
+      {{2, 6, 5, 32}, {3, 3, 16, 34}, {.dilation = {2, 2}, .groups = 2}},
+      {{1, 6, 5, 128},
+       {3, 3, 64, 6},
+       {.stride = {2, 1}, .dilation = {2, 1}, .padding = Padding::Symmetric(4), .groups = 2}},
       // Groups and depthwise.
       {{2, 6, 6, 12}, {3, 3, 4, 9}, {.groups = 3}},
       {{1, 6, 7, 8}, {3, 3, 4, 40}, {.stride = {2, 2}, .groups = 2}},

@@ -130,7 +130,10 @@ TEST(Conv2dPackedTest, BackwardInputAccumulates) {
   const Workspace workspace;
   constexpr Conv2dPass kPass = Conv2dPass::kBackwardInput;
   std::vector<Conv2dCase> cases = Conv2dCases();
-  cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});  // so large that it passes the caches by
+  // So large that results pass the caches by where they aren't added to.
+  cases.push_back({{1, 313, 321, 64}, {1, 1, 64, 2}, {.stride = {2, 2}}});
+  cases.push_back({{1, 313, 321, 64}, {3, 3, 64, 2}, {}});
+  cases.push_back({{1, 313, 321, 64}, {3, 3, 1, 64}, {.stride = {2, 2}, .groups = 64}});
   cases.push_back({{1, 7, 7, 200}, {3, 3, 200, 200}, {}});  // whose Winograd filter is transformed panel by panel
   for (const Conv2dCase& c : cases) {
     const Conv2dGeometry g = GeometryOf(c);
