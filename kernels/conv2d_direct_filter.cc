@@ -23,6 +23,7 @@ constexpr int64_t kMaxChannels = 512;
 // A copied panel of dy lies in one piece, where one in place may share few sets of the caches; worth it for so many
 // products a value.
 constexpr int64_t kMinReuse = 128;
+// From so many input channels on, taps leave out the padding.
 constexpr int64_t kMinUnpadded = 64;
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMinTasks = 32;
@@ -60,9 +61,8 @@ struct Plan {
 int64_t WholeLines(int64_t floats) { return (floats + kLineFloats - 1) / kLineFloats * kLineFloats; }
 
 // What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
-// stay in them; an odd number of lines apart they spread over all.
-// Of few channels the taps of a filter row make one run, in a copy with zeros in the padding; of others, taps leave out
-// the padding.
+// stay in them; an odd number of lines apart they spread over all. Of few channels the taps of a filter row make one
+// run, in a copy with zeros in the padding.
 WindowCopy CopyOf(const Conv2dGeometry& g, const Source& source, int64_t channels) {
   const bool conflicts = source.step_w * source.pixel_pitch % 1024 == 0;
   return {.pad = g.group_ic() < kMinUnpadded,
