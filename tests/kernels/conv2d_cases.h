@@ -93,7 +93,8 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{1, 9, 8, 35}, {5, 3, 1, 35}, {.stride = {2, 2}, .groups = 35}},
       {{1, 8, 8, 17}, {3, 3, 1, 17}, {.stride = {2, 1}, .dilation = {1, 2}, .groups = 17}},
       {{1, 5, 5, 4}, {3, 3, 1, 8}, {.groups = 4}},
-      // Depthwise, several rows at a time.
+      // Depthwise, many pixels of a row, several rows at a time.
+      {{1, 3, 41, 20}, {3, 3, 1, 20}, {.groups = 20}},
       {{2, 66, 5, 19}, {3, 3, 1, 19}, {.groups = 19}},
       {{1, 150, 7, 18}, {3, 5, 1, 18}, {.stride = {1, 2}, .dilation = {2, 1}, .groups = 18}},
   };
