@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/data/dataset.h"
 #include "hwynn/layers/module.h"
 #include "hwynn/training/checkpoint.h"
-#include "hwynn/training/dataset.h"
 
 namespace hwynn::apps {
 

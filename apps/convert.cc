@@ -8,10 +8,10 @@
 #include <iostream>
 
 #include "hwynn/apps/commands.h"
-#include "hwynn/training/file_io.h"
+#include "hwynn/formats/file_io.h"
+#include "hwynn/formats/flax_safetensors.h"
+#include "hwynn/models/pytorch_import.h"
 #include "hwynn/training/flax_checkpoint.h"
-#include "hwynn/training/flax_safetensors.h"
-#include "hwynn/training/pytorch_import.h"
 
 namespace hwynn::apps {
 namespace {

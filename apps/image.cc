@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
-#include "hwynn/training/file_io.h"
+#include "hwynn/formats/file_io.h"
 
 namespace hwynn::apps {
 namespace {

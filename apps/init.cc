@@ -1,8 +1,8 @@
 // hwynn init: the initial values of a model, which are Flax's for the same seed.
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/models/make_model.h"
-#include "hwynn/training/flax_safetensors.h"
 
 namespace hwynn::apps {
 namespace {

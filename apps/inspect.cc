@@ -6,7 +6,7 @@
 #include <map>
 
 #include "hwynn/apps/commands.h"
-#include "hwynn/training/safetensors.h"
+#include "hwynn/formats/safetensors.h"
 
 namespace hwynn::apps {
 namespace {

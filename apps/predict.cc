@@ -9,7 +9,7 @@
 
 #include "hwynn/apps/commands.h"
 #include "hwynn/apps/image.h"
-#include "hwynn/training/safetensors.h"
+#include "hwynn/formats/safetensors.h"
 
 namespace hwynn::apps {
 namespace {

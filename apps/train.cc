@@ -20,8 +20,8 @@
 #include "hwynn/apps/commands.h"
 #include "hwynn/apps/history.h"
 #include "hwynn/apps/progress.h"
+#include "hwynn/formats/file_io.h"
 #include "hwynn/kernels/target.h"
-#include "hwynn/training/file_io.h"
 #include "hwynn/training/trainer.h"
 
 namespace hwynn::apps {

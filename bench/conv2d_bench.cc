@@ -11,8 +11,8 @@
 #include "hwynn/bench/support/conv2d_shapes.h"
 #include "hwynn/bench/support/peak.h"
 #include "hwynn/core/parallel.h"
-#include "hwynn/kernels/gemm_tile.h"
 #include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/kernels/simd/gemm_tile.h"
 #include "hwynn/kernels/target.h"
 
 namespace hwynn::bench {

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "hwynn/core/check.h"
-#include "hwynn/training/loader.h"
-#include "hwynn/training/standardization.h"
-#include "hwynn/training/synthetic.h"
+#include "hwynn/data/loader.h"
+#include "hwynn/data/standardization.h"
+#include "hwynn/data/synthetic.h"
 
 namespace hwynn {
 namespace {

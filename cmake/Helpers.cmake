@@ -1,13 +1,15 @@
 # One spelling of an include everywhere, #include "hwynn/<folder>/<file>.h": links in the build tree.
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/hwynn)
-foreach(folder core kernels layers models training apps examples tests fuzz bench)
+foreach(folder core kernels layers formats models data training apps examples tests fuzz bench)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/include/hwynn/${folder} SYMBOLIC)
 endforeach()
 
-# hwynn_library(<folder> PUBLIC … PRIVATE …): the library hwynn::<folder> of the .cc files in the folder.
+# hwynn_library(<folder> PUBLIC … PRIVATE …): the library hwynn::<folder> of the .cc files in the folder and its subfolders;
+# kernels/reference is a target of its own.
 function(hwynn_library folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PUBLIC;PRIVATE")
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/kernels/reference/")
   if(folder STREQUAL "core")
     if(HWYNN_PARALLEL STREQUAL "threads")
       list(FILTER sources EXCLUDE REGEX "/parallel\\.cc$")

@@ -1,11 +1,11 @@
 # cmake --install: the libraries, their headers at include/hwynn/<folder>/, hwynnConfig.cmake and hwynn.pc.
 include(CMakePackageConfigHelpers)
 
-# What most programs link: everything but training, which needs zlib.
+# What most programs link: core to models. data and training, which need zlib, are the component training.
 add_library(hwynn_hwynn INTERFACE)
 add_library(hwynn::hwynn ALIAS hwynn_hwynn)
 set_target_properties(hwynn_hwynn PROPERTIES EXPORT_NAME hwynn)
-target_link_libraries(hwynn_hwynn INTERFACE hwynn_models hwynn_layers hwynn_kernels hwynn_core)
+target_link_libraries(hwynn_hwynn INTERFACE hwynn_models hwynn_formats hwynn_layers hwynn_kernels hwynn_core)
 
 if(HWYNN_INSTALL AND HWYNN_FETCHED)
   message(STATUS "No install rules: they need the system's packages, and these were fetched: ${HWYNN_FETCHED}")
@@ -16,21 +16,14 @@ if(NOT HWYNN_INSTALL)
 endif()
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hwynn)
-install(TARGETS hwynn_core hwynn_kernels hwynn_layers hwynn_models hwynn_hwynn EXPORT hwynnTargets)
-install(TARGETS hwynn_training EXPORT hwynnTrainingTargets)
+install(TARGETS hwynn_core hwynn_kernels hwynn_layers hwynn_formats hwynn_models hwynn_hwynn EXPORT hwynnTargets)
+install(TARGETS hwynn_data hwynn_training EXPORT hwynnTrainingTargets)
 install(EXPORT hwynnTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
 install(EXPORT hwynnTrainingTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
-foreach(folder core kernels layers models training)
+# A folder's own headers are its public ones; what only its sources share stands in subfolders.
+foreach(folder core kernels layers formats models data training)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
-  list(FILTER headers EXCLUDE REGEX "(-inl|/thread_scratch)\\.h$")  # not for users
-  if(folder STREQUAL "kernels")  # nor are headers that several kernels share inside
-    foreach(header ${headers})
-      get_filename_component(name ${header} NAME)
-      if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/reference/${name} AND NOT name MATCHES "^(padding|precision|target)\\.h$")
-        list(REMOVE_ITEM headers ${header})
-      endif()
-    endforeach()
-  endif()
+  list(FILTER headers EXCLUDE REGEX "/thread_scratch\\.h$")  # not for users
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hwynn/${folder})
 endforeach()
 if(TARGET hwynn)

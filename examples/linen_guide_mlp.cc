@@ -2,9 +2,9 @@
 // and an eval step. Prints the variables' tree, then loss and accuracy of each step and of the evaluation.
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/layers/functional.h"
 #include "hwynn/models/mlp.h"
-#include "hwynn/training/tensor_io.h"
 #include "hwynn/training/train_state.h"
 
 using namespace hwynn;

@@ -2,9 +2,9 @@
 // batch_stats. Prints its flattened output.
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/layers/functional.h"
-#include "hwynn/training/tensor_io.h"
 
 using namespace hwynn;
 

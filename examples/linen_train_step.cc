@@ -3,13 +3,13 @@
 // evaluation mode after the step.
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/dense.h"
 #include "hwynn/layers/functional.h"
 #include "hwynn/layers/relu.h"
 #include "hwynn/layers/sequential.h"
 #include "hwynn/training/optimizer.h"
-#include "hwynn/training/tensor_io.h"
 
 using namespace hwynn;
 

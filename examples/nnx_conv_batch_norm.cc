@@ -3,9 +3,9 @@
 // evaluation mode.
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/layers/nnx.h"
-#include "hwynn/training/tensor_io.h"
 
 using namespace hwynn;
 

@@ -5,12 +5,12 @@
 #include <numeric>
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/dense.h"
 #include "hwynn/layers/relu.h"
 #include "hwynn/layers/sequential.h"
 #include "hwynn/training/nnx_optimizer.h"
-#include "hwynn/training/tensor_io.h"
 
 using namespace hwynn;
 

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/formats/file_io.h"
 #include "hwynn/fuzz/repair.h"
 #include "hwynn/fuzz/target.h"
 #include "hwynn/models/make_model.h"
-#include "hwynn/training/file_io.h"
 
 namespace hwynn::fuzz {
 namespace {

@@ -1,7 +1,7 @@
 // CIFAR's three kinds of file: records of CIFAR-10, of CIFAR-100, and class names. Text is taken for names, anything
 // else for the records it is a multiple of.
 
-#include "hwynn/training/cifar.h"
+#include "hwynn/data/cifar.h"
 
 #include <filesystem>
 #include <string>

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/fuzz/target.h"
-#include "hwynn/training/flax_safetensors.h"
 
 namespace hwynn::fuzz {
 namespace {

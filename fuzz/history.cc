@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "hwynn/formats/file_io.h"
 #include "hwynn/fuzz/target.h"
-#include "hwynn/training/file_io.h"
 
 namespace hwynn::fuzz {
 namespace {

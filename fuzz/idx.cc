@@ -1,6 +1,6 @@
 // An IDX file, plain or compressed, as the images that go with two labels and as the labels that go with two images.
 
-#include "hwynn/training/idx.h"
+#include "hwynn/data/idx.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // A ResNet with PyTorch's names: what is imported is the variables of the model that it is said to be.
 
-#include "hwynn/training/pytorch_import.h"
+#include "hwynn/models/pytorch_import.h"
 
 #include <vector>
 

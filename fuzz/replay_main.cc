@@ -10,8 +10,8 @@
 #include <new>
 #include <vector>
 
+#include "hwynn/formats/file_io.h"
 #include "hwynn/fuzz/target.h"
-#include "hwynn/training/file_io.h"
 
 namespace {
 

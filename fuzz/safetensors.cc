@@ -1,14 +1,14 @@
 // Any safetensors file: what is read is written again and reads back to the same.
 
-#include "hwynn/training/safetensors.h"
+#include "hwynn/formats/safetensors.h"
 
 #include <algorithm>
 #include <vector>
 
+#include "hwynn/formats/file_io.h"
+#include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/fuzz/repair.h"
 #include "hwynn/fuzz/target.h"
-#include "hwynn/training/file_io.h"
-#include "hwynn/training/flax_safetensors.h"
 
 namespace hwynn::fuzz {
 namespace {

@@ -3,7 +3,7 @@
 #include "hwynn/kernels/matmul.h"
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/conv2d_algorithms.h"
+#include "hwynn/kernels/conv2d/algorithms.h"
 
 namespace hwynn {
 namespace {

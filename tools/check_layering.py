@@ -7,14 +7,16 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CHAIN = ["core", "kernels", "layers", "models", "training"]
+CHAIN = ["core", "kernels", "layers", "formats", "models", "data", "training"]
 # What the files of a folder may include of hwynn/…
 MAY_INCLUDE = {
     "core": ["core"],
     "kernels": ["core", "kernels"],
     "kernels/reference": ["core", "kernels", "kernels/reference"],
     "layers": ["core", "kernels", "layers"],
-    "models": ["core", "layers", "models"],
+    "formats": ["core", "layers", "formats"],
+    "models": ["core", "layers", "formats", "models"],
+    "data": ["core", "formats", "data"],
     "training": CHAIN,
     "apps": CHAIN + ["apps"],
     "examples": CHAIN + ["examples"],
@@ -23,10 +25,10 @@ MAY_INCLUDE = {
     "bench": CHAIN + ["kernels/reference", "bench"],
 }
 TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
-# Headers of kernels/ that declare no kernels of their own: shared rules, and what kernels share inside.
-NO_KERNELS = """padding precision target channel_sums channel_sums_task conv2d_algorithms conv2d_chunks conv2d_product
-    conv2d_runs conv2d_statistics conv2d_window conv2d_winograd_plan depthwise flat gemm_tile pool_geometry
-    winograd winograd_tiles""".split()
+# Headers at the door of kernels/ that declare no kernels: rules that the families share.
+NO_KERNELS = ["padding", "precision", "target"]
+# A header in a folder of kernels/ is for kernels/ alone, and for its tests and benchmarks.
+INSIDE = re.compile(r"hwynn/(kernels/(?!reference/)\w+)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -37,6 +39,9 @@ def folder_of(name):
 def errors_of(name, text):
     folder = folder_of(name)
     for include in INCLUDE.findall(text):
+        inside = INSIDE.match(include)
+        if inside and folder not in ("kernels", "tests", "bench"):
+            yield f"{name}: {inside[1]} is for kernels/ alone: include a header of kernels/ itself"
         if include.startswith("hwynn/") and folder_of(include[6:]) not in MAY_INCLUDE[folder]:
             yield f"{name}: {folder}/ may not include {include}"
         if include.startswith(("tbb/", "oneapi/")) and name not in TBB_FILES and folder != "tests":
@@ -55,7 +60,9 @@ def main():
     named = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in files}
     errors = [error for name, text in named.items() for error in errors_of(name, text)]
     for family in sorted(p.stem for p in (ROOT / "kernels").glob("*.h")):
-        if not family.endswith("-inl") and family not in NO_KERNELS:
+        if family.endswith("-inl"):
+            errors.append(f"kernels/{family}.h: vector code belongs in a folder of kernels/")
+        elif family not in NO_KERNELS:
             wanted = f"kernels/reference/{family}.h", f"tests/kernels/{family}*_test.cc", f"bench/{family}*_bench.cc"
             errors += [f"kernels/{family}.h: {glob} is missing" for glob in wanted if not any(ROOT.glob(glob))]
     sys.exit("\n".join(errors) if errors else 0)

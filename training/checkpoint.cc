@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
-#include "hwynn/training/flax_safetensors.h"
-#include "hwynn/training/sound_values.h"
-#include "hwynn/training/utf8.h"
+#include "hwynn/formats/flax_safetensors.h"
+#include "hwynn/formats/sound_values.h"
+#include "hwynn/formats/utf8.h"
 
 namespace hwynn {
 namespace {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/data/standardization.h"
+#include "hwynn/formats/safetensors.h"
 #include "hwynn/training/recipe.h"
-#include "hwynn/training/safetensors.h"
-#include "hwynn/training/standardization.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn {

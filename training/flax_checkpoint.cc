@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
-#include "hwynn/training/file_io.h"
-#include "hwynn/training/sound_values.h"
+#include "hwynn/formats/file_io.h"
+#include "hwynn/formats/sound_values.h"
 
 namespace hwynn {
 namespace {

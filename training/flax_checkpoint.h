@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <string>
 
-#include "hwynn/training/flax_array.h"
-#include "hwynn/training/msgpack.h"
+#include "hwynn/formats/flax_array.h"
+#include "hwynn/formats/msgpack.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn {

@@ -8,8 +8,8 @@
 #include <map>
 #include <string>
 
+#include "hwynn/data/augmentation.h"
 #include "hwynn/layers/residual.h"
-#include "hwynn/training/augmentation.h"
 #include "hwynn/training/optimizer.h"
 #include "hwynn/training/schedule.h"
 

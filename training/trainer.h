@@ -8,8 +8,8 @@
 #include <limits>
 #include <optional>
 
-#include "hwynn/training/dataset.h"
-#include "hwynn/training/loader.h"
+#include "hwynn/data/dataset.h"
+#include "hwynn/data/loader.h"
 #include "hwynn/training/recipe.h"
 #include "hwynn/training/schedule.h"
 #include "hwynn/training/train_state.h"

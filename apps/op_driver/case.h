@@ -12,7 +12,7 @@
 #include "hwynn/apps/op_driver/attributes.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
-#include "hwynn/training/safetensors.h"
+#include "hwynn/formats/safetensors.h"
 
 namespace hwynn::apps {
 

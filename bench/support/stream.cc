@@ -12,7 +12,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
-#include "hwynn/kernels/flat.h"
+#include "hwynn/kernels/simd/flat.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn::bench {

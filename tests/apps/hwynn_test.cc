@@ -17,8 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "hwynn/formats/safetensors.h"
 #include "hwynn/tests/support/files.h"
-#include "hwynn/training/safetensors.h"
 
 namespace hwynn {
 namespace {

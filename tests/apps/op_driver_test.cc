@@ -11,10 +11,10 @@
 #include <set>
 #include <sstream>
 
+#include "hwynn/formats/safetensors.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/tests/support/program.h"
 #include "hwynn/tests/support/targets.h"
-#include "hwynn/training/safetensors.h"
 
 namespace hwynn {
 namespace {

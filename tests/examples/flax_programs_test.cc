@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/tests/support/program.h"
-#include "hwynn/training/tensor_io.h"
 
 namespace hwynn {
 namespace {

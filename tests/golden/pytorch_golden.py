@@ -3,7 +3,7 @@
 Made with torch 2.13.0 on x86-64:
     pip install torch==2.13.0 safetensors numpy && python tests/golden/pytorch_golden.py
 
-tests/training/pytorch_import_test.cc has the same formulas, so that no weights need to be stored.
+tests/models/pytorch_import_test.cc has the same formulas, so that no weights need to be stored.
 """
 
 import pathlib

@@ -8,9 +8,9 @@
 #include <limits>
 #include <stdexcept>
 
+#include "hwynn/formats/file_io.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/linear_model.h"
-#include "hwynn/training/file_io.h"
 
 namespace hwynn {
 namespace {

@@ -8,10 +8,10 @@
 #include <cstring>
 #include <functional>
 
+#include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/models/mlp.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
-#include "hwynn/training/flax_safetensors.h"
 
 namespace hwynn {
 namespace {

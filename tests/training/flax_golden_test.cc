@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "hwynn/formats/safetensors.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/loss.h"
@@ -13,7 +14,6 @@
 #include "hwynn/models/mlp.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/tests/support/targets.h"
-#include "hwynn/training/safetensors.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn {

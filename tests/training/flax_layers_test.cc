@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "hwynn/formats/tensor_io.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/conv.h"
 #include "hwynn/layers/dense.h"
@@ -17,7 +18,6 @@
 #include "hwynn/layers/sequential.h"
 #include "hwynn/tests/support/targets.h"
 #include "hwynn/training/optimizer.h"
-#include "hwynn/training/tensor_io.h"
 
 namespace hwynn {
 namespace {

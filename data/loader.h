@@ -1,0 +1,92 @@
+#ifndef HWYNN_DATA_LOADER_H_
+#define HWYNN_DATA_LOADER_H_
+
+// Batches of a data set, each prepared on a thread of its own while the one before it is in use.
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "hwynn/core/tensor.h"
+#include "hwynn/data/augmentation.h"
+#include "hwynn/data/dataset.h"
+#include "hwynn/data/standardization.h"
+
+namespace hwynn {
+
+struct Batch {
+  Tensor images;                // [N,H,W,C]
+  std::vector<int32_t> labels;  // N
+};
+
+struct LoaderOptions {
+  int64_t batch_size = 128;
+  /// Shuffling and augmentation are drawn from it.
+  int64_t seed = 0;
+  /// A new order each epoch: Permutation(FoldIn(KeyFromSeed(seed), epoch)); otherwise the data set's order.
+  bool shuffle = true;
+  /// Leaves a last batch out that isn't full; otherwise it is smaller than the others.
+  bool drop_last = true;
+  AugmentationOptions augmentation{};
+  Standardization standardization{};
+};
+
+/// Standardised, augmented batches in the order of an epoch.
+///
+///     Loader loader(*splits.train, {.batch_size = 128, .standardization = ComputeStandardization(*splits.train)});
+///     loader.StartEpoch(epoch);
+///     while (const Batch* batch = loader.Next()) Train(*batch);
+///
+/// Determinism: batch b of an epoch depends on (data set, options, epoch, b) alone, so that an epoch can be entered
+/// in its middle. Threads: one thread of the caller's at a time; the Loader has one more of its own.
+class Loader {
+ public:
+  /// `dataset` must outlive the Loader. Throws std::invalid_argument for options out of range, or when the data set
+  /// gives no batch.
+  Loader(const Dataset& dataset, LoaderOptions options);
+  /// Waits for the batch at work, if any; an epoch needn't have ended.
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  const LoaderOptions& options() const { return options_; }
+  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+
+  /// Begins `epoch` (≥ 0) at batch `first_batch`, whether or not the epoch before has ended.
+  void StartEpoch(int64_t epoch, int64_t first_batch = 0);
+
+  /// The next batch, or null at the end of the epoch. Valid until the next call of Next or StartEpoch. An exception
+  /// that the data set threw on the loader's thread is thrown here, again with each call until StartEpoch.
+  const Batch* Next();
+
+ private:
+  void Run();
+  std::vector<int64_t> EpochOrder(int64_t epoch) const;
+  void Prepare(const std::vector<int64_t>& order, int64_t epoch, int64_t number, Batch& batch) const;
+
+  const Dataset& dataset_;
+  const LoaderOptions options_;
+  const int64_t batches_per_epoch_;
+  std::vector<float> padding_;  // black, standardised
+
+  std::mutex mutex_;  // guards everything below but the batches
+  std::condition_variable changed_;
+  bool stop_ = false;
+  int64_t started_epochs_ = 0;  // calls of StartEpoch; a batch prepared for an earlier one is thrown away
+  int64_t epoch_ = 0;
+  int64_t taken_ = 0;     // the number of the batch that Next will return
+  int64_t prepared_ = 0;  // taken_ or, once that batch is ready, taken_ + 1
+  std::exception_ptr error_;
+
+  // Batch b is in slot b mod 2: while the caller has batch taken_ − 1, the thread writes batch taken_.
+  std::array<Batch, 2> slots_;
+  std::thread thread_;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_DATA_LOADER_H_

@@ -1,0 +1,265 @@
+#include "hwynn/formats/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "hwynn/core/check.h"
+#include "hwynn/formats/file_io.h"
+
+namespace hwynn {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr uint64_t kLengthBytes = 8;  // the header's length, before the header
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr char kMetadataKey[] = "__metadata__";
+
+struct Dtype {
+  std::string_view name;
+  uint64_t bits;
+};
+// In the order of the format's own library, whose writer puts the last one first.
+constexpr std::array<Dtype, 22> kDtypes{
+    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6},     {"F6_E3M2", 6},     {"U8", 8},      {"I8", 8},
+     {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E8M0", 8}, {"I16", 16},
+     {"U16", 16},    {"F16", 16},    {"BF16", 16},       {"I32", 32},        {"U32", 32},    {"F32", 32},
+     {"C64", 64},    {"F64", 64},    {"I64", 64},        {"U64", 64}}};
+
+const Dtype* FindDtype(std::string_view name) {
+  const auto* found = std::ranges::find(kDtypes, name, &Dtype::name);
+  return found == kDtypes.end() ? nullptr : found;
+}
+
+// Bytes of an array, or nothing when they are more than 64 bits can count or not a whole number.
+std::optional<uint64_t> CountBytes(const Dtype& dtype, const Shape& shape) {
+  const auto count = static_cast<uint64_t>(shape.num_elements());
+  if (count > std::numeric_limits<uint64_t>::max() / dtype.bits || count * dtype.bits % 8 != 0) return std::nullopt;
+  return count * dtype.bits / 8;
+}
+
+// Reads the header of one file into entries and metadata; every error names the file.
+class HeaderReader {
+ public:
+  HeaderReader(const std::string& path, std::span<const std::byte> file) : path_(path), file_(file) {
+    CheckData(file.size() >= kLengthBytes, path, ": ends at byte ", file.size(), ", before the ", kLengthBytes,
+              " bytes of the header's length");
+    uint64_t length = 0;
+    for (size_t i = 0; i < kLengthBytes; ++i) length |= static_cast<uint64_t>(file[i]) << (8 * i);
+    CheckData(length <= kMaxHeaderBytes, path, ": the header's length at byte 0 is ", length, ", above ",
+              kMaxHeaderBytes);
+    CheckData(length <= file.size() - kLengthBytes, path, ": the header's length at byte 0 is ", length,
+              ", but the file ends at byte ", file.size());
+    header_ = {reinterpret_cast<const char*>(file.data()) + kLengthBytes, static_cast<size_t>(length)};
+    data_begin_ = kLengthBytes + length;
+    CheckData(header_.starts_with('{'), path, ": the header at byte ", kLengthBytes, " doesn't start with '{'");
+    // The JSON parser would take a zero byte for the end of its input.
+    const size_t zero = header_.find('\0');
+    CheckData(zero == std::string_view::npos, path, ": a zero byte in the header at byte ", kLengthBytes + zero);
+  }
+
+  void Read(SafetensorsEntries& entries, SafetensorsMetadata& metadata) {
+    const Json header = Parse();
+    for (const auto& [name, value] : header.items()) {
+      if (name == kMetadataKey) {
+        metadata = ReadMetadata(value);
+      } else {
+        entries.emplace(name, ReadEntry(name, value));
+      }
+    }
+    CheckCoverage();
+  }
+
+ private:
+  struct Range {
+    uint64_t begin, end;
+    std::string name;
+  };
+
+  // Throws what names `name`'s part of the header.
+  template <class... Parts>
+  void CheckEntry(bool ok, const std::string& name, const Parts&... parts) const {
+    CheckData(ok, path_, ": header at byte ", kLengthBytes, ": \"", name, "\" ", parts...);
+  }
+
+  Json Parse() const {
+    // Names seen in each object that is open. The format nests three levels: header, entry, shape or offsets.
+    std::vector<std::set<std::string>> names;
+    const auto callback = [&](int depth, Json::parse_event_t event, Json& parsed) {
+      switch (event) {
+        case Json::parse_event_t::object_start:
+          names.emplace_back();
+          [[fallthrough]];
+        case Json::parse_event_t::array_start:
+          CheckData(depth <= 2, path_, ": the header at byte ", kLengthBytes, " nests too deeply");
+          break;
+        case Json::parse_event_t::object_end:
+          names.pop_back();
+          break;
+        case Json::parse_event_t::key:
+          CheckData(names.back().insert(parsed.get<std::string>()).second, path_, ": the header at byte ", kLengthBytes,
+                    " names ", parsed.dump(), " twice");
+          break;
+        default:
+          break;
+      }
+      return true;
+    };
+    try {
+      return Json::parse(header_.begin(), header_.end(), callback);
+    } catch (const Json::parse_error& error) {
+      throw std::runtime_error(
+          StrCat(path_, ": the header is not JSON at byte ", kLengthBytes + std::max<size_t>(error.byte, 1) - 1));
+    } catch (const Json::exception&) {  // a number that no double holds
+      throw std::runtime_error(StrCat(path_, ": the header at byte ", kLengthBytes, " holds a number out of range"));
+    }
+  }
+
+  SafetensorsMetadata ReadMetadata(const Json& value) const {
+    CheckEntry(value.is_object(), kMetadataKey, "is not an object");
+    SafetensorsMetadata metadata;
+    for (const auto& [key, text] : value.items()) {
+      CheckEntry(text.is_string(), kMetadataKey, "holds \"", key, "\", which is not a string");
+      metadata.emplace(key, text.get<std::string>());
+    }
+    return metadata;
+  }
+
+  SafetensorsEntry ReadEntry(const std::string& name, const Json& value) {
+    CheckEntry(value.is_object(), name, "is not an object");
+    const auto field = [&](const char* key) {
+      const auto found = value.find(key);
+      CheckEntry(found != value.end(), name, "has no ", key);
+      return *found;
+    };
+    const Json dtype_name = field("dtype");
+    CheckEntry(dtype_name.is_string(), name, "has a dtype that is not a string");
+    const Dtype* dtype = FindDtype(dtype_name.get_ref<const std::string&>());
+    CheckEntry(dtype != nullptr, name, "has the unknown dtype ", dtype_name.dump());
+    const Shape shape = ReadShape(name, field("shape"));
+
+    const std::vector<uint64_t> offsets = ReadNumbers(name, "data_offsets", field("data_offsets"));
+    CheckEntry(offsets.size() == 2, name, "has ", offsets.size(), " data_offsets instead of 2");
+    const auto [begin, end] = std::pair(offsets[0], offsets[1]);
+    const uint64_t data_bytes = file_.size() - data_begin_;
+    CheckEntry(begin <= end, name, "ends at ", end, ", before it begins at ", begin);
+    CheckEntry(end <= data_bytes, name, "ends at byte ", end, " of the data, which have ", data_bytes);
+    const std::optional<uint64_t> num_bytes = CountBytes(*dtype, shape);
+    CheckEntry(num_bytes == end - begin, name, "has ", end - begin, " bytes, which are not a ", dtype->name,
+               " array of ", shape);
+    ranges_.push_back({begin, end, name});
+    return {std::string(dtype->name), shape, file_.subspan(data_begin_ + begin, end - begin)};
+  }
+
+  std::vector<uint64_t> ReadNumbers(const std::string& name, const char* key, const Json& value) const {
+    CheckEntry(value.is_array(), name, "has a ", key, " that is not a list");
+    std::vector<uint64_t> numbers;
+    for (const Json& number : value) {
+      CheckEntry(number.is_number_unsigned(), name, "has a ", key, " with ", number.dump(), ", not a size");
+      numbers.push_back(number.get<uint64_t>());
+    }
+    return numbers;
+  }
+
+  Shape ReadShape(const std::string& name, const Json& value) const {
+    std::vector<int64_t> extents;
+    for (const uint64_t extent : ReadNumbers(name, "shape", value)) {
+      CheckEntry(extent <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), name, "has the extent ", extent);
+      extents.push_back(static_cast<int64_t>(extent));
+    }
+    try {
+      return Shape(extents);
+    } catch (const std::invalid_argument& error) {
+      CheckEntry(false, name, "has a shape out of range: ", error.what());
+      throw;
+    }
+  }
+
+  // The arrays cover the data: no overlap, no hole, nothing left over.
+  void CheckCoverage() {
+    std::ranges::sort(
+        ranges_, [](const Range& a, const Range& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+    uint64_t end = 0;
+    for (const Range& range : ranges_) {
+      CheckData(range.begin == end, path_, ": \"", range.name, "\" begins at byte ", data_begin_ + range.begin,
+                ", but the array before it ends at byte ", data_begin_ + end);
+      end = range.end;
+    }
+    CheckData(data_begin_ + end == file_.size(), path_, ": trailing bytes from byte ", data_begin_ + end, " on");
+  }
+
+  const std::string& path_;
+  std::span<const std::byte> file_;
+  std::string_view header_;
+  uint64_t data_begin_ = 0;
+  std::vector<Range> ranges_;
+};
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, ReadFile(path)) {}
+
+SafetensorsFile::SafetensorsFile(std::string path, std::vector<std::byte> file)
+    : path_(std::move(path)), file_(std::move(file)) {
+  HeaderReader(path_, file_).Read(entries_, metadata_);
+}
+
+const SafetensorsEntry& SafetensorsFile::Entry(const std::string& name) const {
+  const auto found = entries_.find(name);
+  CheckData(found != entries_.end(), path_, ": has no array \"", name, "\"");
+  return found->second;
+}
+
+void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries, const SafetensorsMetadata& metadata) {
+  struct Item {
+    const std::string* name;
+    const SafetensorsEntry* entry;
+    const Dtype* dtype;
+  };
+  std::vector<Item> items;
+  for (const auto& [name, entry] : entries) {
+    const Dtype* dtype = FindDtype(entry.dtype);
+    Check(name != kMetadataKey, "WriteSafetensors: an array can't be named ", name);
+    Check(dtype != nullptr, "WriteSafetensors: \"", name, "\" has the unknown dtype ", entry.dtype);
+    Check(CountBytes(*dtype, entry.shape) == entry.bytes.size(), "WriteSafetensors: \"", name, "\" has ",
+          entry.bytes.size(), " bytes, which are not a ", entry.dtype, " array of ", entry.shape);
+    items.push_back({&name, &entry, dtype});
+  }
+  std::ranges::stable_sort(items, std::greater<>(), &Item::dtype);  // the names are in order already
+
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[kMetadataKey] = metadata;
+  uint64_t offset = 0;
+  for (const Item& item : items) {
+    const uint64_t end = offset + item.entry->bytes.size();
+    header[*item.name] = {
+        {"dtype", item.entry->dtype}, {"shape", item.entry->shape.extents()}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const Json::type_error&) {
+    throw std::invalid_argument("WriteSafetensors: a name or the metadata are not UTF-8");
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  Check(text.size() <= kMaxHeaderBytes, "WriteSafetensors: the header has ", text.size(), " bytes, above ",
+        kMaxHeaderBytes);
+
+  std::array<std::byte, kLengthBytes> length;
+  for (size_t i = 0; i < kLengthBytes; ++i) length[i] = static_cast<std::byte>(text.size() >> (8 * i));
+  std::vector<std::span<const std::byte>> pieces{length, std::as_bytes(std::span(text))};
+  for (const Item& item : items) pieces.push_back(item.entry->bytes);
+  WriteFileAtomically(path, pieces);
+}
+
+}  // namespace hwynn

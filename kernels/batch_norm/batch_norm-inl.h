@@ -1,0 +1,56 @@
+// Vector code of batch_norm.h: the passes that write; per-target include guard. The sums are in channel_sums-inl.h.
+#if defined(HWYNN_KERNELS_BATCH_NORM_BATCH_NORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_BATCH_NORM_BATCH_NORM_INL_H_
+#undef HWYNN_KERNELS_BATCH_NORM_BATCH_NORM_INL_H_
+#else
+#define HWYNN_KERNELS_BATCH_NORM_BATCH_NORM_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+
+#include "hwynn/kernels/simd/flat-inl.h"
+#include "hwynn/kernels/simd/normalize-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <bool kResidual, bool kRelu, bool kStream>
+struct NormalizeOp : NormalizeTask {
+  template <class D>
+  HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
+    const auto centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
+    auto y = Normalized(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
+    if constexpr (kResidual) y = hn::Add(y, Get(d, residual + i));
+    if constexpr (kRelu) y = Relu(d, y);
+    Put<kStream>(y, d, output + i);
+  }
+};
+
+template <bool kStatistics, bool kReluOfOutput, bool kReluOfInput, bool kStream>
+struct BackwardOp : BackwardTask {
+  template <class D>
+  HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
+    auto g = Get(d, grad_output + i);
+    const auto factor = hn::LoadU(d, mul + p);
+    auto centered = hn::Zero(d);
+    if constexpr (kStatistics || kReluOfInput) centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
+    if constexpr (kReluOfOutput) g = ReluGradient(d, Get(d, output + i), g);
+    if constexpr (kReluOfInput) g = ReluGradient(d, Normalized(centered, factor, hn::LoadU(d, bias + p)), g);
+    if constexpr (kStatistics) {
+      const auto indirect = hn::MulAdd(centered, hn::LoadU(d, of_centered + p), hn::LoadU(d, constant + p));
+      Put<kStream>(hn::MulAdd(g, factor, indirect), d, grad_input + i);
+    } else {
+      Put<kStream>(hn::Mul(g, factor), d, grad_input + i);
+    }
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_BATCH_NORM_BATCH_NORM_INL_H_

@@ -1,0 +1,232 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hwynn/kernels/batch_norm/channel_sums.cc"
+#include "hwynn/kernels/batch_norm/channel_sums.h"
+
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/batch_norm/channel_sums-inl.h"
+#include "hwynn/kernels/conv2d.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+void RunChannelTask(const ChannelTask& task) {
+  switch (task.terms) {
+    case ChannelTerms::kMoments:
+      return SumTask<ChannelTerms::kMoments>(task);
+    case ChannelTerms::kStableMoments:
+      return SumTask<ChannelTerms::kStableMoments>(task);
+    case ChannelTerms::kGradient:
+      return SumGradientTask<ChannelTerms::kGradient>(task);
+    case ChannelTerms::kGradientReluOfOutput:
+      return SumGradientTask<ChannelTerms::kGradientReluOfOutput>(task);
+    case ChannelTerms::kGradientReluOfInput:
+      return SumGradientTask<ChannelTerms::kGradientReluOfInput>(task);
+  }
+}
+void GradientsOfRow(const ChannelTask& task, float* gradients) { RowGradients(task, gradients); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hwynn {
+namespace {
+
+HWY_EXPORT(RunChannelTask);
+HWY_EXPORT(GradientsOfRow);
+
+// Elements of a task: 512 KiB of x, 10 µs and more.
+constexpr int64_t kTaskElements = int64_t{1} << 17;
+// Narrow rows are taken several at a time as one row of at least this many columns: four vectors of the widest target.
+constexpr int64_t kWideColumns = 64;
+constexpr int64_t kTaskColumns = kMaxChannelTaskColumns / 2;
+
+constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads
+// busy.
+int64_t ChunkRows(int64_t rows, int64_t columns) {
+  const int64_t chunks = CeilDiv(std::max<int64_t>(1, rows * columns), kTaskElements);
+  return CeilDiv(std::max<int64_t>(1, rows), chunks * kChannelBlockRows) * kChannelBlockRows;
+}
+
+// The cut of a [rows,channels] array, by its shape alone: `fold` rows make one wide row, so that few channels, or
+// channels that fill no vector, run at the speed of many. Rows that fill no wide row are the tail.
+struct Cut {
+  explicit Cut(const ChannelRows& x)
+      : fold(CeilDiv(kWideColumns, x.channels)),
+        columns(fold * x.channels),
+        rows(x.rows / fold),
+        column_blocks(std::max<int64_t>(1, columns / kTaskColumns)),
+        chunk_rows(ChunkRows(rows, std::min(columns, kTaskColumns))),
+        chunks(CeilDiv(rows, chunk_rows)) {}
+
+  int64_t fold, columns, rows;
+  int64_t column_blocks;  // of kTaskColumns columns; the last takes what is left, less than twice as many
+  int64_t chunk_rows, chunks;
+};
+
+// Room for `count` doubles.
+struct Doubles {
+  Doubles(int64_t count, const Workspace& workspace) : memory(workspace.NewTensor({2 * count})) {}
+  double* data() { return reinterpret_cast<double*>(memory.data()); }
+  Tensor memory;
+};
+
+ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float> shift, const MaskedGradient& gradient,
+                const Workspace& workspace) {
+  const Cut cut(x);
+  const bool stable = terms == ChannelTerms::kStableMoments;
+  const auto shift_of = [&](int64_t channel) { return shift.empty() ? 0.0f : shift[static_cast<size_t>(channel)]; };
+
+  Tensor wide = workspace.NewTensor({3, cut.columns});  // per-channel values as the wide rows want them
+  float* wide_shift = wide.data();
+  float* wide_mul = wide_shift + cut.columns;
+  float* wide_bias = wide_mul + cut.columns;
+  for (int64_t c = 0; c < cut.columns; ++c) {
+    wide_shift[c] = shift_of(c % x.channels);
+    if (gradient.mul != nullptr) wide_mul[c] = gradient.mul[c % x.channels];
+    if (gradient.bias != nullptr) wide_bias[c] = gradient.bias[c % x.channels];
+  }
+  const ChannelTask all{.terms = terms,
+                        .x = x.data,
+                        .shift = wide_shift,
+                        .grad = gradient.grad,
+                        .output = gradient.output,
+                        .mul = wide_mul,
+                        .bias = wide_bias,
+                        .masked = gradient.masked,
+                        .columns = cut.columns};
+
+  // Partial sums [chunks][first, second][columns].
+  Doubles partials(cut.chunks * 2 * cut.columns, workspace);
+  ParallelFor(cut.chunks * cut.column_blocks, [&](int64_t index) {
+    const int64_t chunk = index / cut.column_blocks;
+    const int64_t block = index % cut.column_blocks;
+    ChannelTask task = all;
+    task.row_begin = chunk * cut.chunk_rows;
+    task.row_end = std::min(cut.rows, (chunk + 1) * cut.chunk_rows);
+    task.column_begin = block * kTaskColumns;
+    task.column_end = block + 1 < cut.column_blocks ? (block + 1) * kTaskColumns : cut.columns;
+    task.first = partials.data() + chunk * 2 * cut.columns + task.column_begin;
+    task.second = task.first + cut.columns;
+    HWY_DYNAMIC_DISPATCH(RunChannelTask)(task);
+  });
+
+  ChannelSums sums{std::vector<double>(static_cast<size_t>(x.channels)),
+                   std::vector<double>(static_cast<size_t>(x.channels))};
+  double merged_rows = 0;  // rows of the array in each channel's sums so far
+  for (int64_t chunk = 0; chunk < cut.chunks; ++chunk) {
+    const auto rows = static_cast<double>(std::min(cut.chunk_rows, cut.rows - chunk * cut.chunk_rows));
+    const double* partial = partials.data() + chunk * 2 * cut.columns;
+    for (int64_t f = 0; f < cut.fold; ++f, merged_rows += rows) {
+      for (int64_t c = 0; c < x.channels; ++c, ++partial) {
+        double& first = sums.first[static_cast<size_t>(c)];
+        double& second = sums.second[static_cast<size_t>(c)];
+        if (stable) {
+          MergeMoments(merged_rows, first, second, rows, partial[0], partial[cut.columns]);
+        } else {
+          first += partial[0];
+          second += partial[cut.columns];
+        }
+      }
+    }
+  }
+  // The tail is the front of one wide row more.
+  const int64_t tail = cut.rows * cut.columns;
+  const int64_t tail_columns = x.rows * x.channels - tail;
+  std::vector<float> gradients(static_cast<size_t>(tail_columns));
+  if (gradient.grad != nullptr) {
+    ChannelTask task = all;
+    task.row_begin = cut.rows;
+    task.column_end = tail_columns;
+    HWY_DYNAMIC_DISPATCH(GradientsOfRow)(task, gradients.data());
+  }
+  for (int64_t column = 0; column < tail_columns; ++column) {
+    const int64_t c = column % x.channels;
+    double& first = sums.first[static_cast<size_t>(c)];
+    double& second = sums.second[static_cast<size_t>(c)];
+    const float value = x.data[tail + column];
+    if (stable) {
+      MergeMoments(merged_rows + static_cast<double>(column / x.channels), first, second, 1, value, 0);
+      continue;
+    }
+    const double centered = static_cast<double>(value) - shift_of(c);
+    const double term = gradient.grad == nullptr ? centered : gradients[static_cast<size_t>(column)];
+    first += term;
+    second += term * centered;
+  }
+  return sums;
+}
+
+}  // namespace
+
+ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace) {
+  return Sum(ChannelTerms::kMoments, x, shift, {}, workspace);
+}
+
+ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
+  return Sum(ChannelTerms::kStableMoments, x, {}, {}, workspace);
+}
+
+ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
+                         const Workspace& workspace) {
+  const ChannelTerms terms = gradient.output != nullptr ? ChannelTerms::kGradientReluOfOutput
+                             : gradient.mul != nullptr  ? ChannelTerms::kGradientReluOfInput
+                                                        : ChannelTerms::kGradient;
+  return Sum(terms, x, mean, gradient, workspace);
+}
+
+ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
+                             const Workspace& workspace) {
+  const auto C = static_cast<size_t>(x.channels);
+  const int64_t chunk_rows = CeilDiv(kTaskElements, x.channels);
+  const int64_t chunks = CeilDiv(x.rows, chunk_rows);
+  Doubles partials(chunks * 2 * x.channels, workspace);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    double* first = partials.data() + chunk * 2 * x.channels;
+    double* second = first + C;
+    std::fill_n(first, 2 * C, 0.0);
+    const int64_t end = std::min(x.rows, (chunk + 1) * chunk_rows);
+    for (int64_t row = chunk * chunk_rows; row < end; ++row) {
+      if (mask[static_cast<size_t>(row)] == 0) continue;
+      const float* values = x.data + row * x.channels;
+      for (size_t c = 0; c < C; ++c) {
+        const double centered = static_cast<double>(values[c]) - (shift.empty() ? 0.0 : shift[c]);
+        first[c] += centered;
+        second[c] += centered * centered;
+      }
+    }
+  });
+  ChannelSums sums{std::vector<double>(C), std::vector<double>(C)};
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const double* partial = partials.data() + chunk * 2 * x.channels;
+    for (size_t c = 0; c < C; ++c) {
+      sums.first[c] += partial[c];
+      sums.second[c] += partial[C + c];
+    }
+  }
+  return sums;
+}
+
+void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Workspace& workspace) {
+  const Shape& shape = grad_output.shape();
+  Check(shape.rank() >= 1 && grad_output.size() > 0 && grad_bias.shape() == Shape{shape.back()},
+        "BiasGradient: grad_bias must be [C] for grad_output [...,C], not empty; grad_output ", shape, ", grad_bias ",
+        grad_bias.shape());
+  const int64_t C = shape.back();
+  const ChannelSums sums = SumMoments({grad_output.data(), grad_output.size() / C, C}, {}, workspace);
+  std::transform(sums.first.begin(), sums.first.end(), grad_bias.data(),
+                 [](double sum) { return static_cast<float>(sum); });
+}
+
+}  // namespace hwynn
+#endif  // HWY_ONCE

@@ -1,0 +1,66 @@
+#ifndef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_
+#define HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_
+
+// Sums over the rows of a dense [rows,channels] array, per channel: what BatchNorm's statistics, its gradients and
+// the gradient of a bias are made of. For the kernels of this folder; nothing is checked here.
+//
+// Numerics: 64 rows are summed in f32, such blocks in f64. Determinism: the same bits for any number of threads, and
+// on every target that has a fused multiply-add: the cut doesn't know the number of lanes.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "hwynn/core/workspace.h"
+
+namespace hwynn {
+
+/// Two sums a channel.
+struct ChannelSums {
+  std::vector<double> first;
+  std::vector<double> second;
+};
+
+/// A dense [rows,channels] array, rows ≥ 1.
+struct ChannelRows {
+  const float* data;
+  int64_t rows;
+  int64_t channels;
+};
+
+/// Chan's formula: adds the moments (mean_b, m2_b) of rows_b rows to those of `rows` rows; m2 = Σ (x − mean)².
+inline void MergeMoments(double rows, double& mean, double& m2, double rows_b, double mean_b, double m2_b) {
+  const double delta = mean_b - mean;
+  const double weight = rows_b / (rows + rows_b);
+  mean += delta * weight;
+  m2 += m2_b + delta * delta * rows * weight;
+}
+
+/// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
+ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
+
+/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by the mean of its first
+/// few, which keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges blocks.
+ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
+
+/// SumMoments over the rows with mask[row] ≠ 0, all in f64.
+ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
+                             const Workspace& workspace);
+
+/// A gradient and the ReLU that it comes back through: max(0, y) lets it pass where y > 0. y is one of three: `output`;
+/// with `mul` and `bias`, (x − mean)·mul + bias as BatchNormNormalize computes it, bit by bit; or there is no ReLU.
+struct MaskedGradient {
+  const float* grad = nullptr;    // as x
+  const float* output = nullptr;  // as x: y or max(0, y)
+  const float* mul = nullptr;     // [channels]
+  const float* bias = nullptr;    // [channels]
+  float* masked = nullptr;        // gets what passes; may be grad; null: not wanted
+};
+
+/// first = Σ g, second = Σ g·(x − mean), where g is what passes of the gradient.
+ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
+                         const Workspace& workspace);
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_

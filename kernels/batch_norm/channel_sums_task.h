@@ -1,0 +1,47 @@
+#ifndef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_
+#define HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_
+
+// What channel_sums.cc hands to the vector code.
+
+#include <cstdint>
+
+namespace hwynn {
+
+/// Rows summed in f32 before f64 takes over: error and cost of the merge are both small there (docs/numerics.md).
+inline constexpr int64_t kChannelBlockRows = 64;
+/// Rows whose mean shifts a block of kStableMoments. A single row may lie far out: three standard deviations, seen in
+/// one of a hundred channels, make the error of the variance ten times larger.
+inline constexpr int64_t kChannelShiftRows = 8;
+/// Vectors have at most this many lanes, and tasks at least this many columns.
+inline constexpr int64_t kMinChannelColumns = 16;
+/// A task's sums of one block must stay in L1.
+inline constexpr int64_t kMaxChannelTaskColumns = 1024;
+
+enum class ChannelTerms {
+  kMoments,
+  kStableMoments,
+  kGradient,
+  kGradientReluOfOutput,  // a ReLU was behind; its mask is where `output` is positive
+  kGradientReluOfInput,   // or where normalising x gives a positive value
+};
+
+/// Rows [row_begin, row_end) and columns [column_begin, column_end) of arrays of `columns` columns.
+struct ChannelTask {
+  ChannelTerms terms;
+  const float* x;
+  const float* shift;   // [columns]; not for kStableMoments
+  const float* grad;    // for the gradients
+  const float* output;  // for kGradientReluOfOutput
+  const float* mul;     // [columns]; for kGradientReluOfInput
+  const float* bias;    // the same
+  float* masked;        // gets the gradient after its mask; may be grad; null: not wanted
+  int64_t columns;
+  int64_t row_begin = 0, row_end = 0;
+  int64_t column_begin = 0, column_end = 0;
+  double* first = nullptr;  // results, a value a column of the task
+  double* second = nullptr;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_

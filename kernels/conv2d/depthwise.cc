@@ -1,0 +1,356 @@
+// Depthwise convolution: each value is used as often as the filter has taps, so memory decides. Channels are the
+// vectors; a row of pixels is cut where other taps begin or end to lie inside the image, and what is left are runs of
+// pixels that meet the same taps. Backward-input is the same over grad_output: the pixels of each phase modulo the
+// stride meet taps of their own.
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hwynn/kernels/conv2d/depthwise.cc"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/conv2d/algorithms.h"
+#include "hwynn/kernels/conv2d/chunks.h"
+#include "hwynn/kernels/conv2d/depthwise-inl.h"
+#include "hwynn/kernels/simd/flat.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+void DepthwisePixels(const DepthwiseArgs& args) {
+  const TileEpilogue& epilogue = *args.epilogue;
+  const bool plain = args.scale == nullptr && epilogue.scale == nullptr && epilogue.bias == nullptr &&
+                     epilogue.residual == nullptr && !epilogue.relu;
+  if (plain) {
+    DepthwiseTiles<true>(args);
+  } else {
+    DepthwiseTiles<false>(args);
+  }
+}
+
+void DepthwiseGradient(const DepthwiseGradientArgs& args) {
+  // Few pixels at a time, whose channels are read one after the other.
+  const int64_t most = std::max<int64_t>(1, kDepthwiseGradientPixels / args.rows);
+  for (int64_t p0 = 0; p0 < args.pixels; p0 += most) {
+    const int64_t p1 = std::min(args.pixels, p0 + most);
+    ForChannelVectors(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      int64_t t = 0;
+      for (; t + kDepthwiseTaps <= args.num_terms; t += kDepthwiseTaps) {
+        DepthwiseGradientTaps<kDepthwiseTaps>(d, access, args, args.terms + t, p0, p1, c);
+      }
+      DepthwiseGradientRest<kDepthwiseTaps - 1>(d, access, args, args.terms + t, args.num_terms - t, p0, p1, c);
+      if (args.prefetch->active()) args.prefetch->Fetch(args.rows * (p1 - p0));
+    });
+  }
+}
+
+int64_t DepthwiseLanes() { return static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
+int64_t DepthwiseRows() { return kDepthwiseRows; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hwynn {
+namespace {
+
+HWY_EXPORT(DepthwisePixels);
+HWY_EXPORT(DepthwiseGradient);
+HWY_EXPORT(DepthwiseLanes);
+HWY_EXPORT(DepthwiseRows);
+
+constexpr int64_t kMaxTerms = 256;
+constexpr int64_t kLineFloats = 16;
+// Outputs of a task, at most: long enough to hide its start.
+constexpr int64_t kTaskFloats = int64_t{1} << 16;
+constexpr int64_t kMinTasks = 32;
+// Images × row ranges of at most this many chunks: partial sums of the filter's gradient.
+constexpr int64_t kMaxChunks = 32;
+// Rows whose sums of the filter's gradient stay in registers.
+constexpr int64_t kGradientRows = 2;
+
+// Positions k of the target along an axis, first ≤ k < end, meet the source at shift + k·step.
+struct AxisTap {
+  int64_t tap, shift, first, end;
+};
+
+// One axis: the target's position phase + k·phases is number k of its phase, and meets the taps of that phase.
+struct Axis {
+  int64_t target, source;  // extents
+  int64_t phases, step;
+  std::vector<std::vector<AxisTap>> taps;  // [phase]
+
+  int64_t Count(int64_t phase) const { return (target - phase + phases - 1) / phases; }
+  void Add(int64_t phase, int64_t tap, int64_t shift) {
+    const int64_t first = shift < 0 ? (-shift + step - 1) / step : 0;
+    const int64_t end = shift < source ? std::min(Count(phase), (source - 1 - shift) / step + 1) : 0;
+    if (first < end) taps[static_cast<size_t>(phase)].push_back({tap, shift, first, end});
+  }
+  /// The taps that position `at` meets: tap(tap, source position).
+  template <class Tap>
+  void ForEachTap(int64_t at, const Tap& tap) const {
+    const int64_t k = at / phases;
+    for (const AxisTap& t : taps[static_cast<size_t>(at % phases)]) {
+      if (t.first <= k && k < t.end) tap(t.tap, t.shift + k * step);
+    }
+  }
+  /// Whether positions [at, at + count) meet the same taps.
+  bool Alike(int64_t at, int64_t count) const {
+    return phases == 1 && at + count <= target && std::ranges::all_of(taps.front(), [&](const AxisTap& tap) {
+             return (tap.first <= at && at + count <= tap.end) || at + count <= tap.first || tap.end <= at;
+           });
+  }
+  /// The source positions [first, second) that positions [at, at + count) meet; empty if they meet none.
+  std::pair<int64_t, int64_t> Span(int64_t at, int64_t count) const {
+    int64_t begin = source;
+    int64_t end = 0;
+    for (int64_t i = at; i < std::min(at + count, target); ++i) {
+      ForEachTap(i, [&](int64_t, int64_t source_at) {
+        begin = std::min(begin, source_at);
+        end = std::max(end, source_at + 1);
+      });
+    }
+    return {begin, end};
+  }
+};
+
+Axis ForwardAxis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
+  Axis axis{out, in, 1, stride, std::vector<std::vector<AxisTap>>(1)};
+  for (int64_t k = 0; k < kernel; ++k) axis.Add(0, k, k * dilation - pad);
+  return axis;
+}
+
+Axis BackwardAxis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
+  const int64_t phases = std::min(stride, in);
+  Axis axis{in, out, stride, 1, std::vector<std::vector<AxisTap>>(static_cast<size_t>(phases))};
+  for (int64_t phase = 0; phase < phases; ++phase) {
+    for (int64_t k = 0; k < kernel; ++k) {
+      const int64_t x = phase + pad - k * dilation;
+      if (x % stride == 0) axis.Add(phase, k, x / stride);
+    }
+  }
+  return axis;
+}
+
+// A tap of a row of pixels.
+struct RowTap {
+  DepthwiseTerm term;
+  int64_t first, end;  // pixels that it meets
+};
+
+// Both axes, and where they lie: source [N,h.source,w.source,C], filter [·,KW,C].
+struct Problem {
+  Axis h, w;
+  int64_t C, KW;
+
+  int64_t target_row_floats() const { return w.target * C; }
+  int64_t source_row_floats() const { return w.source * C; }
+
+  /// Taps of the pixels of one phase of row y of image n.
+  void RowTaps(int64_t n, int64_t y, int64_t phase, std::vector<RowTap>& taps) const {
+    taps.clear();
+    h.ForEachTap(y, [&](int64_t ky, int64_t source_y) {
+      for (const AxisTap& tap : w.taps[static_cast<size_t>(phase)]) {
+        taps.push_back(
+            {{((n * h.source + source_y) * w.source + tap.shift) * C, (ky * KW + tap.tap) * C}, tap.first, tap.end});
+      }
+    });
+  }
+};
+
+// The source rows that a task will come to, each asked for once. Rows are counted over all images.
+class RowsAhead {
+ public:
+  /// Appends what target rows [row, row + count) of an image meet and no rows before.
+  void Append(const Problem& problem, const float* source, int64_t row, int64_t count,
+              std::vector<PrefetchStream::Piece>& pieces) {
+    const int64_t image = row / problem.h.target * problem.h.source;
+    const auto [first, last] = problem.h.Span(row % problem.h.target, count);
+    const int64_t begin = std::max(end_, image + first);
+    const int64_t end = image + last;
+    if (begin >= end) return;
+    pieces.push_back({source + begin * problem.source_row_floats(), (end - begin) * problem.source_row_floats()});
+    end_ = end;
+  }
+
+ private:
+  int64_t end_ = 0;
+};
+
+// Calls run(begin, end, terms, count) for runs of pixels that meet the same taps.
+template <class Run>
+void ForEachRun(const std::vector<RowTap>& taps, int64_t pixels, const Run& run) {
+  DepthwiseTerm terms[kMaxTerms];
+  for (int64_t begin = 0, end; begin < pixels; begin = end) {
+    int64_t count = 0;
+    end = pixels;
+    for (const RowTap& tap : taps) {
+      if (begin < tap.first) {
+        end = std::min(end, tap.first);
+      } else if (begin < tap.end) {
+        terms[count++] = tap.term;
+        end = std::min(end, tap.end);
+      }
+    }
+    run(begin, end, terms, count);
+  }
+}
+
+// An array of so many floats isn't in the last-level cache any more.
+bool WorthFetching(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)) >= kStreamBytes; }
+
+// Rows [row, row + args.rows) of the target. `args` holds what all runs of pixels have in common; a residual is
+// addressed like the target.
+void RunRows(const Problem& problem, const float* source, float* target, int64_t row, DepthwiseArgs args,
+             TileEpilogue epilogue, std::vector<RowTap>& taps) {
+  const float* residual = epilogue.residual;
+  args.epilogue = &epilogue;
+  for (int64_t phase = 0; phase < static_cast<int64_t>(problem.w.taps.size()); ++phase) {
+    problem.RowTaps(row / problem.h.target, row % problem.h.target, phase, taps);
+    const int64_t to = row * problem.target_row_floats() + phase * problem.C;
+    ForEachRun(taps, problem.w.Count(phase),
+               [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {
+                 args.terms = terms;
+                 args.num_terms = count;
+                 args.x = source + begin * args.x_stride;
+                 args.output = target + to + begin * args.output_stride;
+                 args.pixels = end - begin;
+                 if (residual != nullptr) epilogue.residual = residual + to + begin * args.output_stride;
+                 HWY_DYNAMIC_DISPATCH(DepthwisePixels)(args);
+               });
+  }
+}
+
+// Forward and backward-input. `args` has weights and prologue.
+void Run(const Problem& problem, int64_t images, const float* source, float* target, const TileEpilogue& epilogue,
+         DepthwiseArgs args) {
+  const int64_t rows = images * problem.h.target;
+  const int64_t row_floats = problem.target_row_floats();
+  const EvenSplit tasks(rows, std::clamp<int64_t>(kTaskFloats / row_floats, 1, (rows + kMinTasks - 1) / kMinTasks));
+  const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
+  const int64_t most_rows = HWY_DYNAMIC_DISPATCH(DepthwiseRows)();
+  const bool fetch = WorthFetching(images * problem.h.source * problem.source_row_floats());
+  // A vector must be a cache line: parts of lines would wait for the next channels.
+  args.stream = lanes == kLineFloats && problem.C % lanes == 0 &&
+                WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target;
+  args.x_row_stride = problem.h.step * problem.source_row_floats();
+  args.x_stride = problem.w.step * problem.C;
+  args.output_row_stride = row_floats;
+  args.output_stride = problem.w.phases * problem.C;
+  args.channels = problem.C;
+  ParallelFor(tasks.count, [&](int64_t task) {
+    DepthwiseArgs task_args = args;
+    std::vector<RowTap> taps;
+    std::vector<PrefetchStream::Piece> ahead;
+    RowsAhead rows_ahead;
+    for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
+      const int64_t y = row % problem.h.target;
+      const bool several = row + most_rows <= tasks.End(task) && problem.h.Alike(y, most_rows);
+      task_args.rows = several ? most_rows : 1;
+      ahead.clear();
+      if (fetch && row + task_args.rows < rows) {
+        rows_ahead.Append(problem, source, row + task_args.rows, most_rows, ahead);
+      }
+      PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * ((problem.C + lanes - 1) / lanes));
+      task_args.prefetch = &prefetch;
+      RunRows(problem, source, target, row, task_args, epilogue, taps);
+    }
+    if (args.stream) hwy::FlushStream();
+  });
+}
+
+Problem ForwardProblem(const Conv2dGeometry& g) {
+  return {ForwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
+          ForwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
+}
+
+}  // namespace
+
+const char* DepthwiseDeclines(const Conv2dGeometry& g) {
+  if (g.groups != g.IC || g.OC != g.IC || g.IC == 1) return "not one filter a channel (groups = IC = OC)";
+  return g.KH * g.KW > kMaxTerms ? "a filter of more than 256 taps" : nullptr;
+}
+
+int64_t DepthwisePackedFloats(Conv2dPass /*pass*/, const Conv2dGeometry& g) { return g.KH * g.KW * g.IC; }
+
+void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const float* filter, float* packed) {
+  std::copy_n(filter, g.KH * g.KW * g.IC, packed);
+}
+
+void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
+                      const Workspace& /*workspace*/, const Conv2dOptions& options) {
+  DepthwiseArgs args{};
+  args.w = filter;
+  args.scale = DataOrNull(options.prologue.scale);
+  args.shift = DataOrNull(options.prologue.shift);
+  args.relu = options.prologue.relu;
+  Run(ForwardProblem(g), g.N, input, output, MakeTileEpilogue(options.epilogue), args);
+}
+
+void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
+                            const Workspace& /*workspace*/, const Conv2dOptions& options) {
+  const TileEpilogue epilogue{.residual = options.accumulate ? grad_input : nullptr};
+  DepthwiseArgs args{};
+  args.w = filter;
+  const Problem problem{BackwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
+                        BackwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
+  Run(problem, g.N, grad_output, grad_input, epilogue, args);
+}
+
+void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
+                             const Workspace& workspace) {
+  const int64_t rows = g.N * g.OH;
+  const EvenSplit chunks(rows, (rows + kMaxChunks - 1) / kMaxChunks);
+  const int64_t filter_floats = g.KH * g.KW * g.IC;
+  const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
+  const Problem problem = ForwardProblem(g);
+  const int64_t row_floats = g.OW * g.OC;
+  const bool fetch = WorthFetching(g.input_shape().num_elements());
+  ChunkedGradient gradient(chunks.count, filter_floats, grad_filter, workspace);
+  ParallelFor(chunks.count, [&](int64_t chunk) {
+    float* sums = gradient.Chunk(chunk);
+    std::fill_n(sums, filter_floats, 0.0f);
+    std::vector<RowTap> taps;
+    std::vector<PrefetchStream::Piece> ahead;
+    RowsAhead rows_ahead;
+    DepthwiseGradientArgs args{};
+    args.x_stride = g.stride_w * g.IC;
+    args.w = sums;
+    args.channels = g.IC;
+    args.x_row_stride = problem.h.step * problem.source_row_floats();
+    args.grad_row_stride = row_floats;
+    for (int64_t row = chunks.Begin(chunk); row < chunks.End(chunk); row += args.rows) {
+      const int64_t y = row % g.OH;
+      const bool several = row + kGradientRows <= chunks.End(chunk) && problem.h.Alike(y, kGradientRows);
+      args.rows = several ? kGradientRows : 1;
+      ahead.clear();
+      const int64_t next = row + args.rows;
+      if (fetch && next < rows) {
+        rows_ahead.Append(problem, input, next, kGradientRows, ahead);
+        ahead.push_back({grad_output + next * row_floats, std::min(kGradientRows, rows - next) * row_floats});
+      }
+      PrefetchStream prefetch(ahead, args.rows * g.OW * ((g.IC + lanes - 1) / lanes));
+      args.prefetch = &prefetch;
+      problem.RowTaps(row / g.OH, y, 0, taps);
+      ForEachRun(taps, g.OW, [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {
+        args.terms = terms;
+        args.num_terms = count;
+        args.x = input + begin * args.x_stride;
+        args.grad_output = grad_output + row * row_floats + begin * g.OC;
+        args.pixels = end - begin;
+        HWY_DYNAMIC_DISPATCH(DepthwiseGradient)(args);
+      });
+    }
+  });
+  gradient.Add();
+}
+
+}  // namespace hwynn
+#endif  // HWY_ONCE

@@ -1,0 +1,98 @@
+#include "hwynn/kernels/conv2d/runs.h"
+
+#include <algorithm>
+
+namespace hwynn {
+namespace {
+
+// Depth of B that is worked off at a time: 1024 rows of a 64-wide panel are 256 KiB of second-level cache.
+constexpr int64_t kBlockDepth = 1024;
+
+// Cuts grid positions into ranges that meet the same taps inside [0, size) of a source axis.
+std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const std::vector<Tap>& taps,
+                                 int64_t Tap::*offset) {
+  std::vector<int64_t> cuts{grid.begin, grid.end};
+  for (const Tap& tap : taps) {
+    // The first position that the tap moves to `at` or beyond.
+    for (const int64_t at : {int64_t{0}, size}) {
+      const int64_t cut = (std::max<int64_t>(at - tap.*offset, 0) + step - 1) / step;
+      if (cut > grid.begin && cut < grid.end) cuts.push_back(cut);
+    }
+  }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  std::vector<Range> ranges;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) ranges.push_back({cuts[i], cuts[i + 1]});
+  return ranges;
+}
+
+}  // namespace
+
+std::vector<DepthBlock> CutDepth(size_t taps, int64_t channels) {
+  std::vector<DepthBlock> blocks;
+  const EvenSplit channel_split(channels, kBlockDepth);
+  if (channel_split.count > 1) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      for (int64_t i = 0; i < channel_split.count; ++i) {
+        blocks.push_back({tap, tap + 1, channel_split.Begin(i), channel_split.End(i)});
+      }
+    }
+    return blocks;
+  }
+  const int64_t most = std::clamp<int64_t>(kBlockDepth / channels, 1, static_cast<int64_t>(kMaxRuns));
+  const EvenSplit tap_split(static_cast<int64_t>(taps), most);
+  for (int64_t i = 0; i < tap_split.count; ++i) {
+    blocks.push_back({static_cast<size_t>(tap_split.Begin(i)), static_cast<size_t>(tap_split.End(i)), 0, channels});
+  }
+  return blocks;
+}
+
+std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
+                                   const Block& block) {
+  const Source& source = product.source;
+  const auto leaves = [](Range grid, int64_t step, int64_t size, int64_t min, int64_t max) {
+    return grid.begin * step + min < 0 || (grid.end - 1) * step + max >= size;
+  };
+  const Region whole{{block.y0, block.y1}, {block.x0, block.x1}};
+  const bool leaves_y = leaves(whole.y, source.step_h, source.H, extent.min_y, extent.max_y);
+  // A copy has zeros left and right of the image.
+  const bool leaves_x = !window.copied() && leaves(whole.x, source.step_w, source.W, extent.min_x, extent.max_x);
+  if (!leaves_x && !leaves_y) return {whole};
+  std::vector<Range> columns{whole.x};
+  if (leaves_x) columns = CutBySameTaps(whole.x, source.step_w, source.W, product.taps, &Tap::x);
+  std::vector<Region> regions;
+  for (const Range& y : CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y)) {
+    for (const Range& x : columns) regions.push_back({y, x});
+  }
+  // The largest first: statistics take their shift from its first tile, and borders are unlike the rest.
+  const auto area = [](const Region& region) { return region.y.size() * region.x.size(); };
+  std::iter_swap(regions.begin(),
+                 std::max_element(regions.begin(), regions.end(),
+                                  [&](const Region& a, const Region& b) { return area(a) < area(b); }));
+  return regions;
+}
+
+int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock& depth, int64_t group, int64_t n,
+                 const Region& region, std::array<TileRun, kMaxRuns>& runs) {
+  const Source& source = product.source;
+  const int64_t length = depth.c1 - depth.c0;
+  int64_t count = 0;
+  for (size_t t = depth.tap0; t < depth.tap1; ++t) {
+    const int64_t y = region.y.begin * source.step_h + product.taps[t].y;
+    const int64_t x = region.x.begin * source.step_w + product.taps[t].x;
+    if (y < 0 || y >= source.H || (!window.copied() && (x < 0 || x >= source.W))) continue;
+    const int64_t a = window.Offset(n, y, x) + group * product.group_in + depth.c0;
+    const int64_t b = static_cast<int64_t>(t) * product.group_in + depth.c0;
+    if (count > 0) {
+      TileRun& last = runs[static_cast<size_t>(count - 1)];
+      if (last.a + last.k == a && last.b + last.k == b) {
+        last.k += length;
+        continue;
+      }
+    }
+    runs[static_cast<size_t>(count++)] = {a, b, length};
+  }
+  return count;
+}
+
+}  // namespace hwynn

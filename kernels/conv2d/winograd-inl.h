@@ -1,0 +1,374 @@
+// The transforms of Winograd's algorithm on tiles, vectorised over channels: those along an axis are applied to the
+// columns of a tile and then to the rows of the result.
+
+#if defined(HWYNN_KERNELS_CONV2D_WINOGRAD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_CONV2D_WINOGRAD_INL_H_
+#undef HWYNN_KERNELS_CONV2D_WINOGRAD_INL_H_
+#else
+#define HWYNN_KERNELS_CONV2D_WINOGRAD_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "hwynn/kernels/conv2d/winograd_axis-inl.h"
+#include "hwynn/kernels/conv2d/winograd_kernels.h"
+#include "hwynn/kernels/simd/channel_vectors-inl.h"
+#include "hwynn/kernels/simd/gemm_tile-inl.h"
+#include "hwynn/kernels/simd/tail-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+// Down the columns of a matrix, then along the rows of the result: load(i, j) gives an element, store(i, row)
+// takes a row. What lies between goes through memory: 36 vectors don't fit the registers anyway. All of it is unrolled:
+// a tile then takes no longer than its additions, a third less than with loops over columns and rows.
+template <class Down, class Across, class D, class Load, class Store>
+HWY_INLINE void TransformMatrix(D d, const Load& load, Store&& store) {
+  using V = hn::Vec<D>;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  HWY_ALIGN float between[Down::kTo * Across::kFrom * kLanes];
+  HWY_UNROLL(6) for (int j = 0; j < Across::kFrom; ++j) {
+    V x[Down::kFrom];
+    V y[Down::kTo];
+    HWY_UNROLL(6) for (int i = 0; i < Down::kFrom; ++i) x[i] = load(i, j);
+    Down()(d, x, y);
+    HWY_UNROLL(6) for (int i = 0; i < Down::kTo; ++i) hn::Store(y[i], d, between + (i * Across::kFrom + j) * kLanes);
+  }
+  HWY_UNROLL(6) for (int i = 0; i < Down::kTo; ++i) {
+    V x[Across::kFrom];
+    V y[Across::kTo];
+    HWY_UNROLL(6)
+    for (int j = 0; j < Across::kFrom; ++j) x[j] = hn::Load(d, between + (i * Across::kFrom + j) * kLanes);
+    Across()(d, x, y);
+    store(i, y);
+  }
+}
+
+// The rows of a patch.
+class PatchRows {
+ public:
+  HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows) : W_(patch.W), pixel_(patch.pixel) {
+    for (int i = 0; i < rows; ++i) {
+      const int64_t y = patch.y + i;
+      row_[i] = y >= 0 && y < patch.H ? patch.data + (patch.image + y * W_ * pixel_) : patch.zeros;
+    }
+  }
+
+  // Pixel (i, x), x counted in the image, in the channels from c on.
+  template <class D, class Access>
+  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int64_t x, int64_t c) const {
+    if (static_cast<uint64_t>(x) >= static_cast<uint64_t>(W_)) return hn::Zero(d);
+    return access.Load(d, row_[i] + (x * pixel_ + c));
+  }
+
+ private:
+  const float* row_[6];
+  int64_t W_, pixel_;
+};
+
+// The pixels of a tile whose first column is x, in the channels from c on, to points.
+template <class Down, class Across, int kInputs, class D, class Access>
+HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t x, int64_t c,
+                              float* HWY_RESTRICT to, int64_t stride) {
+  TransformMatrix<Down, Across>(
+      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, i, x + j, c); },
+      [=](int i, const hn::Vec<D>* y) HWY_ATTR {
+        HWY_UNROLL(6) for (int j = 0; j < Across::kTo; ++j) access.Store(y[j], d, to + (i * kInputs + j) * stride);
+      });
+}
+
+inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
+
+// Columns [x, x + columns) of a patch in the channels from c on after the prologue, with zeros around the image:
+// [6][6][kMaxLanes].
+template <class D, class Access>
+HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
+                                 int64_t x, int64_t columns, const WinogradPrologue& prologue, int64_t c,
+                                 float* HWY_RESTRICT to) {
+  const hn::Vec<D> scale = access.Load(d, prologue.scale + c);
+  const hn::Vec<D> shift = access.Load(d, prologue.shift + c);
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t y = from.y + i;
+    for (int64_t j = 0; j < columns; ++j) {
+      hn::Vec<D> v = hn::Zero(d);
+      if (y >= 0 && y < from.H && x + j >= 0 && x + j < from.W) {
+        const int64_t at = from.image + (y * from.W + x + j) * from.pixel + c;
+        v = hn::MulAdd(access.Load(d, from.data + at), scale, shift);
+        if (prologue.relu) v = Relu(v);
+      }
+      hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
+    }
+  }
+}
+
+template <class Variant, int kDown, int kAcross>
+void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
+                   const WinogradPoints<float>& to) noexcept {
+  using Down = typename Variant::template Input<kDown>;
+  using Across = typename Variant::template Input<kAcross>;
+  constexpr int kInputs = Variant::kOutputs + 2;
+  HWY_ALIGN float normalised[36 * kMaxLanes];
+  const bool normalise = prologue.scale != nullptr;
+  const PatchRows rows(normalise ? WinogradPatch<const float>{normalised, 0, 6, 6, kMaxLanes, 0, 0, 1, nullptr} : from,
+                       Down::kFrom);
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t x = from.x + t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      if (normalise) NormalisePatch(d, access, from, Down::kFrom, x, Across::kFrom, prologue, c, normalised);
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : x, normalise ? 0 : c, points + c,
+                                           to.stride);
+    });
+  }
+}
+
+template <class Variant, int kDown, int kAcross>
+void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels,
+                      const WinogradPoints<float>& to) noexcept {
+  using Down = WinogradAxisGradient<kDown>;
+  using Across = WinogradAxisGradient<kAcross>;
+  constexpr int kInputs = Variant::kOutputs + 2;
+  const PatchRows rows(from, Down::kFrom);
+  for (int64_t t = 0; t < from.tiles; ++t) {
+    const int64_t x = from.x + t * Variant::kOutputs;
+    float* points = to.data + t * to.pitch;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      PatchToPoints<Down, Across, kInputs>(d, access, rows, x, c, points + c, to.stride);
+    });
+  }
+}
+
+// Takes the rows of the outputs of a run's tile in the channels from c on; its first column is x. What the epilogue may
+// hold is asked for once a row: as many branches as there are outputs would take longer than the transform.
+template <class D, class Access, int kAcross>
+class OutputRows {
+ public:
+  using V = hn::Vec<D>;
+  HWY_INLINE OutputRows(D d, const Access& access, const TileEpilogue& epilogue, bool stream,
+                        const WinogradPatch<float>& to, int64_t x, bool first_statistics, int64_t c)
+      : access_(access),
+        at_(to.image + (to.y * to.W + x) * to.pixel + c),
+        outputs_(to.data + at_),
+        row_(to.W * to.pixel),
+        pixel_(to.pixel),
+        rows_(to.H - to.y),
+        columns_(to.W - x),
+        stream_(stream),
+        affine_(epilogue.scale != nullptr || epilogue.bias != nullptr),
+        relu_(epilogue.relu),
+        first_(first_statistics),
+        residual_(epilogue.residual != nullptr ? epilogue.residual + at_ : nullptr),
+        shifts_(epilogue.statistics != nullptr ? epilogue.statistics + c : nullptr),
+        scale_(epilogue.scale != nullptr ? access.Load(d, epilogue.scale + c) : hn::Set(d, 1.0f)),
+        bias_(epilogue.bias != nullptr ? access.Load(d, epilogue.bias + c) : hn::Zero(d)),
+        shift_(shifts_ != nullptr && !first_ ? access.Load(d, shifts_) : hn::Zero(d)),
+        sum_(hn::Zero(d)),
+        square_(hn::Zero(d)) {}
+
+  HWY_INLINE void operator()(int i, V* y) {
+    if (i >= rows_) return;
+    const D d;
+    const int64_t at = i * row_;
+    if (affine_ || relu_ || residual_ != nullptr) {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (affine_) y[j] = hn::MulAdd(y[j], scale_, bias_);
+        if (residual_ != nullptr && Exists(j)) y[j] = hn::Add(y[j], access_.Load(d, residual_ + at + j * pixel_));
+        if (relu_) y[j] = Relu(y[j]);
+      }
+    }
+    if (shifts_ != nullptr) {
+      if (first_ && i == 0) shift_ = y[0];
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (!Exists(j)) continue;
+        const V centered = hn::Sub(y[j], shift_);
+        sum_ = hn::Add(sum_, centered);
+        square_ = hn::MulAdd(centered, centered, square_);
+      }
+    }
+    if (stream_) {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (Exists(j)) hn::Stream(y[j], d, outputs_ + at + j * pixel_);
+      }
+    } else {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (Exists(j)) access_.Store(y[j], d, outputs_ + at + j * pixel_);
+      }
+    }
+  }
+
+  HWY_INLINE void StoreStatistics(int64_t stride) const {
+    if (shifts_ == nullptr) return;
+    const D d;
+    float* sums = shifts_ + stride;
+    float* squares = sums + stride;
+    if (first_) {
+      access_.Store(shift_, d, shifts_);
+      access_.Store(sum_, d, sums);
+      access_.Store(square_, d, squares);
+    } else {
+      access_.Store(hn::Add(sum_, access_.Load(d, sums)), d, sums);
+      access_.Store(hn::Add(square_, access_.Load(d, squares)), d, squares);
+    }
+  }
+
+ private:
+  // Only where one output is left over has a tile more than there are.
+  HWY_INLINE bool Exists(int j) const { return kAcross > kMinWinogradOutputs || j < columns_; }
+
+  const Access access_;
+  const int64_t at_;
+  float* const outputs_;
+  const int64_t row_, pixel_, rows_, columns_;
+  const bool stream_, affine_, relu_, first_;
+  const float* const residual_;
+  float* const shifts_;
+  const V scale_, bias_;
+  V shift_, sum_, square_;
+};
+
+template <class Variant, int kDown, int kAcross>
+void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
+                    bool stream, const WinogradPatch<float>& to) noexcept {
+  constexpr int kInputs = Variant::kOutputs + 2;
+  for (int64_t t = 0; t < to.tiles; ++t) {
+    const int64_t x = to.x + t * Variant::kOutputs;
+    const bool first_statistics = epilogue.first_statistics && t == 0;
+    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, x,
+                                                                            first_statistics, c);
+      const float* points = from.data + (t * from.pitch + c);
+      TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
+          d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
+      rows.StoreStatistics(epilogue.statistics_stride);
+    });
+  }
+}
+
+template <class Variant>
+void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
+  using Axis = typename Variant::Filter;
+  const PatchRows patch({taps, 0, 3, 3, tap_stride, 0, 0, 1, nullptr}, Axis::kFrom);
+  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride);
+  });
+}
+
+template <class Variant>
+void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels, float* taps,
+                            int64_t tap_stride) noexcept {
+  using Axis = typename Variant::FilterGradient;
+  const PatchRows patch({from, 0, Axis::kFrom, Axis::kFrom, stride, 0, 0, 1, nullptr}, Axis::kFrom);
+  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, taps + c, tap_stride);
+  });
+}
+
+template <class Variant, int kDown, int kAcross>
+void SetWinogradTransforms(WinogradTransforms& transforms) {
+  transforms.input(kDown, kAcross) = WinogradInput<Variant, kDown, kAcross>;
+  transforms.output(kDown, kAcross) = WinogradOutput<Variant, kDown, kAcross>;
+  transforms.gradient(kDown, kAcross) = WinogradGradient<Variant, kDown, kAcross>;
+  if constexpr (kAcross > kMinWinogradOutputs) {
+    SetWinogradTransforms<Variant, kDown, kAcross - 1>(transforms);
+  } else if constexpr (kDown > kMinWinogradOutputs) {
+    SetWinogradTransforms<Variant, kDown - 1, Variant::kOutputs>(transforms);
+  }
+}
+
+template <class Variant>
+WinogradTransforms MakeWinogradTransforms() {
+  WinogradTransforms transforms{};
+  transforms.outputs = Variant::kOutputs;
+  transforms.inputs = Variant::kOutputs + 2;
+  transforms.filter = WinogradFilter<Variant>;
+  transforms.filter_gradient = WinogradFilterGradient<Variant>;
+  SetWinogradTransforms<Variant, Variant::kOutputs, Variant::kOutputs>(transforms);
+  return transforms;
+}
+
+// A whole register tile of rows at each point. With every distance within it a constant, addresses are two pointers and
+// displacements, and nothing is left but the products.
+template <int kChannels, int kVectors, int kRows>
+void WinogradNarrowForward(WinogradNarrowArgs& args) noexcept {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* a = args.a;
+  const float* HWY_RESTRICT b = args.b;
+  float* c = args.c;
+  for (int64_t left = args.points; left > 0; --left) {
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(kRows);
+    hn::Vec<decltype(d)> acc[kRows][kVectors];
+    ZeroTile(d, acc);
+    HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
+      OuterProduct(
+          d, [&](int i) HWY_ATTR { return a + i * kChannels + k; }, b + k * kVectors * lanes, acc);
+    }
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + (i * kVectors + j) * lanes);
+    }
+    a += args.a_stride;
+    b += args.b_stride;
+    c += args.c_stride;
+  }
+}
+
+// Eight channels at a time, or four where registers are few: they divide theirs.
+template <int kChannels, int kVectors>
+void WinogradNarrowGradient(WinogradNarrowArgs& args) noexcept {
+  constexpr int kRows = TileRows(kVectors) >= 8 ? 8 : 4;
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* HWY_RESTRICT a = args.a;
+  const float* HWY_RESTRICT b = args.b;
+  float* HWY_RESTRICT c = args.c;
+  for (int64_t left = args.points; left > 0; --left) {
+    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(args.tiles);
+    for (int channel = 0; channel < kChannels; channel += kRows) {
+      hn::Vec<decltype(d)> acc[kRows][kVectors];
+      ZeroTile(d, acc);
+      const float* at = a + channel;
+      const float* bt = b;
+      for (int64_t tile = 0; tile < args.tiles; ++tile, at += kChannels, bt += kVectors * lanes) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return at + i; }, bt, acc);
+      }
+      float* sums = c + channel * kVectors * lanes;
+      if (args.accumulate) {
+        HWY_UNROLL(8) for (int i = 0; i < kRows; ++i) {
+          HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) {
+            acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, sums + (i * kVectors + j) * lanes));
+          }
+        }
+      }
+      HWY_UNROLL(8) for (int i = 0; i < kRows; ++i) {
+        HWY_UNROLL(2) for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, sums + (i * kVectors + j) * lanes);
+      }
+    }
+    a += args.a_stride;
+    b += args.b_stride;
+    c += args.c_stride;
+  }
+}
+
+template <int kChannels, int kVectors, int... kRows>
+WinogradNarrow MakeWinogradNarrow(std::integer_sequence<int, kRows...>) {
+  return {sizeof...(kRows),
+          {WinogradNarrowForward<kChannels, kVectors, kRows + 1>...},
+          WinogradNarrowGradient<kChannels, kVectors>};
+}
+
+template <int kChannels, int kVectors>
+WinogradNarrow MakeWinogradNarrow() {
+  return MakeWinogradNarrow<kChannels, kVectors>(std::make_integer_sequence<int, TileRows(kVectors)>());
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_CONV2D_WINOGRAD_INL_H_

@@ -1,0 +1,72 @@
+#include "hwynn/kernels/conv2d/winograd_plan.h"
+
+#include <algorithm>
+
+#include "hwynn/kernels/simd/flat.h"
+
+namespace hwynn {
+namespace {
+
+// Tiles of a task. While a transformed filter stays in the second-level cache beside them their number is what fits
+// there too. A large one passes through for every task: then 64 tiles are worth more than their place in the cache,
+// since they are read and written one point at a time.
+constexpr int64_t kTaskFloats = int64_t{1} << 16;
+constexpr int64_t kMinTiles = 42;
+constexpr int64_t kMaxTiles = 56;
+constexpr int64_t kManyTiles = 64;
+// With fewer tasks than this, each one's products are spread over more, at least kManyTasks in all.
+constexpr int64_t kMinTasks = 4;
+constexpr int64_t kManyTasks = 8;
+
+// Large outputs that are stored as whole cache lines.
+bool WorthStreaming(const WinogradProblem& p, const GemmTiles& gemm) {
+  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
+  constexpr int64_t kLine = 16;
+  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
+}
+
+}  // namespace
+
+WinogradPlan::WinogradPlan(const WinogradProblem& p, const GemmTiles& gemm)
+    : transforms(CurrentWinogradTransforms(p.tiles.m)),
+      points(transforms.inputs * transforms.inputs),
+      pitch(gemm.PaddedColumns(p.O)),
+      filter_floats(points * p.C * pitch),
+      unit(TilesPerUnit(p)),
+      tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
+      groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(p, gemm)),
+      filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
+      columns(std::min(pitch, groups.Largest() * gemm.panel())),
+      narrow(CurrentWinogradNarrow(p.C, pitch)),
+      in_place(p.C == columns && groups.count == 1),
+      block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
+      in_stride(WinogradStride(block_tiles, p.C)),
+      out_stride(WinogradStride(block_tiles, columns)),
+      stream(WorthStreaming(p, gemm)) {}
+
+// Of whole images the most points have as many tiles, of whole rows the runs are longest.
+int64_t WinogradPlan::TilesPerUnit(const WinogradProblem& p) {
+  const int64_t row = p.tiles.columns();
+  const int64_t image = p.tiles.rows() * row;
+  return image <= kMinTiles ? image : row <= kMinTiles ? row : 1;
+}
+
+// Of 16 channels about 8 tiles stay in the first-level cache from one transform to the other; more would leave less of
+// it to the filter, which comes from the second-level cache for every block. Of 32 neither stays.
+int64_t WinogradPlan::NarrowBlockTiles(const WinogradProblem& p) const {
+  const int64_t most = p.C * p.C / 32;
+  return EvenSplit(tasks.Largest() * unit, unit < most ? most / unit * unit : most).Largest();
+}
+
+int64_t WinogradPlan::TilesPerTask(const WinogradProblem& p) const {
+  if (filter_floats > kWinogradLargeFloats) return kManyTiles;
+  return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
+}
+
+int64_t WinogradPlan::PanelsPerGroup(const WinogradProblem& p, const GemmTiles& gemm) const {
+  if (p.packed == nullptr) return 1;
+  const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
+  return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
+}
+
+}  // namespace hwynn

@@ -1,0 +1,264 @@
+// Rows of pools, vectorised over channels: a window's taps are rows of C floats, and each of up to four vectors of
+// channels runs over them with its result in a register.
+
+#if defined(HWYNN_KERNELS_POOL_POOL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_POOL_POOL_INL_H_
+#undef HWYNN_KERNELS_POOL_POOL_INL_H_
+#else
+#define HWYNN_KERNELS_POOL_POOL_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "hwynn/kernels/pool/pool_geometry.h"
+#include "hwynn/kernels/simd/tail-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Four independent chains hide the latency of compare and blend; more gain nothing.
+inline constexpr int kPoolVectors = 4;
+
+// Calls body.Run<vectors>(access, d, first channel) on all channels: four vectors at a time, then one, then the tail.
+template <class D, class Body>
+HWY_INLINE void ForChannels(D d, int64_t channels, const Body& body) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = 0;
+  for (; c + kPoolVectors * lanes <= channels; c += kPoolVectors * lanes) {
+    body.template Run<kPoolVectors>(Whole<D>(), d, c);
+  }
+  for (; c + lanes <= channels; c += lanes) body.template Run<1>(Whole<D>(), d, c);
+  const TailTag<D> dt;
+  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(dt))) {
+    body.template Run<1>(Tail<TailTag<D>>(dt, channels - c), dt, c);
+  }
+}
+
+// The taps of one window: `rows` × `columns` pixels inside the image, none when either is ≤ 0, the first at offset 0.
+struct WindowTaps {
+  int64_t rows, columns;
+  int64_t row_stride, pixel_stride;
+};
+
+// The larger value; NaN once there was one.
+struct MaxReduce {
+  template <class D>
+  HWY_INLINE hn::Vec<D> Start(D d) const {
+    return hn::Set(d, -std::numeric_limits<float>::infinity());
+  }
+  template <class V>
+  HWY_INLINE V Add(V acc, V x) const {
+    return hn::IfThenElse(hn::Or(hn::Gt(x, acc), hn::IsNaN(x)), x, acc);
+  }
+  template <class D, class V>
+  HWY_INLINE V Finish(D, V acc) const {
+    return acc;
+  }
+};
+
+// The sum, divided by the window's size.
+struct AverageReduce {
+  template <class D>
+  HWY_INLINE hn::Vec<D> Start(D d) const {
+    return hn::Zero(d);
+  }
+  template <class V>
+  HWY_INLINE V Add(V acc, V x) const {
+    return hn::Add(acc, x);
+  }
+  template <class D, class V>
+  HWY_INLINE V Finish(D d, V acc) const {
+    return hn::Div(acc, hn::Set(d, size));
+  }
+  float size;
+};
+
+template <class Reduce>
+struct ReduceWindow {
+  template <int kVectors, class Access, class D>
+  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    hn::Vec<D> acc[kVectors];
+    for (auto& a : acc) a = reduce.Start(d);
+    for (int64_t ky = 0; ky < taps.rows; ++ky) {
+      const float* HWY_RESTRICT x = input + ky * taps.row_stride + c;
+      for (int64_t kx = 0; kx < taps.columns; ++kx, x += taps.pixel_stride) {
+        for (int v = 0; v < kVectors; ++v) acc[v] = reduce.Add(acc[v], access.Load(d, x + v * lanes));
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) access.Store(reduce.Finish(d, acc[v]), d, output + c + v * lanes);
+  }
+
+  Reduce reduce;
+  WindowTaps taps;
+  const float* input;
+  float* output;
+};
+
+// Output rows row_begin … row_end − 1 of one image.
+template <class Reduce, class D>
+HWY_INLINE void PoolForwardRows(D d, const Reduce& reduce, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
+                                const float* input, float* output) {
+  for (int64_t oy = row_begin; oy < row_end; ++oy) {
+    const WindowSpan y(oy, g.sh, g.top, g.kh, g.ih);
+    for (int64_t ox = 0; ox < g.ow; ++ox) {
+      const WindowSpan x(ox, g.sw, g.left, g.kw, g.iw);
+      const WindowTaps taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c};
+      ForChannels(d, g.c,
+                  ReduceWindow<Reduce>{reduce, taps, input + y.begin * g.InputRow() + x.begin * g.c,
+                                       output + oy * g.OutputRow() + ox * g.c});
+    }
+  }
+}
+
+// Adds a window's gradient to those of its taps that lie in the rows owned_begin … owned_end − 1 of the window. All
+// taps are looked at, since an earlier one may be the maximum.
+struct MaxScatter {
+  template <int kVectors, class Access, class D>
+  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    hn::Vec<D> maximum[kVectors];
+    hn::Vec<D> gradient[kVectors];  // zero once it has been given away
+    for (int v = 0; v < kVectors; ++v) {
+      maximum[v] = access.Load(d, output + c + v * lanes);
+      gradient[v] = access.Load(d, grad_output + c + v * lanes);
+    }
+    for (int64_t ky = 0; ky < owned_end; ++ky) {
+      const bool owned = ky >= owned_begin;
+      for (int64_t kx = 0; kx < taps.columns; ++kx) {
+        const int64_t at = ky * taps.row_stride + kx * taps.pixel_stride + c;
+        for (int v = 0; v < kVectors; ++v) {
+          const auto hit = hn::Eq(access.Load(d, input + at + v * lanes), maximum[v]);
+          if (owned) {
+            float* HWY_RESTRICT to = grad_input + at + v * lanes;
+            access.Store(hn::Add(access.Load(d, to), hn::IfThenElseZero(hit, gradient[v])), d, to);
+          }
+          gradient[v] = hn::IfThenZeroElse(hit, gradient[v]);
+        }
+      }
+    }
+  }
+
+  WindowTaps taps;
+  int64_t owned_begin, owned_end;
+  const float* input;
+  const float* output;
+  const float* grad_output;
+  float* grad_input;
+};
+
+// Average pooling's gradient of the pixels of rows row_begin … row_end − 1: as in the forward pass a rectangle is
+// summed up and divided by the window's size, the rectangle of the windows that hold the pixel.
+template <class D>
+HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
+                                      const float* grad_output, float* grad_input) {
+  const AverageReduce reduce = {static_cast<float>(g.kh * g.kw)};
+  for (int64_t iy = row_begin; iy < row_end; ++iy) {
+    const HoldingWindows y(iy, g.sh, g.top, g.kh, g.oh);
+    for (int64_t ix = 0; ix < g.iw; ++ix) {
+      const HoldingWindows x(ix, g.sw, g.left, g.kw, g.ow);
+      const WindowTaps windows = {y.end - y.begin, x.end - x.begin, g.OutputRow(), g.c};
+      ForChannels(d, g.c,
+                  ReduceWindow<AverageReduce>{reduce, windows, grad_output + y.begin * g.OutputRow() + x.begin * g.c,
+                                              grad_input + iy * g.InputRow() + ix * g.c});
+    }
+  }
+}
+
+// Max pooling's gradient of rows row_begin … row_end − 1 of one image, and no others: walks the windows that touch them
+// in row-major order, so that a pixel's sum has the same order wherever rows are cut. Rows are cleared just before the
+// first window that reaches them, while they come into cache.
+template <class D>
+HWY_INLINE void MaxBackwardWindows(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input,
+                                   const float* output, const float* grad_output, float* grad_input) {
+  const int64_t oy_begin = HoldingWindows(row_begin, g.sh, g.top, g.kh, g.oh).begin;
+  int64_t cleared = row_begin;
+  const auto clear_to = [&](int64_t row) {
+    if (row <= cleared) return;
+    std::fill(grad_input + cleared * g.InputRow(), grad_input + row * g.InputRow(), 0.0f);
+    cleared = row;
+  };
+  for (int64_t oy = oy_begin; oy < g.oh; ++oy) {
+    const WindowSpan y(oy, g.sh, g.top, g.kh, g.ih);
+    if (y.begin >= row_end) break;
+    const int64_t owned_begin = std::max(y.begin, row_begin);
+    const int64_t owned_end = std::min(y.end, row_end);
+    if (owned_begin >= owned_end) continue;
+    clear_to(owned_end);
+    for (int64_t ox = 0; ox < g.ow; ++ox) {
+      const WindowSpan x(ox, g.sw, g.left, g.kw, g.iw);
+      const int64_t in_at = y.begin * g.InputRow() + x.begin * g.c;
+      const int64_t out_at = oy * g.OutputRow() + ox * g.c;
+      ForChannels(d, g.c,
+                  MaxScatter{.taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c},
+                             .owned_begin = owned_begin - y.begin,
+                             .owned_end = owned_end - y.begin,
+                             .input = input + in_at,
+                             .output = output + out_at,
+                             .grad_output = grad_output + out_at,
+                             .grad_input = grad_input + in_at});
+    }
+  }
+  clear_to(row_end);
+}
+
+// mean[c] = Σ_p input[p·stride + c]·(1/pixels), in f32 sums of up to 64 pixels that are then added up: the error grows
+// with 64 + pixels/64 roundings.
+struct MeanOverPixels {
+  template <int kVectors, class Access, class D>
+  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
+    constexpr int64_t kBlock = 64;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    hn::Vec<D> total[kVectors];
+    for (auto& t : total) t = hn::Zero(d);
+    for (int64_t begin = 0; begin < pixels; begin += kBlock) {
+      hn::Vec<D> sum[kVectors];
+      for (auto& s : sum) s = hn::Zero(d);
+      const int64_t end = std::min(pixels, begin + kBlock);
+      for (int64_t p = begin; p < end; ++p) {
+        for (int v = 0; v < kVectors; ++v) {
+          sum[v] = hn::Add(sum[v], access.Load(d, input + p * stride + c + v * lanes));
+        }
+      }
+      for (int v = 0; v < kVectors; ++v) total[v] = hn::Add(total[v], sum[v]);
+    }
+    // A product with the rounded reciprocal, as in JAX's mean.
+    const auto reciprocal = hn::Set(d, 1.0f / static_cast<float>(pixels));
+    for (int v = 0; v < kVectors; ++v) access.Store(hn::Mul(total[v], reciprocal), d, mean + c + v * lanes);
+  }
+
+  int64_t pixels, stride;
+  const float* input;
+  float* mean;
+};
+
+// output[p·stride + c] = gradient[c]·(1/pixels) for all pixels.
+struct SpreadOverPixels {
+  template <int kVectors, class Access, class D>
+  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    const auto reciprocal = hn::Set(d, 1.0f / static_cast<float>(pixels));
+    hn::Vec<D> share[kVectors];
+    for (int v = 0; v < kVectors; ++v) share[v] = hn::Mul(access.Load(d, gradient + c + v * lanes), reciprocal);
+    for (int64_t p = 0; p < pixels; ++p) {
+      for (int v = 0; v < kVectors; ++v) access.Store(share[v], d, output + p * stride + c + v * lanes);
+    }
+  }
+
+  int64_t pixels, stride;
+  const float* gradient;
+  float* output;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_POOL_POOL_INL_H_

@@ -1,0 +1,226 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hwynn/kernels/pool/pool.cc"
+#include "hwynn/kernels/pool.h"
+
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
+#include "hwynn/kernels/pool/pool-inl.h"
+#include "hwynn/kernels/pool/pool_geometry.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+// All pointers are those of one image.
+
+void MaxForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, float* output) {
+  PoolForwardRows(hn::ScalableTag<float>(), MaxReduce(), g, row_begin, row_end, input, output);
+}
+
+void AverageForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, float* output) {
+  const AverageReduce reduce = {static_cast<float>(g.kh * g.kw)};
+  PoolForwardRows(hn::ScalableTag<float>(), reduce, g, row_begin, row_end, input, output);
+}
+
+void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, const float* output,
+                     const float* grad_output, float* grad_input) {
+  MaxBackwardWindows(hn::ScalableTag<float>(), g, row_begin, row_end, input, output, grad_output, grad_input);
+}
+
+void AverageBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* grad_output,
+                         float* grad_input) {
+  AverageBackwardPixels(hn::ScalableTag<float>(), g, row_begin, row_end, grad_output, grad_input);
+}
+
+void GlobalMean(int64_t pixels, int64_t stride, int64_t channels, const float* input, float* mean) {
+  ForChannels(hn::ScalableTag<float>(), channels, MeanOverPixels{pixels, stride, input, mean});
+}
+
+void GlobalSpread(int64_t pixels, int64_t stride, int64_t channels, const float* gradient, float* output) {
+  ForChannels(hn::ScalableTag<float>(), channels, SpreadOverPixels{pixels, stride, gradient, output});
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hwynn {
+namespace {
+
+HWY_EXPORT(MaxForwardRows);
+HWY_EXPORT(AverageForwardRows);
+HWY_EXPORT(MaxBackwardRows);
+HWY_EXPORT(AverageBackwardRows);
+HWY_EXPORT(GlobalMean);
+HWY_EXPORT(GlobalSpread);
+
+// Elements of the input that a task covers, about: 512 KiB take some 30 µs, far more than starting a task. Larger ones
+// would leave one image to few threads, smaller ones look at more windows twice (backward, at the cuts).
+constexpr int64_t kTaskElements = 128 * 1024;
+
+// Runs run(image, begin, end) on blocks of `rows` rows, each worth `row_elements` of work: parts of an image, or
+// several small images a task.
+void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
+                  FunctionRef<void(int64_t image, int64_t begin, int64_t end)> run) {
+  const int64_t image_elements = rows * row_elements;
+  if (image_elements > kTaskElements) {
+    const int64_t blocks = std::min(rows, (image_elements + kTaskElements - 1) / kTaskElements);
+    ParallelFor(images * blocks, [&](int64_t task) {
+      const int64_t block = task % blocks;
+      run(task / blocks, block * rows / blocks, (block + 1) * rows / blocks);
+    });
+    return;
+  }
+  const int64_t images_per_task = kTaskElements / image_elements;
+  ParallelFor((images + images_per_task - 1) / images_per_task, [&](int64_t task) {
+    const int64_t end = std::min(images, (task + 1) * images_per_task);
+    for (int64_t image = task * images_per_task; image < end; ++image) run(image, 0, rows);
+  });
+}
+
+// Of windows, strides and padding: far beyond use, and their sums and products fit an int64_t.
+constexpr int64_t kMaxExtent = (int64_t{1} << 31) - 1;
+
+PoolGeometry Resolve(std::string_view function, const PoolParams& params, const Shape& input) {
+  Check(input.rank() == 4 && input.num_elements() > 0, function, ": input must be [N,H,W,C] with no extent 0; input ",
+        input);
+  std::array<int64_t, 2> output = {};
+  std::array<int64_t, 2> before = {};
+  for (size_t axis = 0; axis < 2; ++axis) {
+    Check(params.window[axis] > 0 && params.stride[axis] > 0, function, ": window (", params.window[0], ",",
+          params.window[1], ") and stride (", params.stride[0], ",", params.stride[1], ") must be positive");
+    Check(params.window[axis] <= kMaxExtent && params.stride[axis] <= kMaxExtent, function, ": window (",
+          params.window[0], ",", params.window[1], ") or stride (", params.stride[0], ",", params.stride[1],
+          ") exceeds ", kMaxExtent);
+    for (const size_t side : {2 * axis, 2 * axis + 1}) {
+      Check(params.padding.pixels[side] <= kMaxExtent, function, ": padding (", params.padding.pixels[side],
+            ") exceeds ", kMaxExtent);
+    }
+    const auto resolved = ResolveAxis(params.padding, static_cast<int>(axis), input[static_cast<int>(axis) + 1],
+                                      params.window[axis], params.stride[axis], 1);
+    Check(resolved.before >= 0 && resolved.after >= 0, function, ": padding must not be negative");
+    Check(resolved.output > 0, function, ": window (", params.window[0], ",", params.window[1],
+          ") is larger than the padded input; input ", input);
+    output[axis] = resolved.output;
+    before[axis] = resolved.before;
+  }
+  return {.n = input[0],
+          .ih = input[1],
+          .iw = input[2],
+          .oh = output[0],
+          .ow = output[1],
+          .c = input[3],
+          .kh = params.window[0],
+          .kw = params.window[1],
+          .sh = params.stride[0],
+          .sw = params.stride[1],
+          .top = before[0],
+          .left = before[1]};
+}
+
+PoolGeometry ResolveAndCheck(std::string_view function, const PoolParams& params, const Shape& input,
+                             const Shape& output) {
+  const PoolGeometry g = Resolve(function, params, input);
+  const Shape expected = {g.n, g.oh, g.ow, g.c};
+  Check(output == expected, function, ": output ", output, " must be ", expected, "; input ", input);
+  return g;
+}
+
+// Floats of one image of the input and of the output.
+int64_t InputImage(const PoolGeometry& g) { return g.ih * g.InputRow(); }
+int64_t OutputImage(const PoolGeometry& g) { return g.oh * g.OutputRow(); }
+
+// An output row costs what its `stride` input rows cost.
+int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.sh, g.ih); }
+
+// Channels of a global pool's block: a multiple of every target's four vectors.
+constexpr int64_t kGlobalChannels = 64;
+
+void CheckGlobal(std::string_view function, const Shape& images, const Shape& rows) {
+  Check(images.rank() == 4 && images.num_elements() > 0, function, ": images must be [N,H,W,C] with no extent 0; got ",
+        images);
+  Check(rows == Shape({images[0], images[3]}), function, ": ", rows, " must be [N,C] of ", images);
+}
+
+void ForChannelBlocks(const Shape& images, FunctionRef<void(int64_t image, int64_t begin, int64_t end)> run) {
+  const int64_t channels = images[3];
+  ForRowBlocks(images[0], (channels + kGlobalChannels - 1) / kGlobalChannels, images[1] * images[2] * kGlobalChannels,
+               [&](int64_t image, int64_t begin, int64_t end) {
+                 run(image, begin * kGlobalChannels, std::min(channels, end * kGlobalChannels));
+               });
+}
+
+}  // namespace
+
+Shape PoolOutputShape(std::string_view function, const PoolParams& params, const Shape& input) {
+  const PoolGeometry g = Resolve(function, params, input);
+  return {g.n, g.oh, g.ow, g.c};
+}
+
+void MaxPoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
+  const PoolGeometry g = ResolveAndCheck("MaxPoolForward", params, input.shape(), output.shape());
+  ForRowBlocks(g.n, g.oh, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(MaxForwardRows)
+    (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
+  });
+}
+
+void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTensorView output,
+                     ConstTensorView grad_output, TensorView grad_input) {
+  const PoolGeometry g = ResolveAndCheck("MaxPoolBackward", params, input.shape(), output.shape());
+  Check(grad_output.shape() == output.shape() && grad_input.shape() == input.shape(), "MaxPoolBackward: grad_output ",
+        grad_output.shape(), " and grad_input ", grad_input.shape(), " must be shaped as output ", output.shape(),
+        " and input ", input.shape());
+  ForRowBlocks(g.n, g.ih, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(MaxBackwardRows)
+    (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g),
+     grad_output.data() + image * OutputImage(g), grad_input.data() + image * InputImage(g));
+  });
+}
+
+void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
+  const PoolGeometry g = ResolveAndCheck("AveragePoolForward", params, input.shape(), output.shape());
+  ForRowBlocks(g.n, g.oh, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(AverageForwardRows)
+    (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
+  });
+}
+
+void AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, TensorView grad_input) {
+  const PoolGeometry g = ResolveAndCheck("AveragePoolBackward", params, grad_input.shape(), grad_output.shape());
+  ForRowBlocks(g.n, g.ih, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(AverageBackwardRows)
+    (g, begin, end, grad_output.data() + image * OutputImage(g), grad_input.data() + image * InputImage(g));
+  });
+}
+
+void GlobalAveragePoolForward(ConstTensorView input, TensorView output) {
+  const Shape& shape = input.shape();
+  CheckGlobal("GlobalAveragePoolForward", shape, output.shape());
+  const int64_t pixels = shape[1] * shape[2];
+  const int64_t channels = shape[3];
+  ForChannelBlocks(shape, [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(GlobalMean)
+    (pixels, channels, end - begin, input.data() + image * pixels * channels + begin,
+     output.data() + image * channels + begin);
+  });
+}
+
+void GlobalAveragePoolBackward(ConstTensorView grad_output, TensorView grad_input) {
+  const Shape& shape = grad_input.shape();
+  CheckGlobal("GlobalAveragePoolBackward", shape, grad_output.shape());
+  const int64_t pixels = shape[1] * shape[2];
+  const int64_t channels = shape[3];
+  ForChannelBlocks(shape, [&](int64_t image, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(GlobalSpread)
+    (pixels, channels, end - begin, grad_output.data() + image * channels + begin,
+     grad_input.data() + image * pixels * channels + begin);
+  });
+}
+
+}  // namespace hwynn
+#endif  // HWY_ONCE

@@ -1,0 +1,385 @@
+// The micro-kernels of convolution and matrix product: one register tile of MR rows × NR vectors.
+//
+// Both are outer-product loops: a step loads NR vectors of B, broadcasts MR values of A and does MR·NR multiply-adds.
+// With 32 registers 6×4 holds 24 accumulators, four vectors of B and a broadcast. Taller tiles like 14×2 read less of B
+// and are as fast on an idle core, but take 42 instructions for 28 multiply-adds instead of 34 for 24: where another
+// hardware thread shares the core's front end they lose 20 %. With 16 registers 6×2 takes 12 + 2 + 1.
+
+#if defined(HWYNN_KERNELS_SIMD_GEMM_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_SIMD_GEMM_TILE_INL_H_
+#undef HWYNN_KERNELS_SIMD_GEMM_TILE_INL_H_
+#else
+#define HWYNN_KERNELS_SIMD_GEMM_TILE_INL_H_
+#endif
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "hwynn/kernels/simd/channel_vectors-inl.h"
+#include "hwynn/kernels/simd/gemm_tile.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+// Rows of a tile of so many vectors: fewer vectors leave registers for more rows.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64  // 32 vector registers
+inline constexpr int kTileVectors = 4;
+constexpr int TileRows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 8 : 14; }
+#elif HWY_NATIVE_FMA  // 16
+inline constexpr int kTileVectors = 2;
+constexpr int TileRows(int vectors) { return vectors == 2 ? 6 : 12; }
+#else                 // 16, and a multiplication and an addition need a temporary each
+inline constexpr int kTileVectors = 2;
+constexpr int TileRows(int vectors) { return vectors == 2 ? 4 : 8; }
+#endif
+
+// Fetches what is due, and returns how many of the next `left` steps to take before the next time.
+HWY_INLINE int64_t StepsToFetch(PrefetchStream& prefetch, int64_t left) {
+  constexpr int64_t kStepsPerFetch = 384 / (TileRows(kTileVectors) * kTileVectors);  // about 200 cycles
+  if (!prefetch.active()) return left;
+  const int64_t steps = std::min(left, kStepsPerFetch);
+  prefetch.Fetch(steps);
+  return steps;
+}
+
+// Rows of a tile that lie args.lda apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
+// that 14 rows take 5 pointers and a stride instead of 14 registers.
+template <int kRows>
+struct EvenRows {
+  HWY_INLINE EvenRows(const float* a, const ForwardTileArgs& args)
+      : stride(args.lda * static_cast<int64_t>(sizeof(float))) {
+    for (int i = 0; i < kCount; ++i) base[i] = reinterpret_cast<const char*>(a) + 3 * i * stride;
+  }
+  HWY_INLINE const float* At(int row) const {
+    return reinterpret_cast<const float*>(base[row / 3] + (row % 3) * stride);
+  }
+  HWY_INLINE void Advance(int k) {
+    HWY_UNROLL(5) for (int i = 0; i < kCount; ++i) base[i] += k * static_cast<int64_t>(sizeof(float));
+  }
+
+  static constexpr int kCount = (kRows + 2) / 3;
+  const char* base[kCount];
+  int64_t stride;
+};
+
+// Rows that lie anywhere.
+template <int kRows>
+struct ScatteredRows {
+  HWY_INLINE ScatteredRows(const float* a, const ForwardTileArgs& args) {
+    HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] = a + args.scattered[i].a;
+  }
+  HWY_INLINE const float* At(int row) const { return base[row]; }
+  HWY_INLINE void Advance(int k) { HWY_UNROLL(14) for (int i = 0; i < kRows; ++i) base[i] += k; }
+
+  const float* base[kRows];
+};
+
+// Where row i of a tile goes in C.
+HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int i) {
+  return args.scattered != nullptr ? args.scattered[i].c : i * args.ldc;
+}
+
+// acc[i][j] += a(i)·b[j]: one step of a tile. Its loops, like all over the accumulators, are unrolled: one that isn't
+// would put them all into memory.
+template <int kMR, int kNR, class D, class A>
+HWY_INLINE void OuterProduct(D d, const A& a, const float* HWY_RESTRICT b, hn::Vec<D> (&acc)[kMR][kNR]) {
+  hn::Vec<D> bj[kNR];
+  HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) bj[j] = hn::LoadU(d, b + j * static_cast<int64_t>(hn::Lanes(d)));
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+    const auto ai = hn::Set(d, *a(i));
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::MulAdd(ai, bj[j], acc[i][j]);
+  }
+}
+
+template <int kMR, int kNR, class D>
+HWY_INLINE void ZeroTile(D d, hn::Vec<D> (&acc)[kMR][kNR]) {
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
+}
+
+// Adds the `rows` values of each of n columns to the epilogue's statistics.
+template <class D>
+HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pitch, int rows,
+                              const TileEpilogue& epilogue, bool first, int64_t column, int64_t n) {
+  using V = hn::Vec<D>;
+  float* shifts = epilogue.statistics + column;
+  float* sums = shifts + epilogue.statistics_stride;
+  float* squares = sums + epilogue.statistics_stride;
+  V shift;
+  if (first) {
+    // The mean of the rows, by differences from the first: equal values give exactly themselves.
+    shift = hn::Load(d, values);
+    V difference = hn::Zero(d);
+    for (int i = 1; i < rows; ++i) difference = hn::Add(difference, hn::Sub(hn::Load(d, values + i * pitch), shift));
+    shift = hn::MulAdd(difference, hn::Set(d, 1.0f / static_cast<float>(rows)), shift);
+    StoreUpTo(d, shift, shifts, n);
+  } else {
+    shift = LoadUpTo(d, shifts, n);
+  }
+  // Summed in two levels, rows and tiles, which halves the digits that rounding costs.
+  V sum = hn::Zero(d);
+  V square = hn::Zero(d);
+  for (int i = 0; i < rows; ++i) {
+    const V centered = hn::Sub(hn::Load(d, values + i * pitch), shift);
+    sum = hn::Add(sum, centered);
+    square = hn::MulAdd(centered, centered, square);
+  }
+  if (!first) {
+    sum = hn::Add(sum, LoadUpTo(d, sums, n));
+    square = hn::Add(square, LoadUpTo(d, squares, n));
+  }
+  StoreUpTo(d, sum, sums, n);
+  StoreUpTo(d, square, squares, n);
+}
+
+// Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
+// frequent case and would cost the accumulators their registers. `offset`: of the tile in C, 0 for the first.
+template <class D>
+HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, const ForwardTileArgs& args,
+                             int64_t offset) noexcept {
+  const D d;
+  using V = hn::Vec<D>;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const TileEpilogue none;
+  const TileEpilogue& epilogue = args.epilogue != nullptr ? *args.epilogue : none;
+  for (int j = 0; j < vectors; ++j) {
+    const int64_t column = j * lanes;
+    const int64_t n = std::min(lanes, args.columns - column);
+    const bool affine = epilogue.scale != nullptr || epilogue.bias != nullptr;
+    const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
+    const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
+    for (int i = 0; i < rows; ++i) {
+      const int64_t at = offset + RowOfC(args, i) + column;
+      float* c = args.c + at;
+      V v = hn::Load(d, sums + (i * vectors + j) * lanes);
+      if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
+      if (affine) v = hn::Add(hn::Mul(v, scale), bias);
+      if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + at, n));
+      if (epilogue.relu) v = Relu(v);
+      if (args.stream) {
+        hn::Stream(v, d, c);
+      } else {
+        StoreUpTo(d, v, c, n);
+      }
+      hn::Store(v, d, sums + (i * vectors + j) * lanes);
+    }
+    if (epilogue.statistics != nullptr) {
+      const bool first = epilogue.first_statistics && offset == 0;
+      AddStatistics(d, sums + j * lanes, vectors * lanes, rows, epilogue, first, column, n);
+    }
+  }
+}
+
+// C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
+template <template <int> class Rows, int kMR, int kNR, class D>
+HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
+  const D d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* a0 = args.a + tile * kMR * args.lda;
+  const int64_t offset = tile * kMR * args.ldc;
+  float* c0 = args.c + offset;
+  hn::Vec<D> acc[kMR][kNR];
+  ZeroTile(d, acc);
+  if (!args.stream) {  // C's lines come while the sums are formed
+    for (int i = 0; i < kMR; ++i) {
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c0 + RowOfC(args, i) + j * lanes);
+    }
+  }
+  for (int64_t r = 0; r < args.num_runs; ++r) {
+    const TileRun run = args.runs[r];
+    const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;
+    Rows<kMR> a(a0 + run.a, args);
+    for (int64_t left = run.k; left > 0;) {
+      int64_t steps = StepsToFetch(*args.prefetch, left);
+      left -= steps;
+      for (; steps >= 2; steps -= 2) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i); }, b, acc);
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i) + 1; }, b + kNR * lanes, acc);
+        a.Advance(2);
+        b += 2 * kNR * lanes;
+      }
+      if (steps != 0) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a.At(i); }, b, acc);
+        a.Advance(1);
+        b += kNR * lanes;
+      }
+    }
+  }
+
+  if (args.epilogue != nullptr || args.columns != kNR * lanes) {
+    HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
+    }
+    FinishTile<D>(sums, kMR, kNR, args, offset);
+    return;
+  }
+  if (args.accumulate) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = c0 + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
+        hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
+      }
+    }
+  } else if (args.stream) {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = c0 + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
+    }
+  } else {
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+      float* c = c0 + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
+    }
+  }
+}
+
+// One call for several tiles: between them nothing is set up anew, which at a depth of 64 would take 5 % of the time.
+template <template <int> class Rows, int kMR, int kNR, class D>
+void ForwardTile(const ForwardTileArgs& args) noexcept {
+  for (int64_t tile = 0; tile < args.tiles; ++tile) OneForwardTile<Rows, kMR, kNR, D>(args, tile);
+}
+
+// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[(row.b + p)·b_stride + …]: the gradient
+// of a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
+template <int kMR, int kNR, class D>
+HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
+  const D d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<D> acc[kMR][kNR];
+  ZeroTile(d, acc);
+  float* c = args.c + tile * kMR * args.ldc;
+  const float* add = args.add != nullptr ? args.add + tile * kMR * args.add_pitch : nullptr;
+  for (int i = 0; i < kMR; ++i) {  // C's lines come while the sums are formed
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + i * args.ldc + j * lanes);
+  }
+  for (int64_t r = 0; r < args.num_rows; ++r) {
+    const float* HWY_RESTRICT a = args.a + tile * kMR + args.rows[r].a;
+    const float* HWY_RESTRICT b = args.b + args.rows[r].b * args.b_stride;
+    for (int64_t left = args.rows[r].pixels; left > 0;) {
+      int64_t steps = StepsToFetch(*args.prefetch, left);
+      left -= steps;
+      for (; steps >= 2; steps -= 2) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + args.a_stride + i; }, b + args.b_stride, acc);
+        a += 2 * args.a_stride;
+        b += 2 * args.b_stride;
+      }
+      if (steps != 0) {
+        OuterProduct(
+            d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
+        a += args.a_stride;
+        b += args.b_stride;
+      }
+    }
+  }
+  if (args.columns == kNR * lanes) {
+    if (add != nullptr) {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc, add += args.add_pitch) {
+        HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
+          hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, add + j * lanes)), d, c + j * lanes);
+        }
+      }
+    } else {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+        HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
+  HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
+  }
+  for (int i = 0; i < kMR; ++i, c += args.ldc) {
+    for (int64_t column = 0; column < args.columns; column += lanes) {
+      const int64_t n = std::min(lanes, args.columns - column);
+      const auto v = hn::Load(d, sums + i * kNR * lanes + column);
+      StoreUpTo(d, add != nullptr ? hn::Add(v, LoadUpTo(d, add + i * args.add_pitch + column, n)) : v, c + column, n);
+    }
+  }
+}
+
+template <int kMR, int kNR, class D>
+void FilterTile(const FilterTileArgs& args) noexcept {
+  for (int64_t tile = 0; tile < args.tiles; ++tile) OneFilterTile<kMR, kNR, D>(args, tile);
+}
+
+// In place over `pixels` × `channels`: x ← x·scale + shift, then relu.
+template <class D>
+void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift, bool relu) noexcept {
+  const D d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t p = 0; p < pixels; ++p, x += channels) {
+    int64_t c = 0;
+    for (; c + lanes <= channels; c += lanes) {
+      const auto y = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, scale + c), hn::LoadU(d, shift + c));
+      hn::StoreU(relu ? Relu(y) : y, d, x + c);
+    }
+    if (c < channels) {
+      const auto n = static_cast<size_t>(channels - c);
+      const auto y = hn::MulAdd(LoadPartial(d, x + c, n), LoadPartial(d, scale + c, n), LoadPartial(d, shift + c, n));
+      StorePartial(d, relu ? Relu(y) : y, x + c, n);
+    }
+  }
+}
+
+template <class D>
+void StreamZeros(float* to, int64_t floats) noexcept {
+  const D d;
+  for (int64_t i = 0; i < floats; i += static_cast<int64_t>(hn::Lanes(d))) hn::Stream(hn::Zero(d), d, to + i);
+}
+
+// A vector at a time: rows are too short for memcpy to be worth its call.
+template <class D>
+void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
+              int64_t to_pitch) noexcept {
+  const D d;
+  for (int64_t r = 0; r < rows; ++r, from += from_pitch, to += to_pitch) {
+    ForChannels(floats, static_cast<int64_t>(hn::Lanes(d)),
+                [&](int64_t i, int64_t n) HWY_ATTR { StoreUpTo(d, LoadUpTo(d, from + i, n), to + i, n); });
+  }
+}
+
+// Null for tiles of more rows than there are registers for pointers.
+template <int kMR, int kNR, class D>
+constexpr auto ScatteredTile() -> void (*)(const ForwardTileArgs&) noexcept {
+  if constexpr (kMR <= kMaxScatteredRows) return ForwardTile<ScatteredRows, kMR, kNR, D>;
+  return nullptr;
+}
+
+template <int kNR, class D, int... kRows>
+void SetTiles(GemmTiles& tiles, std::integer_sequence<int, kRows...>) {
+  tiles.rows[kNR - 1] = TileRows(kNR);
+  ((tiles.forward[kNR - 1][kRows] = ForwardTile<EvenRows, kRows + 1, kNR, D>), ...);
+  ((tiles.forward_scattered[kNR - 1][kRows] = ScatteredTile<kRows + 1, kNR, D>()), ...);
+  ((tiles.filter[kNR - 1][kRows] = FilterTile<kRows + 1, kNR, D>), ...);
+}
+
+template <int... kVectors>
+GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
+  using D = hn::ScalableTag<float>;
+  GemmTiles tiles{};
+  tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
+  tiles.max_vectors = kTileVectors;
+  tiles.copy = CopyRows<D>;
+  tiles.prologue = Prologue<D>;
+  tiles.stream_zeros = StreamZeros<D>;
+  (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);
+  return tiles;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_SIMD_GEMM_TILE_INL_H_

@@ -1,0 +1,197 @@
+#ifndef HWYNN_KERNELS_SIMD_GEMM_TILE_H_
+#define HWYNN_KERNELS_SIMD_GEMM_TILE_H_
+
+// Not for users: the arguments of the micro-kernels in gemm_tile-inl.h and the table through which convolution and
+// matrix product reach them. B is packed in panels of up to four vectors of columns: GemmTiles::PanelVectors.
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace hwynn {
+
+/// A piece of the sum over K: a[… + a + i]·b[(b + i)·width + …], i < k. `a` in floats, `b` in rows of the panel.
+struct TileRun {
+  int64_t a;
+  int64_t b;
+  int64_t k;
+};
+
+/// Applied in this order to C: ·scale, + bias, + residual (addressed like C), relu, statistics. Null: left out.
+struct TileEpilogue {
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  bool relu = false;
+  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. With
+  // first_statistics a call's first tile chooses the shifts and starts the sums.
+  float* statistics = nullptr;
+  int64_t statistics_stride = 0;
+  bool first_statistics = false;
+};
+
+/// Memory that a later block reads, fetched into the second-level cache a few lines at a time, between the
+/// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
+class PrefetchStream {
+ public:
+  struct Piece {  // `rows`, at least one, of so many floats, `pitch` apart
+    const float* data;
+    int64_t floats;
+    int64_t rows = 1;
+    int64_t pitch = 0;
+  };
+  PrefetchStream() = default;
+  /// Spreads the pieces, which must outlive the stream, over `steps` steps of a micro-kernel: k or pixels.
+  PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
+      : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
+    int64_t lines = 0;
+    for (const Piece& piece : pieces) lines += piece.rows * Lines(piece);
+    // An eighth early: rows that lie outside the image take no steps.
+    rate_ = (lines << kRateBits) / std::max<int64_t>(steps - steps / 8, 1) + 1;
+    if (active()) BeginRow();
+  }
+
+  bool active() const { return piece_ != end_; }
+
+  /// What is due before the next `steps` steps.
+  void Fetch(int64_t steps) {
+    due_ += steps * rate_;
+    int64_t lines = due_ >> kRateBits;
+    due_ -= lines << kRateBits;
+    while (lines > 0 && active()) {
+      const int64_t n = std::min(lines, row_lines_);
+      for (int64_t i = 0; i < n; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
+      lines -= n;
+      next_ += n * kLineFloats;
+      row_lines_ -= n;
+      if (row_lines_ == 0) EndRow();
+    }
+  }
+
+ private:
+  static constexpr int64_t kLineFloats = 16;
+  static constexpr int kRateBits = 16;
+  static int64_t Lines(const Piece& piece) { return (piece.floats + kLineFloats - 1) / kLineFloats; }
+  void BeginRow() {
+    next_ = piece_->data + row_ * piece_->pitch;
+    row_lines_ = Lines(*piece_);
+  }
+  void EndRow() {
+    if (++row_ == piece_->rows) ++piece_, row_ = 0;
+    if (active()) BeginRow();
+  }
+
+  const Piece* piece_ = nullptr;
+  const Piece* end_ = nullptr;
+  int64_t row_ = 0;
+  const float* next_ = nullptr;
+  int64_t row_lines_ = 0;
+  int64_t rate_ = 0;  // lines a step, and what is due of them, both times 2^kRateBits
+  int64_t due_ = 0;
+};
+
+/// Where a row of a tile lies, in A and in C.
+struct ScatteredRow {
+  int64_t a;
+  int64_t c;
+};
+
+struct ForwardTileArgs {
+  const float* a;  // row i of the tile at a + i·lda
+  int64_t lda;
+  const ScatteredRow* scattered;  // for forward_scattered, instead of lda and ldc; else null
+  const TileRun* runs;
+  int64_t num_runs;
+  const float* b;
+  float* c;  // row i at c + i·ldc
+  int64_t ldc;
+  int64_t columns;  // of C, at most the panel's width
+  bool accumulate;  // C += instead of C =
+  bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
+  const TileEpilogue* epilogue;
+  PrefetchStream* prefetch;
+  int64_t tiles = 1;  // so many, one below the other; scattered: 1
+};
+
+/// The most rows whose pointers fit the general registers of x86.
+inline constexpr int64_t kMaxScatteredRows = 8;
+
+/// Pixels at even distances: the first one's offset in a, its number in b.
+struct PixelRow {
+  int64_t a;
+  int64_t b;
+  int64_t pixels;
+};
+
+struct FilterTileArgs {
+  const float* a;  // pixel p of a row at a + row.a + p·a_stride, element i of the tile behind it
+  int64_t a_stride;
+  const float* b;  // pixel p at b + (row.b + p)·b_stride; whole vectors are read
+  int64_t b_stride;
+  const PixelRow* rows;
+  int64_t num_rows;
+  const float* add;  // the sums so far, laid out like c with add_pitch; null: none
+  int64_t add_pitch;
+  float* c;  // element i of the tile at c + i·ldc
+  int64_t ldc;
+  int64_t columns;
+  PrefetchStream* prefetch;
+  int64_t tiles = 1;  // so many, one below the other in C
+};
+
+/// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
+struct GemmTiles {
+  static constexpr int kMaxRows = 14;
+  static constexpr int kMaxVectors = 4;
+  int64_t lanes;
+  int64_t max_vectors;
+  int64_t rows[kMaxVectors];  // of the tallest tile
+  void (*forward[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  /// Null for tiles of more rows than there are registers for pointers.
+  void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
+  /// Zeros, past the caches; whole vectors, aligned.
+  void (*stream_zeros)(float* to, int64_t floats) noexcept;
+  /// `rows` of `floats`, from_pitch apart, to rows to_pitch apart.
+  void (*copy)(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
+               int64_t to_pitch) noexcept;
+  void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
+                   bool relu) noexcept;
+
+  /// Columns of a whole panel.
+  int64_t panel() const { return lanes * max_vectors; }
+  /// Vectors of a panel that has `columns` left to cover: the last panel of 80 columns on 16 lanes takes one.
+  int64_t PanelVectors(int64_t columns) const { return std::min(max_vectors, (columns + lanes - 1) / lanes); }
+  /// Rows of the tallest tile of a panel of so many vectors.
+  int64_t MaxRows(int64_t vectors) const { return rows[vectors - 1]; }
+  /// Columns rounded up to whole vectors: the floats of one row of all panels.
+  int64_t PaddedColumns(int64_t columns) const { return (columns + lanes - 1) / lanes * lanes; }
+};
+
+/// The micro-kernels of the current target.
+const GemmTiles& CurrentGemmTiles();
+
+/// Cuts `total` into ⌈total/most⌉ even pieces: piece `i` is [begin, end).
+struct EvenSplit {
+  EvenSplit(int64_t total, int64_t most) : total(total), count(std::max<int64_t>(1, (total + most - 1) / most)) {}
+  int64_t Begin(int64_t i) const { return total * i / count; }
+  int64_t End(int64_t i) const { return total * (i + 1) / count; }
+  int64_t Largest() const { return (total + count - 1) / count; }
+  int64_t total;
+  int64_t count;
+};
+
+/// Tiles of at most `most` rows, as even as can be, the taller ones first.
+struct TileSplit {
+  TileSplit(int64_t total, int64_t most)
+      : count((total + most - 1) / most), low_rows(total / count), num_tall(total % count) {}
+  int64_t Rows(int64_t i) const { return low_rows + (i < num_tall ? 1 : 0); }
+  int64_t Begin(int64_t i) const { return i * low_rows + std::min(i, num_tall); }
+  /// Tiles from `i` on that have as many rows.
+  int64_t Alike(int64_t i) const { return (i < num_tall ? num_tall : count) - i; }
+  int64_t count, low_rows, num_tall;
+};
+
+}  // namespace hwynn
+
+#endif  // HWYNN_KERNELS_SIMD_GEMM_TILE_H_

@@ -1,0 +1,34 @@
+// Normalising a vector, and where a gradient passes the ReLU behind it: forward and backward passes must agree on
+// that bit by bit, so they share this code. Per-target include guard.
+#if defined(HWYNN_KERNELS_SIMD_NORMALIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_SIMD_NORMALIZE_INL_H_
+#undef HWYNN_KERNELS_SIMD_NORMALIZE_INL_H_
+#else
+#define HWYNN_KERNELS_SIMD_NORMALIZE_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// (x − mean)·mul + bias of `centered` = x − mean. The mean is subtracted before anything else:
+/// x·mul + (bias − mean·mul) would lose |mean|/std of the accuracy.
+template <class V>
+HWY_INLINE V Normalized(V centered, V mul, V bias) {
+  return hn::MulAdd(centered, mul, bias);
+}
+
+/// The gradient through max(0, y): `grad` where y > 0, else 0. y may be what the maximum gave.
+template <class D>
+HWY_INLINE hn::Vec<D> ReluGradient(D d, hn::Vec<D> y, hn::Vec<D> grad) {
+  return hn::IfThenElseZero(hn::Gt(y, hn::Zero(d)), grad);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#endif  // HWYNN_KERNELS_SIMD_NORMALIZE_INL_H_

@@ -1,0 +1,222 @@
+#include "hwynn/models/pytorch_import.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <regex>
+#include <set>
+#include <vector>
+
+#include "hwynn/core/check.h"
+#include "hwynn/formats/sound_values.h"
+#include "hwynn/models/make_model.h"
+
+namespace hwynn {
+namespace {
+
+constexpr std::string_view kBatchCount = ".num_batches_tracked";
+
+/// A name in a block: stage, block, part, index and field.
+bool MatchBlock(const std::string& name, std::smatch& match) {
+  constexpr size_t kMaxLength = 64;  // std::regex recurses once a character
+  static const std::regex pattern(R"(layer([1-4])\.(\d{1,3})\.(conv|bn|downsample\.)(\d)\.(\w+))");
+  return name.size() <= kMaxLength && std::regex_match(name, match, pattern);
+}
+
+float HalfToFloat(uint16_t half) {
+  const int exponent = (half >> 10) & 0x1f;
+  const int mantissa = half & 0x3ff;
+  float value = 0;
+  if (exponent == 0x1f) {
+    value = mantissa == 0 ? INFINITY : NAN;
+  } else if (exponent == 0) {
+    value = std::ldexp(static_cast<float>(mantissa), -24);
+  } else {
+    value = std::ldexp(static_cast<float>(mantissa + 0x400), exponent - 25);
+  }
+  return (half & 0x8000) != 0 ? -value : value;
+}
+
+template <class T, class Convert>
+std::vector<float> ReadAs(std::span<const std::byte> bytes, const Convert& convert) {
+  std::vector<float> values(bytes.size() / sizeof(T));
+  for (size_t i = 0; i < values.size(); ++i) {
+    T value;
+    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
+    values[i] = convert(value);
+  }
+  return values;
+}
+
+/// Where an array goes, as Flax names it.
+struct Place {
+  std::string_view collection;
+  std::string module;
+  std::string_view name;
+};
+
+class Importer {
+ public:
+  explicit Importer(const SafetensorsFile& file) : file_(file) {}
+
+  ImportedResNet Import() {
+    CountBlocks();
+    for (const auto& [name, entry] : file_.entries()) {
+      if (name.ends_with(kBatchCount)) continue;
+      const Place place = Find(name);
+      const std::string path = StrCat(place.module, "/", place.name);
+      result_.variables[std::string(place.collection)].emplace(path, Read(name, place.name, entry));
+      CheckEntry(names_.emplace(StrCat(place.collection, "/", path), name).second, name, "is there twice");
+    }
+    Describe();
+    CheckAgainstModel();
+    return std::move(result_);
+  }
+
+ private:
+  template <class... Parts>
+  void CheckEntry(bool ok, const std::string& name, const Parts&... parts) const {
+    CheckData(ok, file_.path(), ": array \"", name, "\" ", parts...);
+  }
+
+  void CountBlocks() {
+    std::array<std::set<int>, 4> blocks;
+    for (const auto& [name, entry] : file_.entries()) {
+      std::smatch match;
+      if (!MatchBlock(name, match)) continue;
+      blocks[static_cast<size_t>(std::stoi(match[1]) - 1)].insert(std::stoi(match[2]));
+      bottleneck_ = bottleneck_ || (match[3] == "conv" && match[4] == "3");
+    }
+    for (size_t stage = 0; stage < blocks.size(); ++stage) {
+      const bool gap = !blocks[stage].empty() && *blocks[stage].rbegin() >= static_cast<int>(blocks[stage].size());
+      CheckData(!gap, file_.path(), ": layer", stage + 1, " has ", blocks[stage].size(), " blocks, but one is number ",
+                gap ? *blocks[stage].rbegin() : 0);
+      first_block_[stage + 1] = first_block_[stage] + static_cast<int>(blocks[stage].size());
+    }
+  }
+
+  Place Find(const std::string& name) const {
+    if (name == "fc.weight") return {kParams, "Dense_0", "kernel"};
+    if (name == "fc.bias") return {kParams, "Dense_0", "bias"};
+    if (name == "conv1.weight") return {kParams, "conv_init", "kernel"};
+    if (name.starts_with("bn1.")) return FindNorm(name, "bn_init", name.substr(4));
+    std::smatch match;
+    CheckEntry(MatchBlock(name, match), name, "isn't one of a ResNet in PyTorch's naming");
+    const auto stage = static_cast<size_t>(std::stoi(match[1]) - 1);
+    const int block = first_block_[stage] + std::stoi(match[2]);
+    const int index = std::stoi(match[4]);
+    const std::string part = match[3], field = match[5];
+    const std::string prefix = StrCat(bottleneck_ ? "BottleneckResNetBlock_" : "ResNetBlock_", block, "/");
+    const bool downsample = part == "downsample.";
+    if (downsample ? index == 1 : part == "bn") {
+      return FindNorm(name, prefix + (downsample ? "norm_proj" : StrCat("BatchNorm_", index - 1)), field);
+    }
+    CheckEntry(field == "weight" && (!downsample || index == 0), name, "isn't one of a ResNet in PyTorch's naming");
+    return {kParams, prefix + (downsample ? "conv_proj" : StrCat("Conv_", index - 1)), "kernel"};
+  }
+
+  Place FindNorm(const std::string& name, std::string module, std::string_view field) const {
+    if (field == "weight") return {kParams, std::move(module), "scale"};
+    if (field == "bias") return {kParams, std::move(module), "bias"};
+    if (field == "running_mean") return {kBatchStats, std::move(module), "mean"};
+    CheckEntry(field == "running_var", name, "isn't one of a BatchNorm in PyTorch's naming");
+    return {kBatchStats, std::move(module), "var"};
+  }
+
+  Tensor Read(const std::string& name, std::string_view flax_name, const SafetensorsEntry& entry) const {
+    CheckEntry(entry.shape.num_elements() > 0, name, "is empty");
+    std::vector<float> values;
+    if (entry.dtype == "F32") {
+      values = ReadAs<float>(entry.bytes, [](float value) { return value; });
+    } else if (entry.dtype == "F64") {
+      values = ReadAs<double>(entry.bytes, [](double value) { return static_cast<float>(value); });
+    } else if (entry.dtype == "BF16") {
+      values = ReadAs<uint16_t>(entry.bytes, [](uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); });
+    } else {
+      CheckEntry(entry.dtype == "F16", name, "is ", entry.dtype, ", not F32, F16, BF16 or F64");
+      values = ReadAs<uint16_t>(entry.bytes, HalfToFloat);
+    }
+    const auto unsound = FindUnsoundValue(flax_name, std::as_bytes(std::span(values)));
+    CheckEntry(!unsound, name, unsound.value_or(""));
+    const Shape& shape = entry.shape;
+    const bool is_kernel = shape.rank() == 4 || shape.rank() == 2;
+    CheckEntry(is_kernel || shape.rank() == 1, name, "has shape ", shape);
+    const int64_t outer = shape[0];
+    const int64_t inner = is_kernel ? shape[1] : 1;
+    const int64_t window = shape.rank() == 4 ? shape[2] * shape[3] : 1;
+    Tensor tensor(shape.rank() == 4 ? Shape{shape[2], shape[3], inner, outer}
+                  : is_kernel       ? Shape{inner, outer}
+                                    : shape);
+    // [O,I,H·W] → [H·W,I,O].
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t i = 0; i < inner; ++i) {
+        for (int64_t w = 0; w < window; ++w) {
+          tensor[(w * inner + i) * outer + o] = values[static_cast<size_t>((o * inner + i) * window + w)];
+        }
+      }
+    }
+    return tensor;
+  }
+
+  const Shape& Kernel(const std::string& path, const char* name, int rank) const {
+    const auto collection = result_.variables.find(kParams);
+    const bool found = collection != result_.variables.end() && collection->second.contains(path);
+    CheckData(found, file_.path(), ": has no array \"", name, "\"");
+    const Shape& shape = collection->second.find(path)->second.shape();
+    CheckEntry(shape.rank() == rank, name, "has ", shape.rank(), " dimensions, not ", rank);
+    return shape;
+  }
+
+  void Describe() {
+    const Shape& stem = Kernel("conv_init/kernel", "conv1.weight", 4);
+    result_.channels = stem[2];
+    result_.num_classes = Kernel("Dense_0/kernel", "fc.weight", 2)[1];
+    // The CIFAR family's stem is 3×3, its first stage has 16 filters.
+    result_.width = static_cast<double>(stem[3]) / (stem[0] == 3 ? 16 : 64);
+    const int convs = bottleneck_ ? 3 : 2;
+    result_.model = StrCat("resnet", 2 + convs * first_block_.back());
+  }
+
+  /// The model has these arrays with these shapes, and no others.
+  void CheckAgainstModel() const {
+    constexpr int64_t kExtent = 32;  // of an image; any will do
+    Variables expected;
+    try {
+      int64_t limit = 1 << 20;  // more than the file has, so that what is missing gets named
+      for (const auto& [name, collection] : result_.variables) limit += 2 * CountElements(collection);
+      const auto model = MakeModel(result_.model, {.num_classes = result_.num_classes, .width = result_.width});
+      expected = Init(*model, Key(), {1, kExtent, kExtent, result_.channels}, limit);
+    } catch (const std::invalid_argument& error) {
+      throw std::runtime_error(StrCat(file_.path(), ": looks like ", result_.model, ", but ", error.what()));
+    }
+    auto names = names_;
+    for (const auto& [collection, arrays] : expected) {
+      for (const auto& [path, tensor] : arrays) {
+        const std::string full = StrCat(collection, "/", path);
+        const auto name = names.find(full);
+        CheckData(name != names.end(), file_.path(), ": has no array for ", full, " of ", result_.model);
+        const Shape& shape = result_.variables.find(collection)->second.find(path)->second.shape();
+        CheckEntry(shape == tensor.shape(), name->second, "becomes ", shape, ", ", full, " of ", result_.model, " is ",
+                   tensor.shape());
+        names.erase(name);
+      }
+    }
+    for (const auto& [full, name] : names) CheckEntry(false, name, "isn't one of ", result_.model);
+  }
+
+  const SafetensorsFile& file_;
+  bool bottleneck_ = false;
+  std::array<int, 5> first_block_{};  // of each stage, then the number of blocks
+  ImportedResNet result_;
+  std::map<std::string, std::string> names_;  // PyTorch's by collection/path
+};
+
+}  // namespace
+
+bool HasPyTorchNames(const SafetensorsFile& file) { return file.entries().contains("conv1.weight"); }
+
+ImportedResNet ImportPyTorchResNet(const SafetensorsFile& file) { return Importer(file).Import(); }
+
+}  // namespace hwynn

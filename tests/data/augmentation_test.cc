@@ -1,0 +1,202 @@
+#include "hwynn/data/augmentation.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "hwynn/tests/support/files.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ExpectError;
+
+constexpr int64_t kHeight = 7;
+constexpr int64_t kWidth = 5;
+constexpr int64_t kChannels = 3;
+const Shape kShape{kHeight, kWidth, kChannels};
+const std::vector<float> kPadding{-1, -2, -3};
+
+std::vector<float> Numbers(const Shape& shape) {
+  std::vector<float> image(static_cast<size_t>(shape.num_elements()));
+  std::iota(image.begin(), image.end(), 1.0f);
+  return image;
+}
+
+float At(const std::vector<float>& image, int64_t y, int64_t x, int64_t c) {
+  return image[static_cast<size_t>((y * kWidth + x) * kChannels + c)];
+}
+
+// What cropping at (dy, dx) and flipping must give, by definition.
+std::vector<float> Expected(const std::vector<float>& image, int64_t dy, int64_t dx, bool flip) {
+  std::vector<float> out;
+  for (int64_t y = 0; y < kHeight; ++y) {
+    for (int64_t x = 0; x < kWidth; ++x) {
+      const int64_t source_y = y + dy;
+      const int64_t source_x = (flip ? kWidth - 1 - x : x) + dx;
+      const bool inside = source_y >= 0 && source_y < kHeight && source_x >= 0 && source_x < kWidth;
+      for (int64_t c = 0; c < kChannels; ++c) {
+        out.push_back(inside ? At(image, source_y, source_x, c) : kPadding[static_cast<size_t>(c)]);
+      }
+    }
+  }
+  return out;
+}
+
+// Every result is one of the crops and flips, and each of them turns up.
+TEST(AugmentationTest, CropAndFlipGiveEveryWindowAndNothingElse) {
+  const std::vector<float> image = Numbers(kShape);
+  for (const int64_t pad : {0, 1, 2, 6}) {  // 6: wider than the image
+    for (const bool flip : {false, true}) {
+      std::set<std::vector<float>> possible;
+      for (int64_t dy = -pad; dy <= pad; ++dy) {
+        for (int64_t dx = -pad; dx <= pad; ++dx) {
+          possible.insert(Expected(image, dy, dx, false));
+          if (flip) possible.insert(Expected(image, dy, dx, true));
+        }
+      }
+      std::set<std::vector<float>> seen;
+      for (int64_t index = 0; index < 4000; ++index) {
+        std::vector<float> result = image;
+        Augment({.pad_crop = pad, .horizontal_flip = flip}, {1, 2, index}, kShape, kPadding, result);
+        ASSERT_TRUE(possible.contains(result)) << "pad " << pad << " flip " << flip << " index " << index;
+        seen.insert(std::move(result));
+      }
+      EXPECT_EQ(seen.size(), possible.size()) << "pad " << pad << " flip " << flip;
+    }
+  }
+}
+
+TEST(AugmentationTest, PadsWithZeroByDefault) {
+  for (int64_t index = 0; index < 50; ++index) {
+    std::vector<float> image(static_cast<size_t>(kShape.num_elements()), 1.0f);
+    Augment({.pad_crop = 2}, {1, 2, index}, kShape, {}, image);
+    for (const float value : image) ASSERT_TRUE(value == 0.0f || value == 1.0f);
+  }
+}
+
+TEST(AugmentationTest, DependsOnSeedEpochAndIndexAlone) {
+  const AugmentationOptions options{.pad_crop = 2, .horizontal_flip = true, .random_erasing = 1.0};
+  const auto run = [&](const AugmentationDraw& draw) {
+    std::vector<float> image = Numbers({28, 28, 3});
+    Augment(options, draw, {28, 28, 3}, kPadding, image);
+    return image;
+  };
+  const std::vector<float> result = run({5, 6, 7});
+  EXPECT_NE(run({4, 6, 7}), result);
+  EXPECT_NE(run({5, 5, 7}), result);
+  EXPECT_NE(run({5, 6, 6}), result);
+  EXPECT_NE(run({5, 7, 6}), result);
+  EXPECT_EQ(run({5, 6, 7}), result);
+}
+
+struct Rectangle {
+  int64_t height = 0, width = 0;
+};
+
+// The bounding box of what differs from 1, which must be all of it.
+Rectangle Erased(const std::vector<float>& image, const Shape& shape) {
+  const auto changed = [&](int64_t y, int64_t x) {
+    const float* pixel = image.data() + (y * shape[1] + x) * shape[2];
+    const auto count = std::count_if(pixel, pixel + shape[2], [](float value) { return value != 1.0f; });
+    EXPECT_TRUE(count == 0 || count == shape[2]) << "a pixel is erased in part";
+    return count != 0;
+  };
+  int64_t top = shape[0], left = shape[1], bottom = -1, right = -1, count = 0;
+  for (int64_t y = 0; y < shape[0]; ++y) {
+    for (int64_t x = 0; x < shape[1]; ++x) {
+      if (!changed(y, x)) continue;
+      top = std::min(top, y), bottom = std::max(bottom, y), left = std::min(left, x), right = std::max(right, x);
+      ++count;
+    }
+  }
+  if (count == 0) return {};
+  EXPECT_EQ(count, (bottom - top + 1) * (right - left + 1)) << "not a full rectangle";
+  return {bottom - top + 1, right - left + 1};
+}
+
+TEST(AugmentationTest, ErasesRectanglesOfTheGivenAreaAndAspect) {
+  const Shape shape{60, 50, 2};
+  for (const ErasingFill fill : {ErasingFill::kMean, ErasingFill::kNoise}) {
+    int64_t lying = 0;
+    int64_t standing = 0;
+    double smallest = 1.0, largest = 0.0, sum = 0.0, squares = 0.0, values = 0.0;
+    for (int64_t index = 0; index < 2000; ++index) {
+      std::vector<float> image(static_cast<size_t>(shape.num_elements()), 1.0f);
+      Augment({.random_erasing = 1.0, .erasing_fill = fill}, {3, 4, index}, shape, {}, image);
+      const auto [height, width] = Erased(image, shape);
+      if (height == 0) continue;  // ten rectangles didn't fit
+      const double area = static_cast<double>(height * width) / 3000.0;
+      smallest = std::min(smallest, area);
+      largest = std::max(largest, area);
+      // Rounding to whole pixels moves area and aspect a little.
+      ASSERT_GE(static_cast<double>(height) + 0.5, 0.3 * (static_cast<double>(width) - 0.5));
+      ASSERT_LE(static_cast<double>(height) - 0.5, (static_cast<double>(width) + 0.5) / 0.3);
+      (height > width ? standing : lying) += 1;
+      for (const float value : image) {
+        if (value == 1.0f) continue;
+        sum += value, squares += double{value} * value, values += 1.0;
+      }
+    }
+    EXPECT_GE(smallest, 0.015);
+    EXPECT_LE(smallest, 0.03);
+    EXPECT_LE(largest, 0.42);
+    EXPECT_GE(largest, 0.38);
+    EXPECT_GT(lying + standing, 1950);
+    EXPECT_NEAR(static_cast<double>(lying) / static_cast<double>(lying + standing), 0.5, 0.06);
+    EXPECT_NEAR(sum / values, 0.0, 0.01);
+    EXPECT_NEAR(squares / values, fill == ErasingFill::kNoise ? 1.0 : 0.0, 0.01);
+  }
+}
+
+TEST(AugmentationTest, ErasesWithTheGivenProbability) {
+  const Shape shape{28, 28, 1};
+  int64_t erased = 0;
+  for (int64_t index = 0; index < 4000; ++index) {
+    std::vector<float> image(784, 1.0f);
+    Augment({.random_erasing = 0.25}, {3, 4, index}, shape, {}, image);
+    erased += Erased(image, shape).height > 0;
+  }
+  EXPECT_NEAR(static_cast<double>(erased), 1000.0, 110.0);  // four standard deviations
+}
+
+TEST(AugmentationTest, OptionsDoNotChangeEachOthersDraws) {
+  // With mean filling, an erased image is the same without erasing but for the rectangle.
+  const Shape shape{28, 28, 1};
+  for (int64_t index = 0; index < 100; ++index) {
+    std::vector<float> plain = Numbers(shape);
+    std::vector<float> erased = plain;
+    const std::vector<float> padding{1.0f};
+    Augment({.pad_crop = 3, .horizontal_flip = true}, {1, 1, index}, shape, padding, plain);
+    Augment({.pad_crop = 3, .horizontal_flip = true, .random_erasing = 1.0, .erasing_fill = ErasingFill::kMean},
+            {1, 1, index}, shape, padding, erased);
+    for (size_t i = 0; i < plain.size(); ++i) ASSERT_TRUE(erased[i] == plain[i] || erased[i] == 0.0f);
+  }
+}
+
+TEST(AugmentationTest, SmallestImages) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 3, 2}, Shape{3, 1, 1}}) {
+    for (int64_t index = 0; index < 200; ++index) {
+      std::vector<float> image = Numbers(shape);
+      Augment({.pad_crop = 2, .horizontal_flip = true, .random_erasing = 1.0}, {1, 1, index}, shape, {}, image);
+    }
+  }
+}
+
+TEST(AugmentationTest, RejectsOptionsOutOfRange) {
+  using Error = std::invalid_argument;
+  EXPECT_NO_THROW(CheckAugmentation({.pad_crop = 4, .random_erasing = 1.0}));
+  ExpectError<Error>([] { CheckAugmentation({.pad_crop = -1}); }, {"pad_crop -1"});
+  ExpectError<Error>([] { CheckAugmentation({.pad_crop = int64_t{1} << 40}); }, {"pad_crop"});
+  ExpectError<Error>([] { CheckAugmentation({.random_erasing = 1.5}); }, {"random_erasing 1.5"});
+  ExpectError<Error>([] { CheckAugmentation({.random_erasing = std::numeric_limits<double>::quiet_NaN()}); }, {"nan"});
+}
+
+}  // namespace
+}  // namespace hwynn

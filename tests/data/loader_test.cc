@@ -1,0 +1,217 @@
+#include "hwynn/data/loader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <stdexcept>
+
+#include "hwynn/core/random.h"
+#include "hwynn/tests/support/files.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ExpectError;
+
+// Image i holds i·100 + 0 … 7, its label is i mod 5; one image may be made to throw.
+class Numbered : public Dataset {
+ public:
+  explicit Numbered(int64_t size) : size_(size) {}
+  int64_t size() const override { return size_; }
+  Shape image_shape() const override { return {2, 2, 2}; }
+  const std::vector<std::string>& class_names() const override { return class_names_; }
+  int32_t Label(int64_t index) const override { return index == bad_label ? 5 : static_cast<int32_t>(index % 5); }
+  void Image(int64_t index, std::span<float> hwc) const override {
+    if (index == throws_at) throw std::runtime_error("image " + std::to_string(index) + " can't be read");
+    std::iota(hwc.begin(), hwc.end(), static_cast<float>(index * 100));
+  }
+
+  std::atomic<int64_t> throws_at = -1;
+  std::atomic<int64_t> bad_label = -1;
+
+ private:
+  int64_t size_;
+  std::vector<std::string> class_names_{"a", "b", "c", "d", "e"};
+};
+
+struct Contents {
+  std::vector<float> images;
+  std::vector<int32_t> labels;
+  friend bool operator==(const Contents&, const Contents&) = default;
+};
+
+Contents Copy(const Batch& batch) { return {{batch.images.span().begin(), batch.images.span().end()}, batch.labels}; }
+
+std::vector<Contents> Epoch(Loader& loader, int64_t epoch, int64_t first_batch = 0) {
+  std::vector<Contents> batches;
+  loader.StartEpoch(epoch, first_batch);
+  while (const Batch* batch = loader.Next()) batches.push_back(Copy(*batch));
+  EXPECT_EQ(loader.Next(), nullptr);
+  return batches;
+}
+
+std::vector<int64_t> IndicesOf(const std::vector<Contents>& batches) {
+  std::vector<int64_t> indices;
+  for (const Contents& batch : batches) {
+    for (size_t i = 0; i < batch.labels.size(); ++i) {
+      const auto index = static_cast<int64_t>(batch.images[i * 8]) / 100;
+      for (size_t j = 0; j < 8; ++j) {
+        EXPECT_EQ(batch.images[i * 8 + j], static_cast<float>(index * 100 + static_cast<int64_t>(j)));
+      }
+      EXPECT_EQ(batch.labels[i], index % 5);
+      indices.push_back(index);
+    }
+  }
+  return indices;
+}
+
+std::vector<int64_t> Iota(int64_t count) {
+  std::vector<int64_t> values(static_cast<size_t>(count));
+  std::iota(values.begin(), values.end(), 0);
+  return values;
+}
+
+TEST(LoaderTest, EveryImageInOrderWithoutShuffling) {
+  for (const int64_t size : {1, 4, 8, 11}) {
+    const Numbered dataset(size);
+    Loader loader(dataset, {.batch_size = 4, .shuffle = false, .drop_last = false});
+    EXPECT_EQ(loader.batches_per_epoch(), (size + 3) / 4);
+    for (const int64_t epoch : {0, 1}) EXPECT_EQ(IndicesOf(Epoch(loader, epoch)), Iota(size));
+  }
+}
+
+TEST(LoaderTest, BatchShapes) {
+  const Numbered dataset(11);
+  Loader loader(dataset, {.batch_size = 4, .drop_last = false});
+  loader.StartEpoch(0);
+  EXPECT_EQ(loader.Next()->images.shape(), (Shape{4, 2, 2, 2}));
+  EXPECT_EQ(loader.Next()->images.shape(), (Shape{4, 2, 2, 2}));
+  const Batch* last = loader.Next();
+  EXPECT_EQ(last->images.shape(), (Shape{3, 2, 2, 2}));
+  EXPECT_EQ(last->labels.size(), 3u);
+}
+
+TEST(LoaderTest, DropsTheLastBatchThatIsNotFull) {
+  const Numbered dataset(11);
+  Loader loader(dataset, {.batch_size = 4, .shuffle = false});
+  EXPECT_EQ(loader.batches_per_epoch(), 2);
+  EXPECT_EQ(IndicesOf(Epoch(loader, 0)), Iota(8));
+}
+
+TEST(LoaderTest, OrderIsThePermutationOfSeedAndEpoch) {
+  const Numbered dataset(100);
+  Loader loader(dataset, {.batch_size = 10, .seed = 3});
+  for (const int64_t epoch : {2, 0}) {
+    EXPECT_EQ(IndicesOf(Epoch(loader, epoch)), Permutation(FoldIn(KeyFromSeed(3), static_cast<uint32_t>(epoch)), 100));
+  }
+  std::vector<int64_t> order = IndicesOf(Epoch(loader, 1));
+  EXPECT_NE(order, IndicesOf(Epoch(loader, 0)));
+  Loader other(dataset, {.batch_size = 10, .seed = 4});
+  EXPECT_NE(order, IndicesOf(Epoch(other, 1)));
+  std::ranges::sort(order);
+  EXPECT_EQ(order, Iota(100));
+}
+
+TEST(LoaderTest, EpochsCanBeEnteredInTheMiddle) {
+  const Numbered dataset(50);
+  const LoaderOptions options{
+      .batch_size = 8,
+      .seed = 1,
+      .augmentation = {.pad_crop = 1, .horizontal_flip = true, .random_erasing = 0.5},
+  };
+  Loader loader(dataset, options);
+  const std::vector<Contents> whole = Epoch(loader, 5);
+  ASSERT_EQ(whole.size(), 6u);
+  for (int64_t first = 0; first <= 6; ++first) {
+    Loader fresh(dataset, options);
+    EXPECT_EQ(Epoch(fresh, 5, first), std::vector<Contents>(whole.begin() + first, whole.end()));
+  }
+}
+
+TEST(LoaderTest, ABatchStaysUntilTheNextCall) {
+  const Numbered dataset(400);
+  Loader loader(dataset, {.batch_size = 4, .shuffle = false});
+  loader.StartEpoch(0);
+  for (int64_t number = 0; const Batch* batch = loader.Next(); ++number) {
+    // The next one is prepared meanwhile.
+    for (int repeat = 0; repeat < 50; ++repeat) ASSERT_EQ(batch->images[0], static_cast<float>(number * 400));
+  }
+}
+
+TEST(LoaderTest, EpochsCanBeLeftInTheMiddle) {
+  const Numbered dataset(100);
+  Loader loader(dataset, {.batch_size = 10, .shuffle = false});
+  for (int64_t stop = 0; stop < 200; ++stop) {
+    loader.StartEpoch(stop, stop % 7);
+    for (int64_t number = 0; number < stop % 3; ++number) {
+      ASSERT_EQ(loader.Next()->images[0], static_cast<float>((stop % 7 + number) * 1000));
+    }
+  }
+  for (int64_t stop = 0; stop < 200; ++stop) {  // and the Loader with them
+    Loader short_lived(dataset, {.batch_size = 10});
+    if (stop % 4 > 0) short_lived.StartEpoch(0);
+    for (int64_t number = 1; number < stop % 4; ++number) EXPECT_NE(short_lived.Next(), nullptr);
+  }
+}
+
+TEST(LoaderTest, StandardizesThenAugmentsWithStandardizedBlack) {
+  const Numbered dataset(20);
+  const Standardization standardization{{50, 40}, {2, 4}};
+  const AugmentationOptions augmentation{.pad_crop = 1, .horizontal_flip = true};
+  Loader loader(dataset, {.batch_size = 20,
+                          .seed = 9,
+                          .shuffle = false,
+                          .augmentation = augmentation,
+                          .standardization = standardization});
+  loader.StartEpoch(4);
+  const Batch* batch = loader.Next();
+  for (int64_t index = 0; index < 20; ++index) {
+    std::vector<float> image(8);
+    dataset.Image(index, image);
+    Standardize(standardization, image);
+    Augment(augmentation, {9, 4, index}, {2, 2, 2}, std::vector<float>{-25, -10}, image);
+    EXPECT_TRUE(std::ranges::equal(image, batch->images.span().subspan(static_cast<size_t>(index) * 8, 8))) << index;
+  }
+}
+
+TEST(LoaderTest, ErrorsOfTheDataSetReachTheCaller) {
+  Numbered dataset(40);
+  Loader loader(dataset, {.batch_size = 10, .shuffle = false});
+  dataset.throws_at = 25;
+  loader.StartEpoch(0);
+  EXPECT_NE(loader.Next(), nullptr);
+  EXPECT_NE(loader.Next(), nullptr);
+  for (int repeat = 0; repeat < 2; ++repeat) ExpectError([&] { loader.Next(); }, {"image 25 can't be read"});
+  dataset.throws_at = -1;
+  EXPECT_EQ(IndicesOf(Epoch(loader, 1)), Iota(40));
+  dataset.bad_label = 3;
+  loader.StartEpoch(2);
+  ExpectError<std::invalid_argument>([&] { loader.Next(); }, {"label 5 of image 3", "5 classes"});
+  dataset.bad_label = -1;
+  dataset.throws_at = 15;
+  loader.StartEpoch(3);  // and the destructor follows while an error waits
+}
+
+TEST(LoaderTest, RejectsWhatGivesNoBatch) {
+  using Error = std::invalid_argument;
+  const Numbered dataset(20);
+  const auto make = [&](LoaderOptions options) { return [&dataset, options] { Loader loader(dataset, options); }; };
+  ExpectError<Error>(make({.batch_size = 0}), {"batch size 0"});
+  ExpectError<Error>(make({.batch_size = -3}), {"batch size -3"});
+  ExpectError<Error>(make({.batch_size = 21}), {"20 images fill no batch of 21"});
+  ExpectError<Error>(make({.augmentation = {.pad_crop = -1}}), {"20 images fill no batch of 128"});
+  ExpectError<Error>(make({.batch_size = 2, .augmentation = {.pad_crop = -1}}), {"pad_crop -1"});
+  ExpectError<Error>(make({.batch_size = 2, .standardization = {{1}, {1}}}), {"1 means", "2 channels"});
+  const Numbered empty(0);
+  ExpectError<Error>([&] { Loader loader(empty, {.drop_last = false}); }, {"empty"});
+
+  Loader loader(dataset, {.batch_size = 10});
+  ExpectError<Error>([&] { loader.Next(); }, {"StartEpoch"});
+  ExpectError<Error>([&] { loader.StartEpoch(-1); }, {"epoch -1"});
+  ExpectError<Error>([&] { loader.StartEpoch(0, 3); }, {"batch 3 is not in 0 … 2"});
+}
+
+}  // namespace
+}  // namespace hwynn

@@ -1,0 +1,210 @@
+// PyTorch's ResNets give PyTorch's logits: tests/golden/pytorch_logits.safetensors, which
+// tests/golden/pytorch_golden.py wrote for weights that are formulas.
+
+#include "hwynn/models/pytorch_import.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "hwynn/models/make_model.h"
+#include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/targets.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ExpectError;
+
+/// `count` numbers in [0, 1).
+std::vector<double> Uniforms(uint32_t tensor_index, int64_t count) {
+  std::vector<double> values;
+  for (uint32_t i = 0; i < static_cast<uint32_t>(count); ++i) {
+    uint32_t h = i * 2654435761u + tensor_index * 40503u + 12345u;
+    h ^= h >> 16;
+    h *= 2246822519u;
+    h ^= h >> 13;
+    values.push_back((h >> 8) / 16777216.0);
+  }
+  return values;
+}
+
+/// A safetensors file in the making.
+struct Weights {
+  struct Array {
+    std::string dtype;
+    Shape shape;
+    std::vector<float> values;
+  };
+  std::map<std::string, Array> arrays;
+
+  void Add(const std::string& name, const Shape& shape) { arrays[name] = {"F32", shape, {}}; }
+
+  void AddNorm(const std::string& name, int64_t channels) {
+    for (const char* field : {".weight", ".bias", ".running_mean", ".running_var"}) Add(name + field, {channels});
+  }
+
+  /// The formulas of pytorch_golden.py.
+  void Fill() {
+    uint32_t index = 0;
+    for (auto& [name, array] : arrays) {
+      const bool kernel = array.shape.rank() > 1;
+      const bool positive = name.ends_with("running_var") || name.ends_with("weight");
+      const double fan_in = static_cast<double>(array.shape.num_elements() / std::max<int64_t>(1, array.shape[0]));
+      for (const double u : Uniforms(index++, array.shape.num_elements())) {
+        const double value = kernel ? (u - 0.5) * std::sqrt(24.0 / fan_in) : positive ? 0.5 + u : (u - 0.5) * 0.5;
+        array.values.push_back(static_cast<float>(value));
+      }
+    }
+  }
+
+  void Write(const std::string& path) const {
+    SafetensorsEntries entries;
+    const int64_t batches = 5;
+    entries["bn1.num_batches_tracked"] = {"I64", {}, std::as_bytes(std::span(&batches, 1))};
+    for (const auto& [name, array] : arrays) {
+      const std::span<const std::byte> bytes = std::as_bytes(std::span(array.values));
+      entries[name] = {array.dtype, array.shape, bytes};
+    }
+    WriteSafetensors(path, entries, {{"format", "pt"}});
+  }
+};
+
+/// torchvision's names and shapes.
+Weights MakeWeights(const std::vector<int64_t>& stage_sizes, bool bottleneck, int64_t filters, int64_t num_classes) {
+  Weights weights;
+  weights.Add("conv1.weight", {filters, 3, 7, 7});
+  weights.AddNorm("bn1", filters);
+  int64_t inputs = filters;
+  for (size_t stage = 0; stage < stage_sizes.size(); ++stage) {
+    for (int64_t block = 0; block < stage_sizes[stage]; ++block) {
+      const std::string at = "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".";
+      const int64_t width = filters << stage;
+      const int64_t outputs = bottleneck ? 4 * width : width;
+      const int64_t first = bottleneck ? 1 : 3;
+      weights.Add(at + "conv1.weight", {width, inputs, first, first});
+      weights.AddNorm(at + "bn1", width);
+      weights.Add(at + "conv2.weight", {width, width, 3, 3});
+      weights.AddNorm(at + "bn2", width);
+      if (bottleneck) {
+        weights.Add(at + "conv3.weight", {outputs, width, 1, 1});
+        weights.AddNorm(at + "bn3", outputs);
+      }
+      if (block == 0 && (stage > 0 || inputs != outputs)) {
+        weights.Add(at + "downsample.0.weight", {outputs, inputs, 1, 1});
+        weights.AddNorm(at + "downsample.1", outputs);
+      }
+      inputs = outputs;
+    }
+  }
+  weights.Add("fc.weight", {num_classes, inputs});
+  weights.Add("fc.bias", {num_classes});
+  weights.Fill();
+  return weights;
+}
+
+class PyTorchImportTest : public ::testing::Test {
+ protected:
+  ImportedResNet Import(const Weights& weights) {
+    weights.Write(path_);
+    return ImportPyTorchResNet(SafetensorsFile(path_));
+  }
+
+  const testing::TempFolder folder_;
+  const std::string path_ = folder_ / "weights.safetensors";
+};
+
+TEST_F(PyTorchImportTest, LogitsArePyTorchs) {
+  const SafetensorsFile golden(HWYNN_GOLDEN_DIR "/pytorch_logits.safetensors");
+  Tensor images({2, 33, 38, 3});
+  const std::vector<double> uniforms = Uniforms(1000, images.size());
+  for (int64_t i = 0; i < images.size(); ++i)
+    images[i] = static_cast<float>((uniforms[static_cast<size_t>(i)] - 0.5) * 4);
+  for (const bool bottleneck : {false, true}) {
+    const std::string name = bottleneck ? "resnet50" : "resnet18";
+    const auto stages = bottleneck ? std::vector<int64_t>{3, 4, 6, 3} : std::vector<int64_t>{2, 2, 2, 2};
+    const ImportedResNet imported = Import(MakeWeights(stages, bottleneck, 8, 7));
+    EXPECT_EQ(imported.model, name);
+    EXPECT_EQ(imported.width, 0.125);
+    EXPECT_EQ(imported.channels, 3);
+    EXPECT_EQ(imported.num_classes, 7);
+    std::vector<float> expected(14);
+    ASSERT_EQ(golden.Entry(name).bytes.size(), expected.size() * sizeof(float));
+    std::memcpy(expected.data(), golden.Entry(name).bytes.data(), golden.Entry(name).bytes.size());
+    testing::ForEachTarget([&](const std::string&) {
+      for (const PaddingRule padding : {PaddingRule::kPyTorch, PaddingRule::kFlax}) {
+        const auto model = MakeModel(imported.model, {.num_classes = 7, .width = imported.width, .padding = padding});
+        const Activation logits = Predict(*model, imported.variables, images, Workspace());
+        double error = 0;
+        double largest = 0;
+        for (size_t i = 0; i < expected.size(); ++i) {
+          error = std::max(error, std::abs(static_cast<double>((*logits)[static_cast<int64_t>(i)]) - expected[i]));
+          largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+        }
+        if (padding == PaddingRule::kPyTorch) {
+          EXPECT_LT(error, 1e-5 * largest) << name;
+        } else {
+          EXPECT_GT(error, 1e-2 * largest) << name << ": the rules differ at 38 pixels";
+        }
+      }
+    });
+  }
+}
+
+TEST_F(PyTorchImportTest, NarrowDtypesBecomeFloats) {
+  Weights weights = MakeWeights({2, 2, 2, 2}, false, 2, 3);
+  const auto set = [&](const std::string& dtype, const std::vector<uint8_t>& bytes) {
+    auto& array = weights.arrays["fc.bias"];
+    array.dtype = dtype;
+    // The writer takes the bytes of floats; dtypes of other widths need a multiple of 4 bytes.
+    array.shape = {static_cast<int64_t>(bytes.size()) / (dtype == "F64" ? 8 : 2)};
+    array.values.resize(bytes.size() / sizeof(float));
+    std::memcpy(array.values.data(), bytes.data(), bytes.size());
+    weights.arrays["fc.weight"] = {
+        "F32", {array.shape[0], 16}, std::vector<float>(static_cast<size_t>(array.shape[0]) * 16)};
+    const ImportedResNet imported = Import(weights);
+    const Tensor& bias = imported.variables.at("params").at("Dense_0/bias");
+    return std::vector<float>(bias.span().begin(), bias.span().end());
+  };
+  // 1, −2, the smallest subnormal, the largest half.
+  EXPECT_EQ(set("F16", {0x00, 0x3c, 0x00, 0xc0, 0x01, 0x00, 0xff, 0x7b}),
+            (std::vector<float>{1.0f, -2.0f, 0x1p-24f, 65504.0f}));
+  EXPECT_EQ(set("BF16", {0x80, 0x3f, 0x40, 0xc0}), (std::vector<float>{1.0f, -3.0f}));
+  EXPECT_EQ(set("F64", {0, 0, 0, 0, 0, 0, 0xf8, 0x3f}), (std::vector<float>{1.5f}));
+  ExpectError([&] { set("F16", {0x00, 0x7c, 0, 0}); }, {path_, "fc.bias", "inf"});
+  ExpectError([&] { set("I16", {0, 0, 0, 0}); }, {path_, "fc.bias", "I16"});
+}
+
+TEST_F(PyTorchImportTest, WhatDoesNotFitIsNamed) {
+  const Weights good = MakeWeights({2, 2, 2, 2}, false, 2, 3);
+  const auto expect = [&](const std::function<void(Weights&)>& change, const std::string& text) {
+    Weights weights = good;
+    change(weights);
+    ExpectError([&] { Import(weights); }, {path_, text});
+  };
+  const auto resize = [](Weights& weights, const std::string& name, const Shape& shape) {
+    weights.arrays[name] = {"F32", shape, std::vector<float>(static_cast<size_t>(shape.num_elements()), 1.0f)};
+  };
+  expect([](Weights& w) { w.arrays.erase("fc.weight"); }, "fc.weight");
+  expect([](Weights& w) { w.arrays.erase("conv1.weight"); }, "conv1.weight");
+  expect([](Weights& w) { w.arrays.erase("layer3.0.bn2.running_var"); }, "batch_stats/ResNetBlock_4/BatchNorm_1/var");
+  expect([](Weights& w) { w.arrays.erase("fc.bias"); }, "Dense_0/bias");
+  expect([&](Weights& w) { resize(w, "layer2.1.conv2.weight", {4, 4, 3, 2}); }, "layer2.1.conv2.weight");
+  expect([&](Weights& w) { resize(w, "conv1.weight", {2, 3, 7}); }, "conv1.weight");
+  expect([&](Weights& w) { resize(w, "fc.weight", {3}); }, "fc.weight");
+  expect([&](Weights& w) { resize(w, "layer1.0.se.weight", {3}); }, "layer1.0.se.weight");
+  expect(
+      [&](Weights& w) {
+        resize(w, "layer1.7.conv1.weight", {2, 2, 3, 3});
+      },
+      "layer1 has 3 blocks, but one is number 7");
+  expect([&](Weights& w) { resize(w, "layer1.2.conv1.weight", {2, 2, 3, 3}); }, "resnet20");
+  expect([&](Weights& w) { resize(w, "layer1.00.conv1.weight", {2, 2, 3, 3}); }, "is there twice");
+  expect([&](Weights& w) { resize(w, "layer1.0.conv1." + std::string(100000, 'w'), {1}); }, "PyTorch's naming");
+  expect([&](Weights& w) { w.arrays["bn1.weight"].values[1] = NAN; }, "bn1.weight");
+  EXPECT_EQ(Import(good).num_classes, 3);
+}
+
+}  // namespace
+}  // namespace hwynn
