@@ -9,8 +9,8 @@
 #include <cmath>
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/batch_norm/channel_sums.h"
 #include "hwynn/kernels/elementwise.h"
+#include "hwynn/kernels/simd/channel_sums.h"
 #include "hwynn/kernels/simd/flat.h"
 
 #ifndef HWYNN_KERNELS_BATCH_NORM_TASK_

@@ -3,8 +3,8 @@
 #include <stdexcept>
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/batch_norm/channel_sums.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
+#include "hwynn/kernels/simd/channel_sums.h"
 #include "hwynn/kernels/target.h"
 
 namespace hwynn {

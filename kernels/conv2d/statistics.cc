@@ -1,6 +1,6 @@
 #include "hwynn/kernels/conv2d/statistics.h"
 
-#include "hwynn/kernels/batch_norm/channel_sums.h"
+#include "hwynn/kernels/simd/channel_sums.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
 
 namespace hwynn {
@@ -16,7 +16,8 @@ void OutputStatistics::Merge(FunctionRef<int64_t(int64_t part)> rows, TensorView
         const float* sums = sums_.data() + part * 3 * channels_ + c;
         const auto count = static_cast<double>(rows(part));
         const double sum = sums[channels_];
-        MergeMoments(total, total_mean, m2, count, sums[0] + sum / count, sums[2 * channels_] - sum * sum / count);
+        MergeMoments(total, total_mean, m2, count, sums[0] + sum / count,
+                     CentralSquares(count, sum, sums[2 * channels_]));
         total += count;
       }
       mean[c] = static_cast<float>(total_mean);

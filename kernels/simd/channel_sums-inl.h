@@ -1,9 +1,9 @@
 // Vector code of channel_sums.h; per-target include guard.
-#if defined(HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_INL_H_
-#undef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_INL_H_
+#if defined(HWYNN_KERNELS_SIMD_CHANNEL_SUMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HWYNN_KERNELS_SIMD_CHANNEL_SUMS_INL_H_
+#undef HWYNN_KERNELS_SIMD_CHANNEL_SUMS_INL_H_
 #else
-#define HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_INL_H_
+#define HWYNN_KERNELS_SIMD_CHANNEL_SUMS_INL_H_
 #endif
 
 #include <hwy/highway.h>
@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "hwynn/kernels/batch_norm/channel_sums_task.h"
+#include "hwynn/kernels/simd/channel_sums_task.h"
 #include "hwynn/kernels/simd/normalize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -179,4 +179,4 @@ HWY_INLINE void RowGradients(const ChannelTask& task, float* gradients) {
 }  // namespace hwynn
 HWY_AFTER_NAMESPACE();
 
-#endif  // HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_INL_H_
+#endif  // HWYNN_KERNELS_SIMD_CHANNEL_SUMS_INL_H_

@@ -1,16 +1,14 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "hwynn/kernels/batch_norm/channel_sums.cc"
-#include "hwynn/kernels/batch_norm/channel_sums.h"
+#define HWY_TARGET_INCLUDE "hwynn/kernels/simd/channel_sums.cc"
+#include "hwynn/kernels/simd/channel_sums.h"
 
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
 #include <algorithm>
 
-#include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
-#include "hwynn/kernels/batch_norm/channel_sums-inl.h"
-#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/simd/channel_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
@@ -215,17 +213,6 @@ ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask
     }
   }
   return sums;
-}
-
-void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Workspace& workspace) {
-  const Shape& shape = grad_output.shape();
-  Check(shape.rank() >= 1 && grad_output.size() > 0 && grad_bias.shape() == Shape{shape.back()},
-        "BiasGradient: grad_bias must be [C] for grad_output [...,C], not empty; grad_output ", shape, ", grad_bias ",
-        grad_bias.shape());
-  const int64_t C = shape.back();
-  const ChannelSums sums = SumMoments({grad_output.data(), grad_output.size() / C, C}, {}, workspace);
-  std::transform(sums.first.begin(), sums.first.end(), grad_bias.data(),
-                 [](double sum) { return static_cast<float>(sum); });
 }
 
 }  // namespace hwynn

@@ -1,5 +1,5 @@
-#ifndef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_
-#define HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_
+#ifndef HWYNN_KERNELS_SIMD_CHANNEL_SUMS_TASK_H_
+#define HWYNN_KERNELS_SIMD_CHANNEL_SUMS_TASK_H_
 
 // What channel_sums.cc hands to the vector code.
 
@@ -44,4 +44,4 @@ struct ChannelTask {
 
 }  // namespace hwynn
 
-#endif  // HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_TASK_H_
+#endif  // HWYNN_KERNELS_SIMD_CHANNEL_SUMS_TASK_H_

@@ -1,8 +1,8 @@
-#ifndef HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_
-#define HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_
+#ifndef HWYNN_KERNELS_SIMD_CHANNEL_SUMS_H_
+#define HWYNN_KERNELS_SIMD_CHANNEL_SUMS_H_
 
 // Sums over the rows of a dense [rows,channels] array, per channel: what BatchNorm's statistics, its gradients and
-// the gradient of a bias are made of. For the kernels of this folder; nothing is checked here.
+// the gradient of a bias are made of. Nothing is checked here.
 //
 // Numerics: 64 rows are summed in f32, such blocks in f64. Determinism: the same bits for any number of threads, and
 // on every target that has a fused multiply-add: the cut doesn't know the number of lanes.
@@ -27,6 +27,13 @@ struct ChannelRows {
   int64_t rows;
   int64_t channels;
 };
+
+/// Σ (x − mean)² of `rows` values, given their Σ (x − shift) and Σ (x − shift)². A rounding can't make it negative; NaN
+/// stays NaN.
+inline double CentralSquares(double rows, double sum, double squares) {
+  const double m2 = squares - sum * sum / rows;
+  return m2 < 0 ? 0.0 : m2;
+}
 
 /// Chan's formula: adds the moments (mean_b, m2_b) of rows_b rows to those of `rows` rows; m2 = Σ (x − mean)².
 inline void MergeMoments(double rows, double& mean, double& m2, double rows_b, double mean_b, double m2_b) {
@@ -63,4 +70,4 @@ ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, cons
 
 }  // namespace hwynn
 
-#endif  // HWYNN_KERNELS_BATCH_NORM_CHANNEL_SUMS_H_
+#endif  // HWYNN_KERNELS_SIMD_CHANNEL_SUMS_H_
