@@ -1,6 +1,7 @@
 // Reads every file of a corpus and holds what is said of it against <corpus>.txt: a line "file: text" each, where text
 // is a part of the error, or "taken". Without that list (a folder of other files, a single file) it shows the errors.
-// No file of so few bytes may make a reader ask for much memory at once.
+// No file of so few bytes may make a reader ask for much memory at once: every form of operator new is counted, the
+// nothrow one too, which std::stable_sort uses.
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,21 +18,33 @@ namespace {
 
 size_t largest_allocation = 0;
 
-void* Allocate(size_t size, size_t alignment) {
+void* AllocateOrNull(size_t size, size_t alignment) noexcept {
   largest_allocation = std::max(largest_allocation, size);
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+
+void* Allocate(size_t size, size_t alignment) {
+  void* memory = AllocateOrNull(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
+constexpr size_t kAlignment = alignof(std::max_align_t);
+
 }  // namespace
 
-void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+void* operator new(size_t size) { return Allocate(size, kAlignment); }
 void* operator new(size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return AllocateOrNull(size, kAlignment); }
+void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return AllocateOrNull(size, static_cast<size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace hwynn::fuzz {
 namespace {
