@@ -32,7 +32,8 @@ Grating MakeGrating(int64_t label, int64_t num_classes, const Shape& shape, std:
   const auto between = [](double low, double high, float uniform) { return low + (high - low) * uniform; };
   const int64_t num_angles = (num_classes + 1) / 2;
   const double spacing = num_angles > 1 ? 0.5 * std::numbers::pi / static_cast<double>(num_angles - 1) : 0.0;
-  const double angle = spacing * (static_cast<double>(label / 2) + between(-kAngleJitter, kAngleJitter, u[0]));
+  const int64_t direction = label / 2;  // two classes share one
+  const double angle = spacing * (static_cast<double>(direction) + between(-kAngleJitter, kAngleJitter, u[0]));
   const double wavelength =
       kWavelengths[static_cast<size_t>(label % 2)] * between(1.0 - kWavelengthJitter, 1.0 + kWavelengthJitter, u[1]);
   const double slant = u[2] < 0.5f ? -1.0 : 1.0;
