@@ -17,10 +17,19 @@ inline constexpr uint64_t kMaxInflation = 1032;
 /// The bytes of a regular file.
 std::vector<std::byte> ReadFile(const std::string& path);
 
-/// Replaces the file `path` by `pieces`, one after another, or leaves it untouched: the bytes go to a temporary file
-/// in the same folder, are synced, and take the name; then the folder is synced. On an error (a full disk) the
-/// temporary file is removed; those of processes that were killed go with the next call. Calls for the same path
-/// must not overlap within a process.
+/// Makes `pieces`, one after another, the content of `path`.
+///
+/// A file is replaced as a whole or left untouched: the bytes go to a temporary file `<name>.tmp-XXXXXX` in the same
+/// folder, are synced, and take the name; then the folder is synced. A symbolic link is followed, also to a name that
+/// is still free; the new file has the mode and, where the system allows it, the owner of the old one. What is no file
+/// but takes bytes (a terminal, /dev/null, a pipe that someone reads) gets them as it is.
+///
+/// On an error nothing is left behind. An advisory lock on the temporary file says that its writer lives, on whatever
+/// host it runs: the files of writers that were killed go with the next call for the same path. Calls for one path may
+/// overlap, in one process or several: one of them wins.
+///
+/// Throws: for a file that is read-only, also to the superuser, to whom the system would allow it; folders; disks; a
+/// pipe without a reader; a full disk; more bytes than RLIMIT_FSIZE allows. No signal ends the program.
 void WriteFileAtomically(const std::string& path, std::span<const std::span<const std::byte>> pieces);
 
 /// The same with the bytes of `text`.
