@@ -67,8 +67,8 @@ Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output) const {
 }
 
 Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchNormCall& call) const {
-  const int last = input->shape().rank() - 1;
-  const int axis = ChannelAxis(options_, input->shape());
+  const int last = input.shape().rank() - 1;
+  const int axis = ChannelAxis(options_, input.shape());
   if (axis == last) return Normalize(scope, std::move(input), {}, call);
   Activation channels_last = MakeActivation(MoveAxis(scope, *input, axis, last));
   input.reset();
@@ -84,7 +84,7 @@ Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNo
 }
 
 Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
-  Check(ChannelAxis(options_, input->shape()) == input->shape().rank() - 1,
+  Check(ChannelAxis(options_, input.shape()) == input.shape().rank() - 1,
         "BatchNorm: ForwardAdd has the channels on the last axis only");
   return Normalize(scope, std::move(input), *residual, {});
 }
@@ -96,10 +96,7 @@ BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, Tensor grad_o
 }
 
 bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
-  Check(scope.call_wins() || !options_.use_running_average || !call.use_running_average,
-        "Parameter \"use_running_average\" was passed to the constructor and at call time. Should be passed just "
-        "once. In \"/",
-        scope.path(), "\"");
+  if (options_.use_running_average && call.use_running_average) scope.CheckGivenTwice("use_running_average");
   if (call.use_running_average) return *call.use_running_average;
   return options_.use_running_average.value_or(!scope.train());
 }
@@ -113,7 +110,7 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
 
 Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTensorView residual,
                                 const BatchNormCall& call) const {
-  Check(input->shape().rank() >= 2, "BatchNorm in \"/", scope.path(), "\": input ", input->shape(), " must be [N,…,C]");
+  Check(input.shape().rank() >= 2, "BatchNorm in \"/", scope.path(), "\": input ", input.shape(), " must be [N,…,C]");
   Activation mean;
   Activation var;
   if (UsesRunningAverage(scope, call)) {
@@ -122,7 +119,7 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
   } else {
     const TensorView running_mean = scope.MutableVariable(kBatchStats, "mean");
     const TensorView running_var = scope.MutableVariable(kBatchStats, "var");
-    const Shape channels{input->shape().back()};
+    const Shape channels{input.shape().back()};
     Tensor batch_mean = scope.NewTensor(channels);
     Tensor batch_var = scope.NewTensor(channels);
     BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
@@ -131,7 +128,7 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
     var = MakeActivation(std::move(batch_var));
   }
 
-  Tensor result = scope.NewTensor(input->shape());
+  Tensor result = scope.NewTensor(input.shape());
   BatchNormNormalize(*input, Affine(scope, *mean, *var), residual, options_.relu, result);
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, std::move(input));
@@ -146,7 +143,7 @@ void BatchNorm::Differentiate(const Scope& scope, ConstTensorView grad_output, T
   const Activation var = scope.Saved(this);
   const Activation mean = scope.Saved(this);
   const bool added = grad_residual.data() != nullptr;
-  const Activation output = options_.relu && added ? scope.Saved(this) : nullptr;
+  const Activation output = options_.relu && added ? scope.Saved(this) : Activation();
   const Activation input = scope.Saved(this);
   BatchNormBackwardArgs args{.input = *input,
                              .output = output == nullptr ? ConstTensorView() : output->view(),

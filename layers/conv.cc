@@ -39,9 +39,9 @@ Activation Conv::Forward(const Scope& scope, Activation input) const {
   const ConstTensorView kernel = scope.Param("kernel");
   Conv2dOptions call;
   if (options_.use_bias) call.epilogue.bias = scope.Param("bias");
-  Tensor output = scope.NewTensor(ResolveConv2d("Conv", params, input->shape(), kernel.shape()).output_shape());
+  Tensor output = scope.NewTensor(ResolveConv2d("Conv", params, input.shape(), kernel.shape()).output_shape());
   if (PackedFilters* filters = scope.packed_filters(); filters != nullptr && !scope.train()) {
-    const auto packed = filters->Forward(scope.path(), params, input->shape(), kernel);
+    const auto packed = filters->Forward(scope.path(), params, input.shape(), kernel);
     Conv2dForward(params, *input, *packed, output, scope.workspace(), call);
   } else {
     Conv2dForward(params, *input, kernel, output, scope.workspace(), call);
@@ -54,7 +54,7 @@ Shape Conv::BackwardParams(const Scope& scope, const Tensor& grad_output) const 
   const Activation input = scope.Saved(this);
   Conv2dBackwardFilter(KernelParams(options_), *input, grad_output, scope.Gradient("kernel"), scope.workspace());
   if (options_.use_bias) BiasGradient(grad_output, scope.Gradient("bias"), scope.workspace());
-  return input->shape();
+  return input.shape();
 }
 
 Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {

@@ -41,10 +41,10 @@ Shape Dense::Init(InitScope scope, const Shape& input) const {
 
 Activation Dense::Forward(const Scope& scope, Activation input) const {
   const ConstTensorView kernel = scope.Param("kernel");
-  Check(input->shape().rank() >= 2 && input->shape().back() == kernel.shape()[0], "Dense in \"/", scope.path(),
-        "\": input ", input->shape(), " must have the ", kernel.shape()[0], " features of kernel ", kernel.shape());
+  Check(input.shape().rank() >= 2 && input.shape().back() == kernel.shape()[0], "Dense in \"/", scope.path(),
+        "\": input ", input.shape(), " must have the ", kernel.shape()[0], " features of kernel ", kernel.shape());
   const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
-  Tensor output = scope.NewTensor(WithLast(input->shape(), options_.features));
+  Tensor output = scope.NewTensor(WithLast(input.shape(), options_.features));
   MatmulForward(Rows(*input), kernel, bias, Rows(output), scope.workspace());
   scope.Save(this, std::move(input));
   return MakeActivation(std::move(output));
@@ -56,7 +56,7 @@ Tensor Dense::Backward(const Scope& scope, Tensor grad_output) const {
   MatmulBackwardB(Rows(*input), rows, scope.Gradient("kernel"), scope.workspace());
   if (options_.use_bias) BiasGradient(rows, scope.Gradient("bias"), scope.workspace());
   if (!options_.input_gradient) return {};
-  const Shape input_shape = input->shape();
+  const Shape input_shape = input.shape();
   input.reset();
   Tensor grad_input = scope.NewTensor(input_shape);
   MatmulBackwardA(rows, scope.Param("kernel"), Rows(grad_input), scope.workspace());

@@ -19,20 +19,20 @@ Shape Dropout::Init(InitScope scope, const Shape& input) const {
 
 Activation Dropout::Forward(const Scope& scope, Activation input) const {
   if (!Drops(scope)) return input;
-  Tensor output = scope.NewTensor(input->shape());
-  Apply(scope, *input, output);
+  Tensor output = scope.NewTensor(input.shape());
+  Apply(scope.DrawKey(this), *input, output);
   return MakeActivation(std::move(output));
 }
 
 Tensor Dropout::Backward(const Scope& scope, Tensor grad_output) const {
-  if (Drops(scope)) Apply(scope, grad_output, grad_output);
+  if (Drops(scope)) Apply(scope.SavedKey(this), grad_output, grad_output);
   return grad_output;
 }
 
-void Dropout::Apply(const Scope& scope, ConstTensorView values, TensorView result) const {
+void Dropout::Apply(Key key, ConstTensorView values, TensorView result) const {
   const float keep_probability = 1.0f - options_.rate;
   std::vector<uint8_t> keep(static_cast<size_t>(values.size()));
-  Bernoulli(scope.DropoutKey(), keep_probability, keep);
+  Bernoulli(key, keep_probability, keep);
   MaskScale(values, keep, 1.0f / keep_probability, result);
 }
 

@@ -10,9 +10,9 @@ struct DropoutOptions {
 };
 
 /// In training output = keep ? input/(1 − rate) : 0, with keep drawn anew for each call; the identity in evaluation.
-/// The draws are Flax's for CallContext::dropout_key, which training calls must have.
+/// The draws are Flax's by the call's rules; at rate 0 there are none.
 ///
-/// Tape: nothing. Backward draws the same elements again: a hash costs less than to keep a mask.
+/// Tape: the key alone. Backward draws the same elements again: a hash costs less than to keep a mask.
 class Dropout final : public Module {
  public:
   explicit Dropout(const DropoutOptions& options = {});
@@ -24,7 +24,7 @@ class Dropout final : public Module {
 
  private:
   bool Drops(const Scope& scope) const { return scope.train() && options_.rate > 0; }
-  void Apply(const Scope& scope, ConstTensorView values, TensorView result) const;
+  void Apply(Key key, ConstTensorView values, TensorView result) const;
 
   DropoutOptions options_;
 };

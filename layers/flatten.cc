@@ -15,13 +15,13 @@ Shape FlatShape(const Shape& input) {
 Shape Flatten::Init(InitScope, const Shape& input) const { return FlatShape(input); }
 
 Activation Flatten::Forward(const Scope& scope, Activation input) const {
-  scope.SaveShape(this, input->shape());
-  return BorrowActivation(input->view().Reshaped(FlatShape(input->shape())), input);
+  scope.SaveShape(this, input.shape());
+  return input.Reshaped(FlatShape(input.shape()));
 }
 
 Tensor Flatten::Backward(const Scope& scope, Tensor grad_output) const {
   const Activation input_shape = scope.Saved(this);
-  if (!grad_output.empty()) grad_output.Reshape(input_shape->shape());
+  if (!grad_output.empty()) grad_output.Reshape(input_shape.shape());
   return grad_output;
 }
 

@@ -48,11 +48,12 @@ ApplyResult Apply(const Module& module, const Variables& variables, ConstTensorV
   Check(input.size() > 0, "Apply: the input ", input.shape(), " is empty");
   ApplyResult result{.output = nullptr,
                      .updates = MutableCopies(module, variables, input.shape(), options.mutable_collections)};
+  LinenRules rules(options.dropout_key);
   const CallContext context{.workspace = &workspace,
                             .variables = &variables,
                             .updates = &result.updates,
                             .mode = options.mode,
-                            .dropout_key = options.dropout_key};
+                            .rules = &rules};
   result.output = module.Forward(Scope(context), BorrowActivation(input));
   return result;
 }
@@ -63,13 +64,14 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
   ValueAndGradResult result{.updates = MutableCopies(module, variables, input.shape(), options.mutable_collections),
                             .gradients = ZerosLike(GetCollection(variables, kParams))};
   Tape tape;
+  LinenRules rules(options.dropout_key);
   const CallContext context{.workspace = &workspace,
                             .variables = &variables,
                             .updates = &result.updates,
                             .gradients = &result.gradients,
                             .tape = &tape,
                             .mode = options.mode,
-                            .dropout_key = options.dropout_key};
+                            .rules = &rules};
   const Loss value = ForwardBackward(module, context, BorrowActivation(input), loss, &result.output);
   result.value = value.value;
   result.correct = value.correct;
@@ -81,8 +83,8 @@ Loss ForwardBackward(const Module& module, const CallContext& context, Activatio
   const Scope scope(context);
   Activation result = module.Forward(scope, std::move(input));
   Loss value = loss(*result);
-  Check(value.gradient.shape() == result->shape(), "the loss's gradient ", value.gradient.shape(),
-        " must have the shape of the output, ", result->shape());
+  Check(value.gradient.shape() == result.shape(), "the loss's gradient ", value.gradient.shape(),
+        " must have the shape of the output, ", result.shape());
   if (output != nullptr) *output = std::move(result);
   module.Backward(scope, std::move(value.gradient));
   value.gradient = Tensor();

@@ -1,9 +1,8 @@
-// The part of layers/module.h that makes variables, with Linen's keys.
+#include "hwynn/layers/init_scope.h"
 
 #include <algorithm>
 
 #include "hwynn/core/check.h"
-#include "hwynn/layers/module.h"
 #include "hwynn/layers/path.h"
 
 namespace hwynn {

@@ -1,34 +1,57 @@
 #include "hwynn/layers/nnx.h"
 
+#include <map>
+#include <string>
+
 #include "hwynn/core/check.h"
 
 namespace hwynn::nnx {
+namespace {
+
+// flax.nnx's rules: each module that draws has a stream of its own, and the argument of a call wins.
+class NnxRules final : public CallRules {
+ public:
+  explicit NnxRules(RngStreams& streams) : streams_(streams) {}
+
+  Key DrawKey(const std::string& path) override {
+    const RngStream& stream = Stream(path);
+    return FoldIn(stream.key, stream.count + draws_[path]++);
+  }
+  void CheckGivenTwice(std::string_view, const std::string&) const override {}
+
+  // The streams go on behind what this call drew; a call that fails draws nothing.
+  void Commit() {
+    for (const auto& [path, draws] : draws_) Stream(path).count += draws;
+  }
+
+ private:
+  RngStream& Stream(const std::string& path) {
+    const auto stream = streams_.find(path);
+    Check(stream != streams_.end(), "there is no stream of random numbers for \"/", path, "\"");
+    return stream->second;
+  }
+
+  RngStreams& streams_;
+  std::map<std::string, uint32_t> draws_;  // of this call
+};
+
+}  // namespace
 
 Model::Model(std::shared_ptr<const Module> module, const Shape& input, Rngs& rngs) : module_(std::move(module)) {
   variables_.emplace(kParams, Collection());
   module_->Init(InitScope(variables_, rngs, dropout_streams_), input);
 }
 
-CallContext Model::Context() {
-  return {.workspace = &workspace_,
-          .variables = &variables_,
-          .updates = &variables_,
-          .mode = mode_,
-          .dropout_streams = &dropout_streams_,
-          .call_wins = true};
-}
-
-// A training call has used the next key of each stream.
-void Model::AdvanceDropout() {
-  if (mode_ != Mode::kTrain) return;
-  for (auto& [path, stream] : dropout_streams_) stream.Draw();
+CallContext Model::Context(CallRules& rules) {
+  return {.workspace = &workspace_, .variables = &variables_, .updates = &variables_, .mode = mode_, .rules = &rules};
 }
 
 Activation Model::operator()(ConstTensorView input) {
   Check(input.size() > 0, "nnx::Model: the input ", input.shape(), " is empty");
-  const CallContext context = Context();
+  NnxRules rules(dropout_streams_);
+  const CallContext context = Context(rules);
   Activation output = module_->Forward(Scope(context), BorrowActivation(input));
-  AdvanceDropout();
+  rules.Commit();
   return output;
 }
 
@@ -43,13 +66,14 @@ ValueAndGradResult ValueAndGrad(Model& model, ConstTensorView input, const LossF
   Check(input.size() > 0, "nnx::ValueAndGrad: the input ", input.shape(), " is empty");
   ValueAndGradResult result{.gradients = ZerosLike(GetCollection(model.variables_, kParams))};
   Tape tape;
-  CallContext context = model.Context();
+  NnxRules rules(model.dropout_streams_);
+  CallContext context = model.Context(rules);
   context.gradients = &result.gradients;
   context.tape = &tape;
   const Loss value = ForwardBackward(*model.module_, context, BorrowActivation(input), loss, &result.output);
   result.value = value.value;
   result.correct = value.correct;
-  model.AdvanceDropout();
+  rules.Commit();
   return result;
 }
 

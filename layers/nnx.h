@@ -47,8 +47,7 @@ class Model {
 
  private:
   friend ValueAndGradResult ValueAndGrad(Model& model, ConstTensorView input, const LossFunction& loss);
-  CallContext Context();
-  void AdvanceDropout();
+  CallContext Context(CallRules& rules);
 
   std::shared_ptr<const Module> module_;
   Variables variables_;

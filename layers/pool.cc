@@ -17,7 +17,7 @@ Shape GlobalOutputShape(const Shape& input) {
 Shape MaxPool::Init(InitScope, const Shape& input) const { return PoolOutputShape("MaxPool", options_, input); }
 
 Activation MaxPool::Forward(const Scope& scope, Activation input) const {
-  Tensor result = scope.NewTensor(PoolOutputShape("MaxPool", options_, input->shape()));
+  Tensor result = scope.NewTensor(PoolOutputShape("MaxPool", options_, input.shape()));
   MaxPoolForward(options_, *input, result);
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, std::move(input));
@@ -28,7 +28,7 @@ Activation MaxPool::Forward(const Scope& scope, Activation input) const {
 Tensor MaxPool::Backward(const Scope& scope, Tensor grad_output) const {
   const Activation output = scope.Saved(this);
   const Activation input = scope.Saved(this);
-  Tensor grad_input = scope.NewTensor(input->shape());
+  Tensor grad_input = scope.NewTensor(input.shape());
   MaxPoolBackward(options_, *input, *output, grad_output, grad_input);
   return grad_input;
 }
@@ -36,14 +36,14 @@ Tensor MaxPool::Backward(const Scope& scope, Tensor grad_output) const {
 Shape AveragePool::Init(InitScope, const Shape& input) const { return PoolOutputShape("AveragePool", options_, input); }
 
 Activation AveragePool::Forward(const Scope& scope, Activation input) const {
-  Tensor output = scope.NewTensor(PoolOutputShape("AveragePool", options_, input->shape()));
+  Tensor output = scope.NewTensor(PoolOutputShape("AveragePool", options_, input.shape()));
   AveragePoolForward(options_, *input, output);
-  scope.SaveShape(this, input->shape());
+  scope.SaveShape(this, input.shape());
   return MakeActivation(std::move(output));
 }
 
 Tensor AveragePool::Backward(const Scope& scope, Tensor grad_output) const {
-  Tensor grad_input = scope.NewTensor(scope.Saved(this)->shape());
+  Tensor grad_input = scope.NewTensor(scope.Saved(this).shape());
   AveragePoolBackward(options_, grad_output, grad_input);
   return grad_input;
 }
@@ -51,14 +51,14 @@ Tensor AveragePool::Backward(const Scope& scope, Tensor grad_output) const {
 Shape GlobalAveragePool::Init(InitScope, const Shape& input) const { return GlobalOutputShape(input); }
 
 Activation GlobalAveragePool::Forward(const Scope& scope, Activation input) const {
-  Tensor output = scope.NewTensor(GlobalOutputShape(input->shape()));
+  Tensor output = scope.NewTensor(GlobalOutputShape(input.shape()));
   GlobalAveragePoolForward(*input, output);
-  scope.SaveShape(this, input->shape());
+  scope.SaveShape(this, input.shape());
   return MakeActivation(std::move(output));
 }
 
 Tensor GlobalAveragePool::Backward(const Scope& scope, Tensor grad_output) const {
-  Tensor grad_input = scope.NewTensor(scope.Saved(this)->shape());
+  Tensor grad_input = scope.NewTensor(scope.Saved(this).shape());
   GlobalAveragePoolBackward(grad_output, grad_input);
   return grad_input;
 }

@@ -7,7 +7,7 @@
 namespace hwynn {
 
 Activation Relu::Forward(const Scope& scope, Activation input) const {
-  Tensor result = scope.NewTensor(input->shape());
+  Tensor result = scope.NewTensor(input.shape());
   ReluForward(*input, result);
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, output);

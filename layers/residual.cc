@@ -69,7 +69,7 @@ bool ResidualBlock::Projects(const Shape& input) const {
 }
 
 Activation ResidualBlock::Forward(const Scope& scope, Activation input) const {
-  const Shape input_shape = input->shape();
+  const Shape input_shape = input.shape();
   const Activation shortcut = Projects(input_shape) ? projection_.Forward(scope, input) : input;
   Activation output =
       last_norm_.ForwardAdd(scope.Child(last_norm_name_), main_.Forward(scope, std::move(input)), shortcut);
@@ -78,7 +78,7 @@ Activation ResidualBlock::Forward(const Scope& scope, Activation input) const {
 }
 
 Tensor ResidualBlock::Backward(const Scope& scope, Tensor grad_output) const {
-  const bool projects = Projects(scope.Saved(this)->shape());
+  const bool projects = Projects(scope.Saved(this).shape());
   auto [grad_main, grad_shortcut] = last_norm_.BackwardAdd(scope.Child(last_norm_name_), std::move(grad_output));
   if (!projects) return main_.BackwardAccumulate(scope, std::move(grad_main), std::move(grad_shortcut));
   // A strided projection adds to the few pixels that it read.

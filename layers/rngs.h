@@ -18,8 +18,6 @@ struct RngStream {
   Key key;
   uint32_t count = 0;
 
-  /// The key that the next draw gives.
-  Key Next() const { return FoldIn(key, count); }
   Key Draw() { return FoldIn(key, count++); }
 };
 

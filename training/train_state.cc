@@ -10,9 +10,6 @@
 namespace hwynn {
 namespace {
 
-/// The caller's tensor as an activation that owns nothing: batches aren't copied.
-Activation Borrow(const Tensor& tensor) { return Activation(std::shared_ptr<void>(), &tensor); }
-
 void CheckBatch(const Tensor& images, std::span<const int32_t> labels) {
   Check(images.shape().rank() >= 1 && images.shape()[0] == static_cast<int64_t>(labels.size()) && !labels.empty(),
         "Stepper: images ", images.shape(), " and ", labels.size(), " labels are no batch");
@@ -46,16 +43,17 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
   CheckBatch(images, labels);
   if (gradients_.empty()) gradients_ = ZerosLike(GetCollection(state.variables, kParams));
   tape_.Clear();  // of a step that an exception ended
+  LinenRules rules(dropout_key);
   const CallContext context{.workspace = &workspace_,
                             .variables = &state.variables,
                             .updates = &state.variables,
                             .gradients = &gradients_,
                             .tape = &tape_,
                             .mode = Mode::kTrain,
-                            .dropout_key = dropout_key};
+                            .rules = &rules};
   const Scope scope(context);
-  const Activation logits = model_.Forward(scope, Borrow(images));
-  Tensor grad_logits = workspace_.NewTensor(logits->shape());
+  const Activation logits = model_.Forward(scope, BorrowActivation(images));
+  Tensor grad_logits = workspace_.NewTensor(logits.shape());
   const LossResult result = SoftmaxCrossEntropy(*logits, labels, label_smoothing_, grad_logits);
   CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
             "; a lower learning rate or a longer warm-up may help");
@@ -66,8 +64,8 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
 
 LossResult Stepper::Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables) {
   CheckBatch(images, labels);
-  const CallContext context{.workspace = &workspace_, .variables = &variables, .dropout_key = {}};
-  const Activation logits = model_.Forward(Scope(context), Borrow(images));
+  const CallContext context{.workspace = &workspace_, .variables = &variables};
+  const Activation logits = model_.Forward(Scope(context), BorrowActivation(images));
   return SoftmaxCrossEntropy(*logits, labels, 0.0f, {});
 }
 

@@ -189,6 +189,39 @@ TEST(NnxTest, DropoutDrawsAnewInEachTrainingCall) {
   for (int64_t i = 0; i < first->size(); ++i) EXPECT_EQ((*first)[i] != 0, keep[static_cast<size_t>(i)] != 0) << i;
 }
 
+// A Dropout takes a stream, and with it a draw, whatever its rate is: what comes behind it has the same keys.
+TEST(NnxTest, EveryDropoutTakesADraw) {
+  const auto kernel_behind = [](float rate) {
+    Sequential net;
+    net.Add("dropout", Dropout({.rate = rate})).Add("dense", Dense({.features = 8}));
+    nnx::Rngs rngs(0);
+    nnx::Model model(net, {1, 3}, rngs);
+    return Clone(model.Get(kParams, "dense/kernel"));
+  };
+  EXPECT_TRUE(SameBits(kernel_behind(0.0f), kernel_behind(0.5f)));
+}
+
+TEST(NnxTest, ValueAndGradDrawsAnewInEachCall) {
+  nnx::Rngs rngs(0);
+  nnx::Model model(Sequential().Add(Dropout({.rate = 0.5f})), {1, 40}, rngs);
+  const Tensor ones({2, 40}, 1.0f), target({2, 40}, 0.0f);
+  const auto loss = [&](ConstTensorView output) { return MeanSquaredError(output, target); };
+  const ValueAndGradResult first = nnx::ValueAndGrad(model, ones, loss);
+  const ValueAndGradResult second = nnx::ValueAndGrad(model, ones, loss);
+  EXPECT_GT(MaxDifference(*first.output, *second.output), 0);
+  // A call of another kind goes on where it ended: draw 2 of the stream.
+  std::vector<uint8_t> keep(80);
+  Bernoulli(FoldIn(Key{1797259609, 2579123966}, 2), 0.5f, keep);
+  const Activation third = model(ones);
+  for (int64_t i = 0; i < 80; ++i) EXPECT_EQ((*third)[i] != 0, keep[static_cast<size_t>(i)] != 0) << i;
+  // A call that fails draws nothing.
+  ExpectError<std::invalid_argument>(
+      [&] { nnx::ValueAndGrad(model, ones, [](ConstTensorView) { return Loss{.gradient = Tensor({2})}; }); }, {"[2]"});
+  Bernoulli(FoldIn(Key{1797259609, 2579123966}, 3), 0.5f, keep);
+  const Activation fourth = model(ones);
+  for (int64_t i = 0; i < 80; ++i) EXPECT_EQ((*fourth)[i] != 0, keep[static_cast<size_t>(i)] != 0) << i;
+}
+
 TEST(NnxTest, OptimizerChangesWhatWrtSelects) {
   nnx::Rngs rngs(0);
   const Tensor x = Input();

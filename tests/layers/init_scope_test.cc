@@ -1,4 +1,6 @@
-// InitScope of layers/module.h: where variables go and which keys they are drawn from.
+// Where variables go and which keys they are drawn from.
+
+#include "hwynn/layers/init_scope.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +10,6 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
-#include "hwynn/layers/module.h"
 #include "hwynn/tests/support/sha1_hex.h"
 
 namespace hwynn {

@@ -66,8 +66,8 @@ TEST(PoolLayerTest, GlobalAveragePoolIsTheMean) {
 TEST(PoolLayerTest, AveragesHoldNoInput) {
   const GlobalAveragePool pool;
   ModuleBed bed(pool, {2, 4, 2, 3});
-  auto input = std::make_shared<const Tensor>(Normals({2, 4, 2, 3}, 1));
-  const std::weak_ptr<const Tensor> watch = input;
+  Activation input = MakeActivation(Normals({2, 4, 2, 3}, 1));
+  const std::weak_ptr<const void> watch = std::shared_ptr<const void>(input);
   const CallContext context = bed.Context(Mode::kTrain);
   pool.Forward(Scope(context), std::move(input));
   EXPECT_TRUE(watch.expired());

@@ -35,13 +35,14 @@ ModuleBed::ModuleBed(const Module& tested, const Shape& input_shape, uint32_t se
 }
 
 CallContext ModuleBed::Context(Mode mode) {
+  rules = LinenRules(KeyFromSeed(7));
   return {.workspace = &workspace,
           .variables = &variables,
           .updates = &variables,
           .gradients = &gradients,
           .tape = &tape,
           .mode = mode,
-          .dropout_key = KeyFromSeed(7)};
+          .rules = &rules};
 }
 
 Activation ModuleBed::Forward(Mode mode) {

@@ -15,7 +15,7 @@ class ModuleBed {
  public:
   explicit ModuleBed(const Module& module, const Shape& input_shape, uint32_t seed = 1);
 
-  /// All that a training step has, in either mode.
+  /// All that a training step has, in either mode. Its rules are those of a new call, with a dropout key.
   CallContext Context(Mode mode);
   Activation Forward(Mode mode);
   /// Forward, then Backward with `grad_output`.
@@ -26,6 +26,7 @@ class ModuleBed {
   Variables variables;
   Collection gradients;
   Tape tape;
+  LinenRules rules;
   Tensor input;
 };
 

@@ -83,13 +83,14 @@ void ExpectFlaxs(const std::string& name, const Module& module, const LayerOptio
     Variables variables = Clone(initial);
     Collection gradients = ZerosLike(GetCollection(variables, kParams));
     Tape tape;
+    LinenRules rules(options.dropout_key);
     const CallContext context{.workspace = &workspace,
                               .variables = &variables,
                               .updates = &variables,
                               .gradients = &gradients,
                               .tape = &tape,
                               .mode = options.mode,
-                              .dropout_key = options.dropout_key};
+                              .rules = &rules};
     const Scope scope(context);
     const Activation output = module.Forward(scope, BorrowActivation(x));
     const Tensor grad_input = module.Backward(scope, Load(name + "/grad_output"));
