@@ -4,7 +4,6 @@
 // Errors. A caller's mistake is std::invalid_argument, a bad file is std::runtime_error; nothing in the
 // library prints, aborts or exits.
 
-#include <cassert>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -37,7 +36,14 @@ void CheckData(bool ok, const Parts&... parts) {
 
 }  // namespace hwynn
 
-/// A broken internal invariant: checked in debug builds only, never for what a caller passes in.
-#define HWYNN_DCHECK(condition) assert(condition)
+/// A broken internal invariant: checked in debug builds only, never for what a caller passes in. Throws
+/// std::logic_error with the condition and its place.
+#ifdef NDEBUG
+#define HWYNN_DCHECK(condition) static_cast<void>(0)
+#else
+#define HWYNN_DCHECK(condition)       \
+  ((condition) ? static_cast<void>(0) \
+               : throw std::logic_error(::hwynn::StrCat(__FILE__, ":", __LINE__, ": broken: ", #condition)))
+#endif
 
 #endif  // HWYNN_CORE_CHECK_H_

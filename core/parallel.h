@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "hwynn/core/scratch.h"
+
 namespace hwynn {
 
 /// A reference to a callable that outlives the call it is passed to; two words, no allocation.
@@ -37,11 +39,11 @@ class FunctionRef<Result(Args...)> {
 /// when all are done. An exception of a task reaches the caller. `num_tasks` ≤ 1 runs on the calling thread.
 void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t task)> task);
 
-/// The same with scratch memory: `num_floats` uninitialised floats, 64-byte aligned, that no other running task
-/// has. The memory belongs to the thread and is kept for its next call; so a task must not call ParallelFor itself,
-/// while it waits its thread could take another task with the same memory.
-void ParallelForWithScratch(int64_t num_tasks, int64_t num_floats,
-                            FunctionRef<void(int64_t task, float* scratch)> task);
+/// The same with scratch memory: `scratch_bytes` that no other running task has, uninitialised. They belong to the
+/// thread and are kept for its next call; so a task must not call ParallelFor itself, while it waits its thread could
+/// take another task with the same memory.
+void ParallelForWithScratch(int64_t num_tasks, int64_t scratch_bytes,
+                            FunctionRef<void(int64_t task, Scratch scratch)> task);
 
 /// Runs `work` on at most `threads` threads (≥ 1), whatever arena the caller is in. Programs use it for their
 /// --threads option; an application that has its own tbb::task_arena simply calls hwynn inside it.

@@ -21,7 +21,7 @@ constexpr size_t kAlignmentBytes = 128;
 // Small requests share a chunk, so that a model of many small tensors stays on few huge pages.
 constexpr size_t kMinChunkBytes = size_t{32} << 20;
 
-constexpr size_t RoundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+constexpr size_t WholeUnits(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 // A part of a chunk. The regions of a chunk cover it; two that are free are never neighbours.
 struct Region {
@@ -43,22 +43,22 @@ struct Chunk {
 
 class PooledMemory final : public WorkspaceMemory {
  public:
-  float* Allocate(size_t wanted) {
-    const size_t size = RoundUp(std::max<size_t>(wanted, 1), kAlignmentBytes);
+  void* Allocate(size_t wanted) {
+    const size_t size = WholeUnits(std::max<size_t>(wanted, 1), kAlignmentBytes);
     const std::lock_guard lock(mutex_);
     char* data = TakeFirstFit(size);
     if (data == nullptr) {
-      AddChunk(std::max(RoundUp(size, kHugePageBytes), kMinChunkBytes));
+      AddChunk(std::max(WholeUnits(size, kHugePageBytes), kMinChunkBytes));
       data = TakeFirstFit(size);
     }
     in_use_ += size;
     peak_ = std::max(peak_, in_use_);
-    return reinterpret_cast<float*>(data);
+    return data;
   }
 
   // Allocates nothing: it only marks a region and takes away those that merge with it.
-  void Release(const float* pointer) noexcept override {
-    const auto* data = reinterpret_cast<const char*>(pointer);
+  void Release(const void* pointer) noexcept override {
+    const auto* data = static_cast<const char*>(pointer);
     const std::lock_guard lock(mutex_);
     const auto chunk = std::ranges::find_if(chunks_, [&](const Chunk& c) {
       return !std::less<>()(data, c.data.get()) && std::less<>()(data, c.data.get() + c.size);
@@ -124,11 +124,34 @@ namespace {
 PooledMemory& Pooled(const std::shared_ptr<WorkspaceMemory>& memory) { return static_cast<PooledMemory&>(*memory); }
 }  // namespace
 
+Buffer::Buffer(std::byte* data, int64_t bytes, std::shared_ptr<WorkspaceMemory> owner)
+    : data_(data), bytes_(bytes), owner_(std::move(owner)) {}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      owner_(std::move(other.owner_)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(owner_, other.owner_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (data_ != nullptr) owner_->Release(data_);
+}
+
 Workspace::Workspace() : memory_(std::make_shared<PooledMemory>()) {}
 
 Tensor Workspace::NewTensor(const Shape& shape) const {
   const size_t bytes = static_cast<size_t>(shape.num_elements()) * sizeof(float);
-  return {Pooled(memory_).Allocate(bytes), shape, memory_};
+  return {static_cast<float*>(Pooled(memory_).Allocate(bytes)), shape, memory_};
+}
+
+Buffer Workspace::NewBuffer(int64_t bytes) const {
+  return {static_cast<std::byte*>(Pooled(memory_).Allocate(static_cast<size_t>(bytes))), bytes, memory_};
 }
 
 int64_t Workspace::bytes_in_use() const { return static_cast<int64_t>(Pooled(memory_).in_use()); }

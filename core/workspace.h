@@ -5,6 +5,7 @@
 // Workspace keeps what it once got from the system, so that from the second step on there are no page faults.
 // (Page faults of freshly mapped activations cost PyTorch's CPU training 40 % of a ResNet-50 step.)
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -16,9 +17,39 @@ namespace hwynn {
 /// are free merge. Shared by the Workspace and the tensors made from it, so that either may die first.
 class WorkspaceMemory;
 
-/// Hands out tensors whose memory is recycled.
+/// Owns memory of a Workspace, of whatever element type; move-only. It goes back when the buffer dies.
+class Buffer {
+ public:
+  /// Empty.
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  template <class T>
+  T* as() {
+    return reinterpret_cast<T*>(data_);
+  }
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(data_);
+  }
+
+ private:
+  friend class Workspace;
+  Buffer(std::byte* data, int64_t bytes, std::shared_ptr<WorkspaceMemory> owner);
+
+  std::byte* data_ = nullptr;
+  int64_t bytes_ = 0;
+  std::shared_ptr<WorkspaceMemory> owner_;
+};
+
+/// Hands out tensors and buffers whose memory is recycled.
 ///
-/// Threads: NewTensor and the tensors' destructors may run on any thread, but two calls that run at once should
+/// Threads: its functions and the tensors' destructors may run on any thread, but two calls that run at once should
 /// each have a Workspace of their own: a shared one serialises its callers.
 class Workspace {
  public:
@@ -26,6 +57,7 @@ class Workspace {
 
   /// Uninitialised, 128-byte aligned. Throws std::bad_alloc when the system has no memory left.
   Tensor NewTensor(const Shape& shape) const;
+  Buffer NewBuffer(int64_t bytes) const;
 
   /// Bytes in use now, the most ever in use, and bytes held from the system.
   int64_t bytes_in_use() const;
@@ -36,11 +68,11 @@ class Workspace {
   std::shared_ptr<WorkspaceMemory> memory_;
 };
 
-/// Not for users: what Tensor needs to give memory back.
+/// Not for users: what Tensor and Buffer need to give memory back.
 class WorkspaceMemory {
  public:
   virtual ~WorkspaceMemory() = default;
-  virtual void Release(const float* data) noexcept = 0;
+  virtual void Release(const void* data) noexcept = 0;
 };
 
 }  // namespace hwynn

@@ -9,7 +9,7 @@ namespace {
 class BorrowedMemory final : public WorkspaceMemory {
  public:
   explicit BorrowedMemory(std::shared_ptr<const void> keeper) : keeper_(std::move(keeper)) {}
-  void Release(const float*) noexcept override {}
+  void Release(const void*) noexcept override {}
 
  private:
   std::shared_ptr<const void> keeper_;

@@ -1,7 +1,7 @@
 #include "hwynn/kernels/conv2d/chunks.h"
 
 #include "hwynn/core/parallel.h"
-#include "hwynn/kernels/simd/gemm_tile.h"
+#include "hwynn/core/split.h"
 
 namespace hwynn {
 

@@ -87,9 +87,9 @@ struct Axis {
   int64_t phases, step;
   std::vector<std::vector<AxisTap>> taps;  // [phase]
 
-  int64_t Count(int64_t phase) const { return (target - phase + phases - 1) / phases; }
+  int64_t Count(int64_t phase) const { return CeilDiv(target - phase, phases); }
   void Add(int64_t phase, int64_t tap, int64_t shift) {
-    const int64_t first = shift < 0 ? (-shift + step - 1) / step : 0;
+    const int64_t first = shift < 0 ? CeilDiv(-shift, step) : 0;
     const int64_t end = shift < source ? std::min(Count(phase), (source - 1 - shift) / step + 1) : 0;
     if (first < end) taps[static_cast<size_t>(phase)].push_back({tap, shift, first, end});
   }
@@ -170,13 +170,13 @@ class RowsAhead {
  public:
   /// Appends what target rows [row, row + count) of an image meet and no rows before.
   void Append(const Problem& problem, const float* source, int64_t row, int64_t count,
-              std::vector<PrefetchStream::Piece>& pieces) {
+              std::vector<PrefetchPiece>& pieces) {
     const int64_t image = row / problem.h.target * problem.h.source;
     const auto [first, last] = problem.h.Span(row % problem.h.target, count);
     const int64_t begin = std::max(end_, image + first);
     const int64_t end = image + last;
     if (begin >= end) return;
-    pieces.push_back({source + begin * problem.source_row_floats(), (end - begin) * problem.source_row_floats()});
+    pieces.push_back(Piece(source + begin * problem.source_row_floats(), (end - begin) * problem.source_row_floats()));
     end_ = end;
   }
 
@@ -233,7 +233,7 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
          DepthwiseArgs args) {
   const int64_t rows = images * problem.h.target;
   const int64_t row_floats = problem.target_row_floats();
-  const EvenSplit tasks(rows, std::clamp<int64_t>(kTaskFloats / row_floats, 1, (rows + kMinTasks - 1) / kMinTasks));
+  const EvenSplit tasks(rows, std::clamp<int64_t>(kTaskFloats / row_floats, 1, CeilDiv(rows, kMinTasks)));
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
   const int64_t most_rows = HWY_DYNAMIC_DISPATCH(DepthwiseRows)();
   const bool fetch = WorthFetching(images * problem.h.source * problem.source_row_floats());
@@ -248,7 +248,7 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
   ParallelFor(tasks.count, [&](int64_t task) {
     DepthwiseArgs task_args = args;
     std::vector<RowTap> taps;
-    std::vector<PrefetchStream::Piece> ahead;
+    std::vector<PrefetchPiece> ahead;
     RowsAhead rows_ahead;
     for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
       const int64_t y = row % problem.h.target;
@@ -258,7 +258,7 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
       if (fetch && row + task_args.rows < rows) {
         rows_ahead.Append(problem, source, row + task_args.rows, most_rows, ahead);
       }
-      PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * ((problem.C + lanes - 1) / lanes));
+      PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * CeilDiv(problem.C, lanes));
       task_args.prefetch = &prefetch;
       RunRows(problem, source, target, row, task_args, epilogue, taps);
     }
@@ -307,7 +307,7 @@ void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, c
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
                              const Workspace& workspace) {
   const int64_t rows = g.N * g.OH;
-  const EvenSplit chunks(rows, (rows + kMaxChunks - 1) / kMaxChunks);
+  const EvenSplit chunks(rows, CeilDiv(rows, kMaxChunks));
   const int64_t filter_floats = g.KH * g.KW * g.IC;
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
   const Problem problem = ForwardProblem(g);
@@ -318,7 +318,7 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
     float* sums = gradient.Chunk(chunk);
     std::fill_n(sums, filter_floats, 0.0f);
     std::vector<RowTap> taps;
-    std::vector<PrefetchStream::Piece> ahead;
+    std::vector<PrefetchPiece> ahead;
     RowsAhead rows_ahead;
     DepthwiseGradientArgs args{};
     args.x_stride = g.stride_w * g.IC;
@@ -334,9 +334,9 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
       const int64_t next = row + args.rows;
       if (fetch && next < rows) {
         rows_ahead.Append(problem, input, next, kGradientRows, ahead);
-        ahead.push_back({grad_output + next * row_floats, std::min(kGradientRows, rows - next) * row_floats});
+        ahead.push_back(Piece(grad_output + next * row_floats, std::min(kGradientRows, rows - next) * row_floats));
       }
-      PrefetchStream prefetch(ahead, args.rows * g.OW * ((g.IC + lanes - 1) / lanes));
+      PrefetchStream prefetch(ahead, args.rows * g.OW * CeilDiv(g.IC, lanes));
       args.prefetch = &prefetch;
       problem.RowTaps(row / g.OH, y, 0, taps);
       ForEachRun(taps, g.OW, [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {

@@ -99,22 +99,22 @@ struct BlockTask {
 };
 
 // The rows of B's panel that a depth block meets.
-PrefetchStream::Piece PanelMemory(const Product& product, const GemmTiles& tiles, const DepthBlock& depth,
-                                  const float* packed, int64_t group, int64_t panel) {
+PrefetchPiece PanelMemory(const Product& product, const GemmTiles& tiles, const DepthBlock& depth, const float* packed,
+                          int64_t group, int64_t panel) {
   const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const int64_t column = panel * tiles.panel();
   const int64_t width = tiles.PanelVectors(product.group_out - column) * tiles.lanes;
   const int64_t row = static_cast<int64_t>(depth.tap0) * product.group_in + depth.c0;
   const int64_t rows = static_cast<int64_t>(depth.tap1 - depth.tap0 - 1) * product.group_in + depth.c1 - depth.c0;
-  return {packed + (group * tiles.PaddedColumns(product.group_out) + column) * K + row * width, rows * width};
+  return Piece(packed + (group * tiles.PaddedColumns(product.group_out) + column) * K + row * width, rows * width);
 }
 
 // What a task, or the one that this thread will likely see next, reads for the first time: B's panels after the first,
 // unless all of B stays in the second-level cache from block to block, and the next block's input.
-std::vector<PrefetchStream::Piece> MemoryAhead(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
-                                               const std::vector<DepthBlock>& depths, const float* packed,
-                                               const BlockTask& task) {
-  std::vector<PrefetchStream::Piece> pieces;
+std::vector<PrefetchPiece> MemoryAhead(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
+                                       const std::vector<DepthBlock>& depths, const float* packed,
+                                       const BlockTask& task) {
+  std::vector<PrefetchPiece> pieces;
   if (PackedFloats(product, tiles) > kResidentFloats) {
     for (int64_t group = 0; group < product.groups; ++group) {
       for (const DepthBlock& depth : depths) {
@@ -170,13 +170,13 @@ void RunRegion(const Product& product, const GemmTiles& tiles, const Window& win
   // Where the image's rows are too short to fill tiles, these go on in the next row or image.
   const int64_t max_rows = tiles.MaxRows(panel.vectors);
   const int64_t max_scattered = std::min(max_rows, kMaxScatteredRows);
-  const bool scatter = width < positions && TileSplit(width, max_rows).low_rows < max_scattered - 1;
+  const bool scatter = width < positions && TileSplit(width, max_rows).low < max_scattered - 1;
   const int64_t stretch = scatter ? positions : width;  // that is split into tiles
   const TileSplit split(stretch, scatter ? max_scattered : max_rows);
   const bool clear = product.clear_cells && panel.last_depth;
   for (int64_t begin = 0; begin < positions; begin += stretch) {
     for (int64_t i = 0; i < split.count; i += args.tiles) {
-      const int64_t rows = split.Rows(i);
+      const int64_t rows = split.Size(i);
       const int64_t at = begin + split.Begin(i);
       const Place first = place(at);
       args.a = window.data() + first.a - origin;
@@ -206,13 +206,13 @@ void RunRegion(const Product& product, const GemmTiles& tiles, const Window& win
 
 void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& tiles,
               const std::vector<DepthBlock>& depths, const float* packed, const BlockTask& task,
-              const WindowCopy& wanted, float* scratch) {
+              const WindowCopy& wanted, Scratch scratch) {
   const Block& block = task.block;
   const Window window(product.source, extent, block, 0, product.source.C, wanted, tiles, scratch);
   const std::vector<Region> regions = CutIntoRegions(product, extent, window, block);
   const int64_t K = static_cast<int64_t>(product.taps.size()) * product.group_in;
   const bool stream = WorthStreaming(product, tiles, depths.size());
-  const std::vector<PrefetchStream::Piece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
+  const std::vector<PrefetchPiece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
   const int64_t tile_rows = tiles.MaxRows(tiles.PanelVectors(product.group_out));
   PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * block.outputs() / tile_rows);
   for (int64_t group = 0; group < product.groups; ++group) {
@@ -249,12 +249,12 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
   const TapExtent extent(product.taps);
   const BlockGrid blocks(product.source, BlockPixels(product));
   const std::vector<DepthBlock> depths = CutDepth(product.taps.size(), product.group_in);
-  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
-  const int64_t wanted_splits = (kMinTasks + blocks.count() - 1) / blocks.count();
-  const EvenSplit panel_split(panels, (panels + wanted_splits - 1) / wanted_splits);
+  const int64_t panels = CeilDiv(product.group_out, tiles.panel());
+  const int64_t wanted_splits = CeilDiv(kMinTasks, blocks.count());
+  const EvenSplit panel_split(panels, CeilDiv(panels, wanted_splits));
   const WindowCopy wanted{.pad = !MayLeaveOutTaps(product, blocks), .prologue = product.prologue};
-  const int64_t scratch = Window::ScratchFloats(product.source, extent, blocks.Largest(), product.source.C, wanted);
-  ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, float* memory) {
+  const int64_t scratch = Window::ScratchBytes(product.source, extent, blocks.Largest(), product.source.C, wanted);
+  ParallelForWithScratch(blocks.count() * panel_split.count, scratch, [&](int64_t task, Scratch memory) {
     const int64_t part = task % panel_split.count;
     const int64_t block = task / panel_split.count;
     Block next;

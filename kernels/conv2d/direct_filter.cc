@@ -33,7 +33,7 @@ constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
 struct Plan {
   Plan(const Conv2dGeometry& g, const Source& source, const GemmTiles& tiles)
       : blocks(source, kBlockPixels),
-        panels((g.group_oc() + tiles.panel() - 1) / tiles.panel(), kMaxColumns / tiles.panel()),
+        panels(CeilDiv(g.group_oc(), tiles.panel()), kMaxColumns / tiles.panel()),
         channels(g.group_ic(), MaxChannels(g, tiles)),
         chunks(blocks.count(), ChunkBlocks(g)) {}
 
@@ -50,15 +50,15 @@ struct Plan {
   }
   int64_t ChunkBlocks(const Conv2dGeometry& g) const {
     const int64_t parts = g.groups * channels.count * panels.count;
-    const int64_t wanted = std::min({(kMinTasks + parts - 1) / parts, blocks.count() / kMinBlocksPerChunk,
+    const int64_t wanted = std::min({CeilDiv(kMinTasks, parts), blocks.count() / kMinBlocksPerChunk,
                                      kMaxPartialFloats / g.filter_shape().num_elements()});
     const int64_t most = std::max<int64_t>(wanted, 1);
-    return (blocks.count() + most - 1) / most;
+    return CeilDiv(blocks.count(), most);
   }
 };
 
 // Whole cache lines, which vectors of what follows them then don't cross.
-int64_t WholeLines(int64_t floats) { return (floats + kLineFloats - 1) / kLineFloats * kLineFloats; }
+int64_t WholeLines(int64_t floats) { return RoundUp(floats, kLineFloats); }
 
 // What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
 // stay in them; an odd number of lines apart they spread over all. Of few channels the taps of a filter row make one
@@ -114,18 +114,13 @@ void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int
   }
 }
 
-int64_t PixelRowFloats(int64_t rows) {
-  return WholeLines(rows * static_cast<int64_t>(sizeof(PixelRow) / sizeof(float)));
-}
-
 // What a task owns: input channels [c0, c1) and output channels [o0, o1) of a group.
 struct Part {
   int64_t group, c0, c1, o0, o1;
 };
 
 // The memory of x and dy that a part reads of a block.
-void AppendOperands(const Operands& op, const Block& block, const Part& part,
-                    std::vector<PrefetchStream::Piece>& pieces) {
+void AppendOperands(const Operands& op, const Block& block, const Part& part, std::vector<PrefetchPiece>& pieces) {
   const Source& source = op.source;
   const Source grad{
       op.grad_output, source.N, source.grid_h, source.grid_w, op.g.OC, source.grid_h, source.grid_w, 1, 1};
@@ -176,20 +171,19 @@ int64_t MakePixelRows(const Operands& op, const Block& block, const Window& wind
 
 // Adds one block's sums of a part to those so far, while it fetches `ahead`.
 void AddBlock(const Operands& op, const Block& block, const Part& part, const Sums& sums,
-              const std::vector<PrefetchStream::Piece>& ahead, float* scratch) {
+              const std::vector<PrefetchPiece>& ahead, Scratch scratch) {
   const Conv2dGeometry& g = op.g;
   const Source& source = op.source;
   const int64_t pixels = block.x1 - block.x0;
   const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  auto* pixel_rows = reinterpret_cast<PixelRow*>(scratch);
-  float* grad_copy = scratch + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows);
+  auto* pixel_rows = scratch.Take<PixelRow>(static_cast<int64_t>(op.taps.size()) * rows);
+  auto* grad_copy = scratch.Take<float>(rows * pixels * op.tiles.panel());
   const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  float* window_copy = grad_copy + rows * pixels * op.tiles.panel();
   const int64_t channels = part.c1 - part.c0;
   const int64_t channel0 = part.group * g.group_ic();
   const int64_t output0 = part.group * g.group_oc();
   const WindowCopy copy = CopyOf(g, source, channels);
-  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, copy, op.tiles, window_copy);
+  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, copy, op.tiles, scratch);
   // Tiles read whole vectors of dy.
   const auto num_taps = static_cast<int64_t>(op.taps.size());
   const bool in_place =
@@ -202,7 +196,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
   }
 
   const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
-  const int64_t panels = (part.o1 - part.o0 + op.tiles.panel() - 1) / op.tiles.panel();
+  const int64_t panels = CeilDiv(part.o1 - part.o0, op.tiles.panel());
   PrefetchStream prefetch(ahead, panels * num_taps * channels * rows * pixels / max_rows);
 
   for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
@@ -233,7 +227,7 @@ void AddBlock(const Operands& op, const Block& block, const Part& part, const Su
         args.a = window.data() + split.Begin(i);
         args.add = sums.so_far != nullptr ? sums.so_far + sum + split.Begin(i) * width : nullptr;
         args.c = c + split.Begin(i) * args.ldc;
-        op.tiles.filter[vectors - 1][split.Rows(i) - 1](args);
+        op.tiles.filter[vectors - 1][split.Size(i) - 1](args);
       }
     }
   }
@@ -261,11 +255,12 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
   const int64_t rows = largest.n1 * largest.y1;
   const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
   const int64_t sum_floats =
-      WholeLines(static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns));
-  const int64_t scratch = sum_floats + PixelRowFloats(static_cast<int64_t>(op.taps.size()) * rows) +
-                          rows * largest.x1 * op.tiles.panel() +
-                          Window::ScratchFloats(source, extent, largest, plan.channels.Largest(),
-                                                CopyOf(g, source, plan.channels.Largest()));
+      static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns);
+  const int64_t scratch_bytes = Scratch::Bytes<float>(sum_floats) +
+                                Scratch::Bytes<PixelRow>(static_cast<int64_t>(op.taps.size()) * rows) +
+                                Scratch::Bytes<float>(rows * largest.x1 * op.tiles.panel()) +
+                                Window::ScratchBytes(source, extent, largest, plan.channels.Largest(),
+                                                     CopyOf(g, source, plan.channels.Largest()));
   const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
   const auto part_of = [&](int64_t task) {
     const int64_t panels = task % plan.panels.count;
@@ -275,10 +270,11 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
                 std::min(g.group_oc(), plan.panels.End(panels) * op.tiles.panel())};
   };
   const int64_t tasks = plan.chunks.count * parts;
-  ParallelForWithScratch(tasks, scratch, [&](int64_t task, float* memory) {
+  ParallelForWithScratch(tasks, scratch_bytes, [&](int64_t task, Scratch scratch) {
+    auto* sums = scratch.Take<float>(sum_floats);
     const int64_t chunk = task / parts;
     const Part part = part_of(task);
-    std::vector<PrefetchStream::Piece> ahead;
+    std::vector<PrefetchPiece> ahead;
     for (int64_t i = plan.chunks.Begin(chunk); i < plan.chunks.End(chunk); ++i) {
       // What this thread will likely see next.
       ahead.clear();
@@ -287,10 +283,10 @@ void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const flo
       } else if (task + 1 < tasks) {
         AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), ahead);
       }
-      const Sums part_sums{.so_far = i > plan.chunks.Begin(chunk) ? memory : nullptr,
-                           .next = i + 1 < plan.chunks.End(chunk) ? memory : nullptr,
+      const Sums part_sums{.so_far = i > plan.chunks.Begin(chunk) ? sums : nullptr,
+                           .next = i + 1 < plan.chunks.End(chunk) ? sums : nullptr,
                            .filter = chunks.Chunk(chunk)};
-      AddBlock(op, plan.blocks.Get(i), part, part_sums, ahead, memory + sum_floats);
+      AddBlock(op, plan.blocks.Get(i), part, part_sums, ahead, scratch);
     }
   });
   chunks.Add();

@@ -21,7 +21,7 @@ struct PackTask {
 template <class Pack>
 void PackPanels(const Product& product, const GemmTiles& tiles, float* packed, const Pack& pack) {
   const auto taps = static_cast<int64_t>(product.taps.size());
-  const int64_t panels = (product.group_out + tiles.panel() - 1) / tiles.panel();
+  const int64_t panels = CeilDiv(product.group_out, tiles.panel());
   ParallelFor(product.groups * panels * taps, [&](int64_t task) {
     const int64_t t = task % taps;
     const int64_t column = task / taps % panels * tiles.panel();
@@ -95,8 +95,8 @@ std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g, const float*
   std::vector<Product> products;
   for (int64_t phase_h = 0; phase_h < std::min(g.stride_h, g.IH); ++phase_h) {
     for (int64_t phase_w = 0; phase_w < std::min(g.stride_w, g.IW); ++phase_w) {
-      const int64_t grid_h = (g.IH - phase_h + g.stride_h - 1) / g.stride_h;
-      const int64_t grid_w = (g.IW - phase_w + g.stride_w - 1) / g.stride_w;
+      const int64_t grid_h = CeilDiv(g.IH - phase_h, g.stride_h);
+      const int64_t grid_w = CeilDiv(g.IW - phase_w, g.stride_w);
       Product product{.source = {grad_output, g.N, g.OH, g.OW, g.OC, grid_h, grid_w, 1, 1},
                       .destination = {grad_input, g.IH, g.IW, g.IC, g.stride_h, g.stride_w, phase_h, phase_w},
                       .taps = {},

@@ -15,7 +15,7 @@ std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const s
   for (const Tap& tap : taps) {
     // The first position that the tap moves to `at` or beyond.
     for (const int64_t at : {int64_t{0}, size}) {
-      const int64_t cut = (std::max<int64_t>(at - tap.*offset, 0) + step - 1) / step;
+      const int64_t cut = CeilDiv(std::max<int64_t>(at - tap.*offset, 0), step);
       if (cut > grid.begin && cut < grid.end) cuts.push_back(cut);
     }
   }

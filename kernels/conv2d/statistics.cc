@@ -1,7 +1,7 @@
 #include "hwynn/kernels/conv2d/statistics.h"
 
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/simd/channel_sums.h"
-#include "hwynn/kernels/simd/gemm_tile.h"
 
 namespace hwynn {
 

@@ -69,42 +69,42 @@ Source OneTapSource(const Source& source) {
 }
 
 void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-                       std::vector<PrefetchStream::Piece>& pieces) {
+                       std::vector<PrefetchPiece>& pieces) {
   const Span span(source, taps, block);
   const int64_t x0 = std::clamp<int64_t>(span.x0, 0, source.W);
   const int64_t x1 = std::clamp<int64_t>(span.x1, x0, source.W);
   // Pixels that touch are one run of floats, others rows of a piece; image rows may go on where the last one ended.
   const bool touching = c1 - c0 == source.pixel_pitch;
-  const int64_t floats = touching ? (x1 - x0) * source.pixel_pitch : c1 - c0;
+  const int64_t row_floats = touching ? (x1 - x0) * source.pixel_pitch : c1 - c0;
   const int64_t pixels = touching ? 1 : x1 - x0;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = span.y0; y < span.y1; ++y) {
-      const float* data = source.At(n, y, x0) + c0;
-      PrefetchStream::Piece* last = pieces.empty() ? nullptr : &pieces.back();
-      if (last != nullptr && touching && last->rows == 1 && last->data + last->floats == data) {
-        last->floats += floats;
-      } else if (last != nullptr && !touching && last->floats == floats && last->pitch == source.pixel_pitch &&
-                 last->data + last->rows * last->pitch == data) {
+      const PrefetchPiece row = Piece(source.At(n, y, x0) + c0, row_floats, pixels, source.pixel_pitch);
+      PrefetchPiece* last = pieces.empty() ? nullptr : &pieces.back();
+      if (last != nullptr && touching && last->rows == 1 && last->data + last->bytes == row.data) {
+        last->bytes += row.bytes;
+      } else if (last != nullptr && !touching && last->bytes == row.bytes && last->pitch_bytes == row.pitch_bytes &&
+                 last->data + last->rows * last->pitch_bytes == row.data) {
         last->rows += pixels;
       } else if (x1 > x0) {
-        pieces.push_back({data, floats, pixels, source.pixel_pitch});
+        pieces.push_back(row);
       }
     }
   }
 }
 
-int64_t Window::ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                              const WindowCopy& wanted) {
+int64_t Window::ScratchBytes(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
+                             const WindowCopy& wanted) {
   // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
   const Span grid(source, taps, {0, 1, 0, 1, 0, source.grid_w});
   if (!NeedsCopy(source, grid, wanted)) return 0;
   const int64_t rows = std::min(source.H, (block.y1 - block.y0 - 1) * source.step_h + taps.max_y - taps.min_y + 1);
   const int64_t columns = (block.x1 - block.x0 - 1) * source.step_w + taps.max_x - taps.min_x + 1;
-  return (block.n1 - block.n0) * rows * columns * std::max(channels, wanted.pitch);
+  return Scratch::Bytes<float>((block.n1 - block.n0) * rows * columns * std::max(channels, wanted.pitch));
 }
 
 Window::Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-               const WindowCopy& wanted, const GemmTiles& tiles, float* scratch)
+               const WindowCopy& wanted, const GemmTiles& tiles, Scratch& scratch)
     : n0_(block.n0) {
   const Span span(source, taps, block);
   y0_ = span.y0;
@@ -126,8 +126,8 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
   pixel_pitch_ = std::max(channels, wanted.pitch);
   row_pitch_ = (span.x1 - span.x0) * pixel_pitch_;
   image_pitch_ = (span.y1 - span.y0) * row_pitch_;
-  data_ = scratch;
-  float* to = scratch;
+  auto* to = scratch.Take<float>((block.n1 - block.n0) * image_pitch_);
+  data_ = to;
   for (int64_t n = block.n0; n < block.n1; ++n) {
     for (int64_t y = span.y0; y < span.y1; ++y) {
       to = std::fill_n(to, (inside0 - span.x0) * pixel_pitch_, 0.0f);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hwynn/core/scratch.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
 
@@ -69,7 +70,7 @@ class BlockGrid {
 /// Appends the memory of channels [c0, c1) of the source that a block reads: pixels that touch as one run, others as
 /// rows of a piece.
 void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-                       std::vector<PrefetchStream::Piece>& pieces);
+                       std::vector<PrefetchPiece>& pieces);
 
 /// What makes a window a copy.
 struct WindowCopy {
@@ -84,11 +85,11 @@ class Window {
  public:
   /// Channels [c0, c1) of the source.
   Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-         const WindowCopy& wanted, const GemmTiles& tiles, float* scratch);
+         const WindowCopy& wanted, const GemmTiles& tiles, Scratch& scratch);
 
-  /// Floats of scratch that a block of `channels` needs.
-  static int64_t ScratchFloats(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                               const WindowCopy& wanted);
+  /// Scratch that a block of `channels` needs.
+  static int64_t ScratchBytes(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
+                              const WindowCopy& wanted);
 
   /// Whether it is a copy, with zeros left and right of the image.
   bool copied() const { return copied_; }

@@ -301,7 +301,7 @@ void WinogradNarrowForward(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(kRows);
+    for (PrefetchRun& fetch : args.fetch) fetch.Fetch(kRows);
     hn::Vec<decltype(d)> acc[kRows][kVectors];
     ZeroTile(d, acc);
     HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
@@ -327,7 +327,7 @@ void WinogradNarrowGradient(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* HWY_RESTRICT c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (WinogradFetch& fetch : args.fetch) fetch.Fetch(args.tiles);
+    for (PrefetchRun& fetch : args.fetch) fetch.Fetch(args.tiles);
     for (int channel = 0; channel < kChannels; channel += kRows) {
       hn::Vec<decltype(d)> acc[kRows][kVectors];
       ZeroTile(d, acc);

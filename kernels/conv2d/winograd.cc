@@ -53,21 +53,21 @@ void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const W
 // there holds one of the core's few line buffers, which the running products need too, for a long time. With many tiles
 // there is room for all lines; with few, only for the first ones of each page, from which the hardware's own prefetcher
 // goes on.
-void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vector<PrefetchStream::Piece>& pieces) {
+void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vector<PrefetchPiece>& pieces) {
   constexpr int64_t kPageFloats = 1024;
   constexpr int64_t kFirstFloats = 128;
   if (tiles > 42) {
-    pieces.push_back({filter, floats});
+    pieces.push_back(Piece(filter, floats));
     return;
   }
-  for (int64_t i = 0; i < floats; i += kPageFloats) pieces.push_back({filter + i, std::min(kFirstFloats, floats - i)});
+  for (int64_t i = 0; i < floats; i += kPageFloats)
+    pieces.push_back(Piece(filter + i, std::min(kFirstFloats, floats - i)));
 }
 
 // Panels [panel0, panel1) of a block's products. `filter` has them, [point][panel][c][panel columns]. Fetches the
 // pieces `wanted` meanwhile.
 void Multiply(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, const float* filter,
-              int64_t panel0, int64_t panel1, const std::vector<PrefetchStream::Piece>& wanted, const float* in,
-              float* out) {
+              int64_t panel0, int64_t panel1, const std::vector<PrefetchPiece>& wanted, const float* in, float* out) {
   const GemmTiles& gemm = CurrentGemmTiles();
   const int64_t o0 = panel0 * gemm.panel();
   const int64_t o1 = std::min(plan.pitch, panel1 * gemm.panel());
@@ -77,7 +77,7 @@ void Multiply(const WinogradProblem& p, const WinogradPlan& plan, const Winograd
   args.runs = &run;
   args.num_runs = 1;
   args.ldc = plan.columns;
-  std::vector<PrefetchStream::Piece> pieces;
+  std::vector<PrefetchPiece> pieces;
   const int64_t inputs = p.tiles.m + 2;
   for (int64_t point = 0; point < plan.points; ++point) {
     const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);
@@ -86,7 +86,7 @@ void Multiply(const WinogradProblem& p, const WinogradPlan& plan, const Winograd
     if (plan.filter_floats > kWinogradCachedFloats && point + 1 < plan.points) {
       AppendFilter(filter + (point + 1) * plan.filter_stride, (o1 - o0) * p.C, slot1 - slot0, pieces);
     }
-    for (const PrefetchStream::Piece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
+    for (const PrefetchPiece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
     PrefetchStream fetch(pieces, (slot1 - slot0) * (panel1 - panel0) * p.C / gemm.MaxRows(gemm.PanelVectors(o1 - o0)));
     args.prefetch = &fetch;
     for (int64_t column = o0; column < o1; column += gemm.panel()) {
@@ -131,24 +131,26 @@ void MultiplyNarrow(const WinogradProblem& p, const WinogradPlan& plan, const Wi
 // A task fetches the next one's input, and the lines of its own output.
 void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatistics* statistics) {
   const WinogradTiles& tiles = p.tiles;
-  const auto run_task = [&](int64_t task, float* in) {
-    float* out = plan.in_place ? in : in + plan.in_floats();
+  const auto run_task = [&](int64_t task, Scratch scratch) {
+    auto* in = scratch.Take<float>(plan.in_floats());
+    auto* out = plan.in_place ? in : scratch.Take<float>(plan.out_floats());
     if (plan.in_place) in += plan.in_stride;
     const int64_t begin = plan.Begin(task);
     const int64_t end = plan.End(task);
-    std::vector<PrefetchStream::Piece> wanted;
+    std::vector<PrefetchPiece> wanted;
     if (!plan.stream) {
       wanted.push_back(
-          {p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O});
+          Piece(p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O));
     }
     if (task + 1 < plan.tasks.count) {
       const int64_t next_end = plan.End(task + 1);
-      wanted.push_back({p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C});
+      wanted.push_back(
+          Piece(p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C));
     }
     WinogradNarrowArgs args{};
     const int64_t steps =
         (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
-    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i].data, wanted[i].floats, steps};
+    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i], steps};
     WinogradBlock block(tiles, begin);
     for (int64_t first = begin; first < end; first += plan.block_tiles) {
       block.Next(tiles, std::min(plan.block_tiles, end - first));
@@ -163,7 +165,8 @@ void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatisti
     }
     if (plan.stream) hwy::FlushStream();
   };
-  ParallelForWithScratch(plan.tasks.count, plan.in_floats() + plan.out_floats(), run_task);
+  ParallelForWithScratch(plan.tasks.count,
+                         Scratch::Bytes<float>(plan.in_floats()) + Scratch::Bytes<float>(plan.out_floats()), run_task);
 }
 
 // Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
@@ -181,18 +184,22 @@ void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, OutputStatist
   });
   const int64_t panel = CurrentGemmTiles().panel();
   const int64_t blocks = p.packed != nullptr ? 1 : plan.tasks.count;  // of a task
-  const int64_t panel_floats = p.packed != nullptr ? 0 : plan.points * plan.filter_stride + WinogradTapFloats(p.filter);
+  const int64_t panel_floats = p.packed != nullptr ? 0 : plan.points * plan.filter_stride;
+  const int64_t tap_floats = p.packed != nullptr ? 0 : WinogradTapFloats(p.filter);
+  const int64_t scratch_bytes = Scratch::Bytes<float>(plan.out_floats()) + Scratch::Bytes<float>(panel_floats) +
+                                Scratch::Bytes<float>(tap_floats);
   const int64_t tasks = plan.tasks.count / blocks * plan.groups.count;
-  ParallelForWithScratch(tasks, plan.out_floats() + panel_floats, [&](int64_t task, float* out) {
+  ParallelForWithScratch(tasks, scratch_bytes, [&](int64_t task, Scratch scratch) {
+    auto* out = scratch.Take<float>(plan.out_floats());
     const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
     const int64_t panel1 = plan.groups.End(task % plan.groups.count);
     const float* filter = nullptr;
     if (p.packed != nullptr) {
       filter = p.packed + panel0 * panel * p.C;
     } else {
-      float* transformed = out + plan.out_floats();
+      auto* transformed = scratch.Take<float>(panel_floats);
       TransformWinogradPanel(plan.transforms, p.filter, 0, p.C, panel0 * panel, transformed, plan.filter_stride,
-                             transformed + plan.points * plan.filter_stride);
+                             scratch.Take<float>(tap_floats));
       filter = transformed;
     }
     for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {

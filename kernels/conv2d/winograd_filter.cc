@@ -62,7 +62,7 @@ struct BlockPlan {
   explicit BlockPlan(const Operands& op)
       : narrow(CurrentWinogradNarrow(op.C, op.gemm.PaddedColumns(op.O))),
         inputs(op.C, kSliceChannels),
-        outputs((op.O + op.gemm.panel() - 1) / op.gemm.panel(), std::max<int64_t>(1, kSliceChannels / op.gemm.panel())),
+        outputs(CeilDiv(op.O, op.gemm.panel()), std::max<int64_t>(1, kSliceChannels / op.gemm.panel())),
         columns(std::min(outputs.Largest() * op.gemm.panel(), op.gemm.PaddedColumns(op.O))),
         chunks(op.tiles.count(), ChunkTiles(op.tiles.count())),
         a_stride(WinogradStride(kBlockTiles, inputs.Largest())),
@@ -70,7 +70,10 @@ struct BlockPlan {
         sums(op.points() * inputs.Largest() * columns) {}
 
   int64_t tasks() const { return chunks.count * inputs.count * outputs.count; }
-  int64_t ScratchFloats(const Operands& op) const { return op.points() * (a_stride + b_stride) + sums; }
+  int64_t ScratchBytes(const Operands& op) const {
+    return Scratch::Bytes<float>(op.points() * a_stride) + Scratch::Bytes<float>(op.points() * b_stride) +
+           Scratch::Bytes<float>(sums);
+  }
 
   const WinogradNarrow& narrow;  // for few channels, of which one slice has all
   EvenSplit inputs;              // channels
@@ -84,25 +87,25 @@ struct BlockPlan {
   int64_t ChunkTiles(int64_t tiles) const {
     const int64_t wanted = std::min(kMinTasks / (inputs.count * outputs.count), tiles / kMinChunkTiles);
     const int64_t chunks = std::max<int64_t>(wanted, 1);
-    return (tiles + chunks - 1) / chunks;
+    return CeilDiv(tiles, chunks);
   }
 };
 
 // Appends the memory of channels [c0, c1) of pixels [begin, end).
 void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channels, int64_t c0, int64_t c1,
-                  std::vector<PrefetchStream::Piece>& pieces) {
+                  std::vector<PrefetchPiece>& pieces) {
   if (begin >= end) return;
   if (c1 - c0 == channels) {
-    pieces.push_back({data + begin * channels, (end - begin) * channels});
+    pieces.push_back(Piece(data + begin * channels, (end - begin) * channels));
   } else {
-    pieces.push_back({data + begin * channels + c0, c1 - c0, end - begin, channels});
+    pieces.push_back(Piece(data + begin * channels + c0, c1 - c0, end - begin, channels));
   }
 }
 
 // sums [panel][point][c][panel columns] (+)= the products of a block's tiles, in channels of [c0, c1) and [o0, o1).
 void MultiplyBlock(const Operands& op, const BlockPlan& plan, const WinogradBlock& block, int64_t channels, int64_t o0,
                    int64_t o1, const Transformed& transformed, bool accumulate,
-                   const std::vector<PrefetchStream::Piece>& wanted, float* sums) {
+                   const std::vector<PrefetchPiece>& wanted, float* sums) {
   const int64_t points = op.points();
   PixelRow row{};
   FilterTileArgs args = TileArgs(transformed, row);
@@ -130,15 +133,14 @@ void MultiplyBlock(const Operands& op, const BlockPlan& plan, const WinogradBloc
 
 // The same for few channels.
 void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlock& block,
-                    const Transformed& transformed, bool accumulate, const std::vector<PrefetchStream::Piece>& wanted,
+                    const Transformed& transformed, bool accumulate, const std::vector<PrefetchPiece>& wanted,
                     float* sums) {
   WinogradNarrowArgs args{};
   args.a_stride = plan.a_stride;
   args.b_stride = plan.b_stride;
   args.c_stride = op.C * plan.columns;
   args.accumulate = accumulate;
-  for (size_t i = 0; i < wanted.size(); ++i)
-    args.fetch[i] = {wanted[i].data, wanted[i].floats, op.points() * block.tiles()};
+  for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i], op.points() * block.tiles()};
   for (int64_t i = 0; i < op.transforms.inputs; ++i) {
     for (int64_t j = 0, end; j < op.transforms.inputs; j = end) {
       end = block.EndOfPoints(op.tiles, j);
@@ -154,23 +156,28 @@ void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlo
   }
 }
 
-void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, float* scratch, ChunkedGradient& gradients) {
+void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, Scratch scratch,
+                  ChunkedGradient& gradients) {
   const int64_t chunk = task / (plan.inputs.count * plan.outputs.count);
   const int64_t c0 = plan.inputs.Begin(task / plan.outputs.count % plan.inputs.count);
   const int64_t c1 = plan.inputs.End(task / plan.outputs.count % plan.inputs.count);
   const int64_t o0 = plan.outputs.Begin(task % plan.outputs.count) * op.gemm.panel();
   const int64_t o1 = std::min(op.O, plan.outputs.End(task % plan.outputs.count) * op.gemm.panel());
   const int64_t points = op.points();
-  const Transformed transformed{scratch,      c1 - c0,      plan.a_stride, scratch + points * plan.a_stride,
-                                plan.columns, plan.b_stride};
-  float* sums = transformed.b + points * plan.b_stride;
+  const Transformed transformed{.a = scratch.Take<float>(points * plan.a_stride),
+                                .a_pitch = c1 - c0,
+                                .a_stride = plan.a_stride,
+                                .b = scratch.Take<float>(points * plan.b_stride),
+                                .b_pitch = plan.columns,
+                                .b_stride = plan.b_stride};
+  float* sums = scratch.Take<float>(plan.sums);
   // Columns beyond O are multiplied too.
   if (plan.columns > o1 - o0) std::fill_n(transformed.b, points * plan.b_stride, 0.0f);
 
   const int64_t first = plan.chunks.Begin(chunk);
   const EvenSplit blocks(plan.chunks.End(chunk) - first, kBlockTiles);
   WinogradBlock block(op.tiles, first);
-  std::vector<PrefetchStream::Piece> wanted;
+  std::vector<PrefetchPiece> wanted;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t end = first + blocks.End(b);
     block.Next(op.tiles, blocks.End(b) - blocks.Begin(b));
@@ -202,8 +209,8 @@ void RunByBlocks(const Operands& op, float* grad_filter, const Workspace& worksp
   const BlockPlan plan(op);
   const int64_t floats = 9 * op.C * op.O;
   ChunkedGradient gradients(plan.chunks.count, floats, grad_filter, workspace);
-  ParallelForWithScratch(plan.tasks(), plan.ScratchFloats(op),
-                         [&](int64_t task, float* scratch) { RunBlockTask(op, plan, task, scratch, gradients); });
+  ParallelForWithScratch(plan.tasks(), plan.ScratchBytes(op),
+                         [&](int64_t task, Scratch scratch) { RunBlockTask(op, plan, task, scratch, gradients); });
   gradients.Add();
 }
 
@@ -216,22 +223,26 @@ constexpr int64_t kPassFloats = int64_t{1} << 23;  // of tiles transformed at on
 constexpr int64_t kProductTiles = 224;
 
 // An odd number of cache lines, so that neighbouring tiles don't share the sets of the first-level cache.
-int64_t OddLines(int64_t floats) { return ((floats + 15) / 16 | 1) * 16; }
+int64_t OddLines(int64_t floats) { return (CeilDiv(floats, 16) | 1) * 16; }
 
 // sums[c][columns] (+)= the product of one point, over a block's tiles.
 void MultiplyPoint(const Operands& op, const Transformed& operands, const WinogradBlock& block, int64_t point,
                    bool accumulate, int64_t columns, float* sums) {
   const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
+  if (slot0 == slot1) {
+    if (!accumulate) std::fill_n(sums, op.C * columns, 0.0f);
+    return;
+  }
   const EvenSplit blocks(slot1 - slot0, kProductTiles);
   const EvenSplit rows(op.C, op.gemm.MaxRows(op.gemm.PanelVectors(op.O)));
-  const int64_t panels = (op.O + op.gemm.panel() - 1) / op.gemm.panel();
+  const int64_t panels = CeilDiv(op.O, op.gemm.panel());
   const bool last = point + 1 == op.points();
-  const PrefetchStream::Piece next_a{operands.a + (point + 1) * operands.a_stride, operands.a_stride};
-  const PrefetchStream::Piece next_b{operands.b + (point + 1) * operands.b_stride, operands.b_stride};
+  const PrefetchPiece next_a = Piece(operands.a + (point + 1) * operands.a_stride, operands.a_stride);
+  const PrefetchPiece next_b = Piece(operands.b + (point + 1) * operands.b_stride, operands.b_stride);
   PixelRow row{};
   FilterTileArgs args = TileArgs(operands, row);
   args.add_pitch = args.ldc = columns;
-  std::vector<PrefetchStream::Piece> pieces;
+  std::vector<PrefetchPiece> pieces;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t slot = slot0 + blocks.Begin(b);
     row.pixels = blocks.End(b) - blocks.Begin(b);
@@ -243,7 +254,7 @@ void MultiplyPoint(const Operands& op, const Transformed& operands, const Winogr
         AppendShare(next_b, b * rows.count + i, blocks.count * rows.count, pieces);
       }
       if (i + 1 < rows.count) {
-        pieces.push_back({sums + rows.End(i) * columns, (rows.End(i + 1) - rows.End(i)) * columns});
+        pieces.push_back(Piece(sums + rows.End(i) * columns, rows.Size(i + 1) * columns));
       }
       PrefetchStream fetch(pieces, panels * row.pixels);
       args.prefetch = &fetch;

@@ -8,7 +8,6 @@
 // or 5 of the variant's 6 points along this axis: 7 = 4 + 3 outputs cost 6 + 5 products instead of 6 + 6, with the same
 // transformed filter.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -90,32 +89,6 @@ struct WinogradTransforms {
 /// The transforms of F(outputs×outputs,3×3) on the current target; outputs is 2 or 4.
 const WinogradTransforms& CurrentWinogradTransforms(int64_t outputs);
 
-/// Memory that comes next, fetched into the second-level cache a little with each step. PrefetchStream takes longer for
-/// it, which shows in products as short as these.
-class WinogradFetch {
- public:
-  WinogradFetch() = default;
-  WinogradFetch(const float* data, int64_t floats, int64_t steps)
-      : next_(data), lines_((floats + kLineFloats - 1) / kLineFloats), rate_((lines_ << kRateBits) / steps + 1) {}
-
-  void Fetch(int64_t steps) {
-    due_ += steps * rate_;
-    const int64_t lines = std::min(due_ >> kRateBits, lines_);
-    due_ -= lines << kRateBits;
-    for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
-    next_ += lines * kLineFloats;
-    lines_ -= lines;
-  }
-
- private:
-  static constexpr int64_t kLineFloats = 16;
-  static constexpr int kRateBits = 16;
-  const float* next_ = nullptr;
-  int64_t lines_ = 0;
-  int64_t rate_ = 0;  // lines a step, and what is due of them, both times 2^kRateBits
-  int64_t due_ = 0;
-};
-
 /// Products at consecutive points, whose operands are strides apart, of transformed tiles a [tile][channels].
 struct WinogradNarrowArgs {
   const float* a;
@@ -125,9 +98,9 @@ struct WinogradNarrowArgs {
   float* c;
   int64_t c_stride;
   int64_t points;
-  int64_t tiles;           // for `gradient`
-  bool accumulate;         // for `gradient`: c += instead of c =
-  WinogradFetch fetch[2];  // a step is a tile and point
+  int64_t tiles;         // for `gradient`
+  bool accumulate;       // for `gradient`: c += instead of c =
+  PrefetchRun fetch[2];  // a step is a tile and point
 };
 
 /// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.

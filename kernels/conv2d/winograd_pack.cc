@@ -50,19 +50,22 @@ void PackFilter(const WinogradTransforms& transforms, const WinogradFilterView& 
   const int64_t O = filter.O;
   const int64_t points = transforms.inputs * transforms.inputs;
   const int64_t pitch = gemm.PaddedColumns(O);
-  const int64_t panels = (O + gemm.panel() - 1) / gemm.panel();
+  const int64_t panels = CeilDiv(O, gemm.panel());
   const EvenSplit rows(C, kPackRows);
   // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
   const int64_t stride = WinogradStride(rows.Largest(), gemm.panel());
   ParallelForWithScratch(
-      panels * rows.count, points * stride + WinogradTapFloats(filter), [&](int64_t task, float* scratch) {
+      panels * rows.count, Scratch::Bytes<float>(points * stride) + Scratch::Bytes<float>(WinogradTapFloats(filter)),
+      [&](int64_t task, Scratch scratch) {
+        auto* transformed = scratch.Take<float>(points * stride);
+        auto* taps = scratch.Take<float>(WinogradTapFloats(filter));
         const int64_t c0 = rows.Begin(task % rows.count);
         const int64_t c1 = rows.End(task % rows.count);
         const int64_t o0 = task / rows.count * gemm.panel();
         const int64_t width = gemm.PanelVectors(O - o0) * gemm.lanes;
-        TransformWinogradPanel(transforms, filter, c0, c1, o0, scratch, stride, scratch + points * stride);
+        TransformWinogradPanel(transforms, filter, c0, c1, o0, transformed, stride, taps);
         for (int64_t point = 0; point < points; ++point) {
-          std::copy_n(scratch + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
+          std::copy_n(transformed + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
         }
       });
 }

@@ -34,7 +34,7 @@ WinogradPlan::WinogradPlan(const WinogradProblem& p, const GemmTiles& gemm)
       filter_floats(points * p.C * pitch),
       unit(TilesPerUnit(p)),
       tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
-      groups((pitch + gemm.panel() - 1) / gemm.panel(), PanelsPerGroup(p, gemm)),
+      groups(CeilDiv(pitch, gemm.panel()), PanelsPerGroup(p, gemm)),
       filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
       columns(std::min(pitch, groups.Largest() * gemm.panel())),
       narrow(CurrentWinogradNarrow(p.C, pitch)),
@@ -65,7 +65,7 @@ int64_t WinogradPlan::TilesPerTask(const WinogradProblem& p) const {
 
 int64_t WinogradPlan::PanelsPerGroup(const WinogradProblem& p, const GemmTiles& gemm) const {
   if (p.packed == nullptr) return 1;
-  const int64_t panels = (pitch + gemm.panel() - 1) / gemm.panel();
+  const int64_t panels = CeilDiv(pitch, gemm.panel());
   return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
 }
 

@@ -27,8 +27,8 @@ struct WinogradTiles {
   int64_t pad_h, pad_w;
   int64_t m;
 
-  int64_t rows() const { return (OH + m - 1) / m; }
-  int64_t columns() const { return (OW + m - 1) / m; }
+  int64_t rows() const { return CeilDiv(OH, m); }
+  int64_t columns() const { return CeilDiv(OW, m); }
   int64_t count() const { return N * rows() * columns(); }
 
   /// Outputs of the tile that has `left` before it to the image's end.
@@ -57,10 +57,10 @@ struct WinogradTiles {
   /// The pixels of the input, in memory's order, that tiles [first, end) read and the rows of tiles before don't:
   /// [FirstInput(first), EndInput(end)).
   int64_t FirstInput(int64_t first) const { return InputsBefore(first / columns()); }
-  int64_t EndInput(int64_t end) const { return InputsBefore((end + columns() - 1) / columns()); }
+  int64_t EndInput(int64_t end) const { return InputsBefore(CeilDiv(end, columns())); }
   /// The pixels of the output in rows that the tiles make.
   int64_t FirstOutput(int64_t first) const { return OutputsBefore(first / columns()); }
-  int64_t EndOutput(int64_t end) const { return OutputsBefore((end + columns() - 1) / columns()); }
+  int64_t EndOutput(int64_t end) const { return OutputsBefore(CeilDiv(end, columns())); }
 
  private:
   // Pixels before those that a row of tiles, numbered over all images, is the first to read or write.
@@ -158,17 +158,9 @@ void TransformWinogradPanel(const WinogradTransforms& transforms, const Winograd
                             int64_t c1, int64_t o0, float* to, int64_t stride, float* taps);
 int64_t WinogradTapFloats(const WinogradFilterView& filter);
 
-/// Appends the i-th of n even shares of a piece of one row.
-inline void AppendShare(const PrefetchStream::Piece& piece, int64_t i, int64_t n,
-                        std::vector<PrefetchStream::Piece>& pieces) {
-  const int64_t begin = piece.floats * i / n;
-  const int64_t end = piece.floats * (i + 1) / n;
-  if (begin < end) pieces.push_back({piece.data + begin, end - begin});
-}
-
 /// Floats between the points of transformed tiles: an odd number of cache lines, so that they spread over all sets of
 /// the caches.
-inline int64_t WinogradStride(int64_t tiles, int64_t channels) { return ((tiles * channels + 15) / 16 | 1) * 16; }
+inline int64_t WinogradStride(int64_t tiles, int64_t channels) { return (CeilDiv(tiles * channels, 16) | 1) * 16; }
 
 }  // namespace hwynn
 

@@ -47,8 +47,6 @@ constexpr int64_t kTaskElements = int64_t{1} << 17;
 constexpr int64_t kWideColumns = 64;
 constexpr int64_t kTaskColumns = kMaxChannelTaskColumns / 2;
 
-constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Rows of a chunk: whole blocks, about kTaskElements, and as many in each, so that few chunks keep several threads
 // busy.
 int64_t ChunkRows(int64_t rows, int64_t columns) {

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/split.h"
 #include "hwynn/core/tensor.h"
 
 namespace hwynn {
@@ -42,11 +43,10 @@ inline bool WorthStreaming(TensorView output, std::initializer_list<ConstTensorV
 /// them keep several threads busy alike.
 template <class Range>
 void ParallelForFlat(int64_t elements, const Range& range) {
-  const auto ceil_div = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
   if (elements == 0) return;
-  const int64_t tasks = ceil_div(elements, kFlatTaskElements);
-  const int64_t piece = ceil_div(elements, tasks * kFlatTaskUnit) * kFlatTaskUnit;
-  ParallelFor(ceil_div(elements, piece),
+  const int64_t tasks = CeilDiv(elements, kFlatTaskElements);
+  const int64_t piece = RoundUp(CeilDiv(elements, tasks), kFlatTaskUnit);
+  ParallelFor(CeilDiv(elements, piece),
               [&](int64_t task) { range(task * piece, std::min(elements, (task + 1) * piece)); });
 }
 

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+
+#include "hwynn/core/split.h"
+#include "hwynn/kernels/simd/prefetch.h"
 
 namespace hwynn {
 
@@ -28,66 +30,6 @@ struct TileEpilogue {
   float* statistics = nullptr;
   int64_t statistics_stride = 0;
   bool first_statistics = false;
-};
-
-/// Memory that a later block reads, fetched into the second-level cache a few lines at a time, between the
-/// multiplications of this one. The hardware's own prefetchers follow lines, not blocks.
-class PrefetchStream {
- public:
-  struct Piece {  // `rows`, at least one, of so many floats, `pitch` apart
-    const float* data;
-    int64_t floats;
-    int64_t rows = 1;
-    int64_t pitch = 0;
-  };
-  PrefetchStream() = default;
-  /// Spreads the pieces, which must outlive the stream, over `steps` steps of a micro-kernel: k or pixels.
-  PrefetchStream(const std::vector<Piece>& pieces, int64_t steps)
-      : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
-    int64_t lines = 0;
-    for (const Piece& piece : pieces) lines += piece.rows * Lines(piece);
-    // An eighth early: rows that lie outside the image take no steps.
-    rate_ = (lines << kRateBits) / std::max<int64_t>(steps - steps / 8, 1) + 1;
-    if (active()) BeginRow();
-  }
-
-  bool active() const { return piece_ != end_; }
-
-  /// What is due before the next `steps` steps.
-  void Fetch(int64_t steps) {
-    due_ += steps * rate_;
-    int64_t lines = due_ >> kRateBits;
-    due_ -= lines << kRateBits;
-    while (lines > 0 && active()) {
-      const int64_t n = std::min(lines, row_lines_);
-      for (int64_t i = 0; i < n; ++i) __builtin_prefetch(next_ + i * kLineFloats, 0, 2);
-      lines -= n;
-      next_ += n * kLineFloats;
-      row_lines_ -= n;
-      if (row_lines_ == 0) EndRow();
-    }
-  }
-
- private:
-  static constexpr int64_t kLineFloats = 16;
-  static constexpr int kRateBits = 16;
-  static int64_t Lines(const Piece& piece) { return (piece.floats + kLineFloats - 1) / kLineFloats; }
-  void BeginRow() {
-    next_ = piece_->data + row_ * piece_->pitch;
-    row_lines_ = Lines(*piece_);
-  }
-  void EndRow() {
-    if (++row_ == piece_->rows) ++piece_, row_ = 0;
-    if (active()) BeginRow();
-  }
-
-  const Piece* piece_ = nullptr;
-  const Piece* end_ = nullptr;
-  int64_t row_ = 0;
-  const float* next_ = nullptr;
-  int64_t row_lines_ = 0;
-  int64_t rate_ = 0;  // lines a step, and what is due of them, both times 2^kRateBits
-  int64_t due_ = 0;
 };
 
 /// Where a row of a tile lies, in A and in C.
@@ -161,36 +103,15 @@ struct GemmTiles {
   /// Columns of a whole panel.
   int64_t panel() const { return lanes * max_vectors; }
   /// Vectors of a panel that has `columns` left to cover: the last panel of 80 columns on 16 lanes takes one.
-  int64_t PanelVectors(int64_t columns) const { return std::min(max_vectors, (columns + lanes - 1) / lanes); }
+  int64_t PanelVectors(int64_t columns) const { return std::min(max_vectors, CeilDiv(columns, lanes)); }
   /// Rows of the tallest tile of a panel of so many vectors.
   int64_t MaxRows(int64_t vectors) const { return rows[vectors - 1]; }
   /// Columns rounded up to whole vectors: the floats of one row of all panels.
-  int64_t PaddedColumns(int64_t columns) const { return (columns + lanes - 1) / lanes * lanes; }
+  int64_t PaddedColumns(int64_t columns) const { return RoundUp(columns, lanes); }
 };
 
 /// The micro-kernels of the current target.
 const GemmTiles& CurrentGemmTiles();
-
-/// Cuts `total` into ⌈total/most⌉ even pieces: piece `i` is [begin, end).
-struct EvenSplit {
-  EvenSplit(int64_t total, int64_t most) : total(total), count(std::max<int64_t>(1, (total + most - 1) / most)) {}
-  int64_t Begin(int64_t i) const { return total * i / count; }
-  int64_t End(int64_t i) const { return total * (i + 1) / count; }
-  int64_t Largest() const { return (total + count - 1) / count; }
-  int64_t total;
-  int64_t count;
-};
-
-/// Tiles of at most `most` rows, as even as can be, the taller ones first.
-struct TileSplit {
-  TileSplit(int64_t total, int64_t most)
-      : count((total + most - 1) / most), low_rows(total / count), num_tall(total % count) {}
-  int64_t Rows(int64_t i) const { return low_rows + (i < num_tall ? 1 : 0); }
-  int64_t Begin(int64_t i) const { return i * low_rows + std::min(i, num_tall); }
-  /// Tiles from `i` on that have as many rows.
-  int64_t Alike(int64_t i) const { return (i < num_tall ? num_tall : count) - i; }
-  int64_t count, low_rows, num_tall;
-};
 
 }  // namespace hwynn
 

@@ -153,7 +153,8 @@ TEST(ParallelForWithScratchTest, RunningTasksHaveAlignedMemoryOfTheirOwn) {
     std::atomic<int> met = 0;
     std::vector<float*> scratches(kThreads);
     RunWithThreads(kThreads, [&] {
-      ParallelForWithScratch(kThreads, num_floats, [&](int64_t task, float* scratch) {
+      ParallelForWithScratch(kThreads, Scratch::Bytes<float>(num_floats), [&](int64_t task, Scratch memory) {
+        float* scratch = memory.Take<float>(num_floats);
         scratches[static_cast<size_t>(task)] = scratch;
         const auto value = static_cast<float>(task);
         std::fill_n(scratch, num_floats, value);
@@ -169,12 +170,26 @@ TEST(ParallelForWithScratchTest, RunningTasksHaveAlignedMemoryOfTheirOwn) {
 
 TEST(ParallelForWithScratchTest, MemoryIsKeptForTheNextCall) {
   RunWithThreads(1, [] {
-    float* first = nullptr;
-    float* second = nullptr;
-    ParallelForWithScratch(1, 5000, [&](int64_t, float* scratch) { first = scratch; });
-    ParallelForWithScratch(1, 4000, [&](int64_t, float* scratch) { second = scratch; });
+    std::byte* first = nullptr;
+    std::byte* second = nullptr;
+    ParallelForWithScratch(1, 5000, [&](int64_t, Scratch scratch) { first = scratch.data(); });
+    ParallelForWithScratch(1, 4000, [&](int64_t, Scratch scratch) { second = scratch.data(); });
     EXPECT_EQ(first, second);
   });
+}
+
+TEST(ScratchTest, HandsOutArraysOfAnyTypeOnCacheLines) {
+  constexpr int64_t kBytes = Scratch::Bytes<float>(17) + Scratch::Bytes<double>(3) + Scratch::Bytes<char>(0);
+  EXPECT_EQ(kBytes, 128 + 64);
+  alignas(64) std::byte memory[kBytes];
+  Scratch scratch(memory, kBytes);
+  EXPECT_EQ(reinterpret_cast<std::byte*>(scratch.Take<float>(17)), memory);
+  EXPECT_EQ(reinterpret_cast<std::byte*>(scratch.Take<double>(3)), memory + 128);
+  EXPECT_EQ(scratch.bytes(), 0);
+  EXPECT_EQ(reinterpret_cast<std::byte*>(scratch.Take<char>(0)), memory + kBytes);
+#ifndef NDEBUG
+  EXPECT_THROW(scratch.Take<char>(1), std::logic_error);
+#endif
 }
 
 }  // namespace

@@ -70,12 +70,31 @@ TEST(WorkspaceTest, GivingBackNeedsNoMemory) {
   EXPECT_EQ(workspace.bytes_in_use(), 0);
 }
 
+TEST(WorkspaceTest, BuffersCountBytes) {
+  const Workspace workspace;
+  Buffer first = workspace.NewBuffer(3);
+  EXPECT_EQ(first.bytes(), 3);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(first.data()) % 128, 0u);
+  const std::byte* address = first.data();
+  Buffer second = std::move(first);
+  EXPECT_EQ(second.data(), address);
+  EXPECT_EQ(first.bytes(), 0);  // NOLINT: moved from
+  EXPECT_EQ(workspace.bytes_in_use(), 128);
+  second = workspace.NewBuffer(1000);
+  EXPECT_EQ(workspace.bytes_in_use(), 1024);
+  second = Buffer();
+  EXPECT_EQ(workspace.bytes_in_use(), 0);
+}
+
 TEST(WorkspaceTest, TensorOutlivesWorkspace) {
   Tensor tensor;
+  Buffer buffer;
   {
     const Workspace workspace;
     tensor = workspace.NewTensor({10});
+    buffer = workspace.NewBuffer(10);
   }
+  buffer.data()[9] = std::byte{1};
   tensor[9] = 1.0f;
   EXPECT_EQ(tensor[9], 1.0f);
 }

@@ -140,9 +140,10 @@ inline void RunPass(Conv2dPass pass, const Conv2dParams& params, ConstTensorView
 // Leaves NaN in the memory that the next call takes: what it reads before it has written it shows.
 inline void Poison(const Workspace& workspace, int64_t floats = int64_t{1} << 18) {
   const auto fill = [&](float* values) { std::fill_n(values, floats, std::nanf("")); };
+  const int64_t bytes = Scratch::Bytes<float>(floats);
   Tensor tensor = workspace.NewTensor({floats});
   fill(tensor.data());
-  ParallelForWithScratch(4, floats, [&](int64_t, float* scratch) { fill(scratch); });
+  ParallelForWithScratch(4, bytes, [&](int64_t, Scratch scratch) { fill(scratch.Take<float>(floats)); });
 }
 
 }  // namespace hwynn::testing
