@@ -23,7 +23,7 @@ void MachineOptions::Run(const std::function<void()>& work) const {
 }
 
 std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes) {
-  return MakeModel(recipe.model, {.num_classes = num_classes, .width = recipe.width, .padding = recipe.padding});
+  return MakeModel(recipe.model, RecipeModelOptions(recipe, num_classes));
 }
 
 DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory) {

@@ -107,12 +107,14 @@ void ConvertPyTorch(const SafetensorsFile& file, const ConvertOptions& options) 
     return;
   }
   CheckpointInfo info;
-  info.recipe.model = imported.model;
-  info.recipe.width = imported.width;
-  info.recipe.padding = PaddingRule::kPyTorch;
+  try {
+    SetModel(imported.options, info.recipe);
+  } catch (const std::invalid_argument& error) {  // the file's
+    throw std::runtime_error(StrCat(options.input, ": ", error.what()));
+  }
   info.recipe.dataset.clear();
   info.image_shape = {options.image_size, options.image_size, imported.channels};
-  for (int64_t i = 0; i < imported.num_classes; ++i) info.class_names.push_back(std::to_string(i));
+  for (int64_t i = 0; i < imported.options.num_classes; ++i) info.class_names.push_back(std::to_string(i));
   if (static_cast<int64_t>(options.mean.size()) == imported.channels) {
     info.standardization = {options.mean, options.stddev};
   } else {
@@ -122,7 +124,10 @@ void ConvertPyTorch(const SafetensorsFile& file, const ConvertOptions& options) 
   TrainState state;
   state.variables = std::move(imported.variables);
   SaveCheckpoint(options.output, info, state);
-  std::cout << imported.model << ", " << imported.num_classes << " classes" << std::endl;
+  if (info.recipe.stem) {
+    Note("the names don't say whether a max pool follows the 3x3 stem: none does here, and its stride is 1");
+  }
+  std::cout << info.recipe.model << ", " << imported.options.num_classes << " classes" << std::endl;
 }
 
 void RunConvert(const ConvertOptions& options) {

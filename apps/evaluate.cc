@@ -22,6 +22,7 @@ void RunEvaluate(const EvaluateOptions& options) {
   const TrainedModel trained = LoadTrainedModel(options.checkpoint);
   const Recipe& recipe = trained.info.recipe;
   const std::string& name = options.dataset.empty() ? recipe.dataset : options.dataset;
+  Check(!name.empty(), options.checkpoint, ": an import, which no data set has trained; name one (--dataset)");
   const DatasetSplits splits = LoadRecipeDataset(name, options.data_dir);
   const Dataset& test = *splits.test;
   Check(test.image_shape() == trained.info.image_shape, options.checkpoint, ": the model takes images ",

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -27,6 +28,7 @@
 namespace hwynn::apps {
 namespace {
 
+constexpr std::string_view kCheckpointName = "checkpoint.safetensors";  // in a run's folder
 constexpr int kExitInterrupted = 130;  // what shells report for a program that SIGINT ended
 
 struct TrainCommand {
@@ -79,17 +81,6 @@ std::string ResumeCommand(const TrainCommand& command) {
   return line + (command.resume ? "" : "--resume");
 }
 
-/// A checkpoint's recipe, which must agree with every option that was typed.
-Recipe ResumedRecipe(const TrainCommand& command, const Checkpoint& checkpoint, const std::string& path) {
-  const auto typed = ToFields(RecipeFromFields(command.fields));
-  const auto stored = ToFields(checkpoint.info().recipe);
-  for (const std::string& name : command.given) {
-    Check(typed.at(name) == stored.at(name), path, " was made with ", name, " ", stored.at(name), ", not ",
-          typed.at(name), ": leave that option out to resume, or choose another --output");
-  }
-  return checkpoint.info().recipe;
-}
-
 /// A learning rate that suits SGD is far too high for Adam.
 Recipe FreshRecipe(TrainCommand& command) {
   if (command.fields["optimizer"] != "sgd" && !command.given.contains("learning-rate")) {
@@ -98,20 +89,58 @@ Recipe FreshRecipe(TrainCommand& command) {
   return RecipeFromFields(command.fields);
 }
 
+/// An import: a model that no recipe has trained yet.
+bool IsImport(const Checkpoint& checkpoint) { return checkpoint.info().recipe.dataset.empty(); }
+
+/// Options of the model that weren't typed become the checkpoint's. Returns what was typed otherwise: name, typed
+/// value, stored value.
+std::vector<std::array<std::string, 3>> TakeModel(const Checkpoint& checkpoint, TrainCommand& command) {
+  std::vector<std::array<std::string, 3>> differences;
+  const auto typed = ToFields(RecipeFromFields(command.fields));
+  const auto stored = ToFields(checkpoint.info().recipe);
+  VisitModelFields(checkpoint.info().recipe, [&](const std::string& name, const auto&, const std::string&) {
+    if (!command.given.contains(name)) {
+      command.fields[name] = stored.at(name);
+    } else if (typed.at(name) != stored.at(name)) {
+      differences.push_back({name, typed.at(name), stored.at(name)});
+    }
+  });
+  return differences;
+}
+
+/// A checkpoint's recipe, which must agree with every option that was typed. Of an import it is the model alone.
+Recipe ResumedRecipe(TrainCommand& command, const Checkpoint& checkpoint, const std::string& path) {
+  const auto check = [&](const std::string& name, const std::string& typed, const std::string& stored) {
+    Check(typed == stored, path, " was made with ", name, " ", stored, ", not ", typed,
+          ": leave that option out to resume, or choose another --output");
+  };
+  if (IsImport(checkpoint)) {
+    for (const auto& [name, typed, stored] : TakeModel(checkpoint, command)) check(name, typed, stored);
+    return FreshRecipe(command);
+  }
+  const auto typed = ToFields(RecipeFromFields(command.fields));
+  const auto stored = ToFields(checkpoint.info().recipe);
+  for (const std::string& name : command.given) check(name, typed.at(name), stored.at(name));
+  return checkpoint.info().recipe;
+}
+
 /// A training run in its output folder.
 class Run {
  public:
-  explicit Run(TrainCommand& command)
+  /// `start` is the checkpoint to fine-tune, if any.
+  Run(TrainCommand& command, const Checkpoint* start)
       : command_(command),
+        start_(start),
         folder_(command.output.empty() ? "runs/" + command.fields["model"] + "-" + command.fields["dataset"]
                                        : command.output),
-        checkpoint_path_((folder_ / "checkpoint.safetensors").string()),
+        checkpoint_path_((folder_ / kCheckpointName).string()),
         history_path_((folder_ / "history.csv").string()),
         curve_path_((folder_ / "history.svg").string()) {}
 
   int Execute();
 
  private:
+  void CheckImages(const Checkpoint& source, const std::string& path, bool resumed) const;
   void Describe(const TrainState& state) const;
   void Record(const EpochReport& report);
   bool IsRecorded(int64_t step) const { return !history_.empty() && history_.back().step == step; }
@@ -120,6 +149,7 @@ class Run {
   void PrintResult() const;
 
   TrainCommand& command_;
+  const Checkpoint* start_;
   const std::filesystem::path folder_;
   const std::string checkpoint_path_;
   const std::string history_path_;
@@ -141,10 +171,11 @@ int Run::Execute() {
   splits_ = LoadRecipeDataset(info_.recipe.dataset, command_.data_dir);
   info_.image_shape = splits_.train->image_shape();
   info_.class_names = splits_.train->class_names();
-  info_.standardization = previous ? previous->info().standardization : ComputeStandardization(*splits_.train);
-  if (previous) {
-    Check(previous->info().image_shape == info_.image_shape && previous->info().class_names == info_.class_names,
-          checkpoint_path_, ": was trained on other images than these of ", info_.recipe.dataset);
+  if (const Checkpoint* source = previous ? &*previous : start_) {
+    CheckImages(*source, previous ? checkpoint_path_ : command_.finetune, previous.has_value());
+    info_.standardization = source->info().standardization;  // what its params have learnt to expect
+  } else {
+    info_.standardization = ComputeStandardization(*splits_.train);
   }
   const auto model = MakeRecipeModel(info_.recipe, splits_.train->num_classes());
   Trainer trainer(*model, *splits_.train, splits_.test.get(), info_.standardization, options);
@@ -157,8 +188,8 @@ int Run::Execute() {
       const bool partial = row.step % trainer.steps_per_epoch() != 0 && row.step != state.step;
       return row.step > state.step || partial;
     });
-  } else if (!command_.finetune.empty()) {
-    for (const std::string& name : Checkpoint(command_.finetune).RestoreBody(state.variables)) {
+  } else if (start_) {
+    for (const std::string& name : start_->RestoreBody(state.variables)) {
       std::cout << "fine-tuning: " << name << " starts afresh" << std::endl;
     }
   }
@@ -212,6 +243,22 @@ int Run::Execute() {
   }
   PrintResult();
   return EXIT_SUCCESS;
+}
+
+/// The images fit a checkpoint that the run starts from.
+void Run::CheckImages(const Checkpoint& source, const std::string& path, bool resumed) const {
+  const CheckpointInfo& info = source.info();
+  const std::string& dataset = info_.recipe.dataset;
+  if (resumed && !IsImport(source)) {
+    Check(info.image_shape == info_.image_shape && info.class_names == info_.class_names, path,
+          ": was trained on other images than these of ", dataset);
+    return;
+  }
+  Check(info.image_shape.back() == info_.image_shape.back(), path, ": the model takes images of ",
+        info.image_shape.back(), " channels, those of ", dataset, " have ", info_.image_shape.back());
+  Check(!resumed || info.class_names.size() == info_.class_names.size(), path, ": the model knows ",
+        info.class_names.size(), " classes, ", dataset, " has ", info_.class_names.size(),
+        ": with --finetune it gets a new head");
 }
 
 void Run::Describe(const TrainState& state) const {
@@ -271,6 +318,20 @@ void Run::PrintResult() const {
   std::cout << result.dump() << std::endl;
 }
 
+int Train(TrainCommand& command) {
+  std::optional<Checkpoint> start;
+  const bool goes_on = command.resume && !command.output.empty() &&
+                       std::filesystem::exists(std::filesystem::path(command.output) / kCheckpointName);
+  if (!command.finetune.empty() && !goes_on) {
+    start.emplace(command.finetune);
+    for (const auto& [name, typed, stored] : TakeModel(*start, command)) {
+      std::cout << "fine-tuning: " << name << " " << typed << ", where " << command.finetune << " has " << stored
+                << std::endl;
+    }
+  }
+  return Run(command, start ? &*start : nullptr).Execute();
+}
+
 }  // namespace
 
 void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, int& exit_code) {
@@ -296,12 +357,14 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
       ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
   command->add_option("--data-dir", options->data_dir, "the folder of the data set's files")->type_name("DIR");
   command->add_option("--output", options->output, "the run's folder; default runs/MODEL-DATASET")->type_name("DIR");
-  command->add_option("--finetune", options->finetune, "starts from this checkpoint's arrays; the head may differ")
+  command
+      ->add_option("--finetune", options->finetune,
+                   "starts from this checkpoint's arrays, with its model and standardisation; the head may differ")
       ->type_name("FILE");
   command->add_flag("--resume", options->resume, "goes on from the checkpoint in the output folder, if there is one");
   command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
   options->machine.AddTo(*command);
-  command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Run(*options).Execute(); }); });
+  command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Train(*options); }); });
 }
 
 }  // namespace hwynn::apps

@@ -91,15 +91,23 @@ const std::vector<std::string>& DatasetNames() {
   return names;
 }
 
+const std::string& DatasetNamesText() {
+  static const std::string text = [] {
+    std::string list;
+    for (const std::string& name : DatasetNames()) list += (list.empty() ? "" : ", ") + name;
+    return list;
+  }();
+  return text;
+}
+
 DatasetSplits LoadDataset(const DatasetOptions& options) {
   if (options.name == "fashion-mnist") return LoadFashionMnist(options.directory);
   if (options.name == "mnist") return LoadMnist(options.directory);
   if (options.name == "cifar10") return LoadCifar10(options.directory);
   if (options.name == "cifar100") return LoadCifar100(options.directory);
   if (options.name == "synthetic") return MakeSynthetic(options.synthetic, options.seed);
-  std::string known;
-  for (const std::string& name : DatasetNames()) known += (known.empty() ? "" : ", ") + name;
-  throw std::invalid_argument(StrCat("LoadDataset: unknown data set \"", options.name, "\"; known: ", known));
+  throw std::invalid_argument(
+      StrCat("LoadDataset: unknown data set \"", options.name, "\"; known: ", DatasetNamesText()));
 }
 
 }  // namespace hwynn

@@ -70,6 +70,8 @@ struct DatasetOptions {
 
 /// "fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic".
 const std::vector<std::string>& DatasetNames();
+/// "fashion-mnist, mnist, …".
+const std::string& DatasetNamesText();
 
 /// Reads or makes the data set of that name. Throws std::invalid_argument for an unknown name (the text lists the
 /// known ones) or a folder that must be given and isn't, std::runtime_error with path and offset for bad files.

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "hwynn/models/resnet.h"
+#include "hwynn/models/presets.h"
 #include "hwynn/training/train_state.h"
 
 int main() {
@@ -16,7 +16,9 @@ int main() {
     std::fill_n(images.data() + n * 256 + labels[n] * 128, 128, 0.5f + 0.03f * n);
   }
 
-  const hwynn::ResNet model = hwynn::CifarResNet({.depth = 20, .num_classes = 2});
+  hwynn::ResNetOptions resnet = hwynn::ResNetPreset("resnet20");
+  resnet.num_classes = 2;
+  const hwynn::ResNet model(resnet);
   const hwynn::OptimizerOptions optimizer = {.kind = hwynn::OptimizerKind::kAdam};
   hwynn::TrainState state = CreateTrainState(model, optimizer, hwynn::KeyFromSeed(0), {16, 16, 1});
   hwynn::Stepper stepper(model, optimizer);

@@ -17,7 +17,7 @@ namespace {
 void FineTune(const Checkpoint& checkpoint) {
   const CheckpointInfo& info = checkpoint.info();
   const auto classes = static_cast<int64_t>(info.class_names.size()) + 1;
-  const auto model = MakeModel(info.recipe.model, {.num_classes = classes, .width = info.recipe.width});
+  const auto model = MakeModel(info.recipe.model, RecipeModelOptions(info.recipe, classes));
   const Shape& image = info.image_shape;
   Variables variables =
       Init(*model, KeyFromSeed(0), {1, image[0], image[1], image[2]}, 2 * checkpoint.num_elements() + 1000);

@@ -6,7 +6,6 @@
 
 #include "hwynn/fuzz/repair.h"
 #include "hwynn/fuzz/target.h"
-#include "hwynn/models/make_model.h"
 
 namespace hwynn::fuzz {
 namespace {
@@ -14,9 +13,7 @@ namespace {
 void Read(const std::vector<std::byte>& bytes) {
   const SafetensorsFile file("input", bytes);
   const ImportedResNet imported = ImportPyTorchResNet(file);
-  const auto model = MakeModel(
-      imported.model, {.num_classes = imported.num_classes, .width = imported.width, .padding = PaddingRule::kPyTorch});
-  const Variables expected = Init(*model, KeyFromSeed(0), {1, 32, 32, imported.channels});
+  const Variables expected = Init(ResNet(imported.options), KeyFromSeed(0), {1, 32, 32, imported.channels});
   Require(imported.variables.size() == expected.size(), "an imported model has all collections");
   for (const auto& [name, collection] : expected) {
     const Collection& arrays = GetCollection(imported.variables, name);

@@ -4,25 +4,30 @@
 // Models by name, for programs.
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "hwynn/layers/module.h"
-#include "hwynn/layers/residual.h"
+#include "hwynn/models/resnet.h"
 
 namespace hwynn {
 
+/// What a program's options change in a model of a name. The mlp has classes and variance alone.
 struct ModelOptions {
   int64_t num_classes = 10;
-  double width = 1.0;  // multiplies the filters of a ResNet; the mlp has none
+  double width = 1.0;                // multiplies the filters
+  std::optional<ResNetStem> stem{};  // another than the preset's
   PaddingRule padding = PaddingRule::kFlax;
   Precision precision = Precision::kDefault;
   Variance variance = Variance::kStable;  // of its BatchNorms; Flax's is kFast
 };
 
-/// "resnet18", "resnet34", "resnet50", "resnet101", "resnet152" (the ImageNet family), "resnet20", "resnet32",
-/// "resnet44", "resnet56", "resnet110" (the CIFAR family), "mlp".
+/// The names of ResNetPresets (models/presets.h), and "mlp": 256, 128 and num_classes features.
 std::span<const std::string_view> ModelNames();
+/// "resnet18, …, mlp".
+const std::string& ModelNamesText();
 
 /// Throws std::invalid_argument with the valid names for any other name.
 std::unique_ptr<const Module> MakeModel(std::string_view name, const ModelOptions& options);

@@ -1,6 +1,8 @@
 #ifndef HWYNN_MODELS_RESNET_H_
 #define HWYNN_MODELS_RESNET_H_
 
+// Residual networks from options; models/presets.h has those of the paper by name.
+
 #include <vector>
 
 #include "hwynn/layers/residual.h"
@@ -36,31 +38,6 @@ class ResNet final : public Sequential {
   explicit ResNet(const ResNetOptions& options);
   std::string_view TypeName() const override { return "ResNet"; }
 };
-
-struct ImageNetResNetOptions {
-  int depth = 50;  // 18, 34, 50, 101 or 152
-  int64_t num_classes = 1000;
-  double width = 1.0;  // multiplies the filters, 64 in the first stage
-  PaddingRule padding = PaddingRule::kFlax;
-  Precision precision = Precision::kDefault;
-  Variance variance = Variance::kStable;  // of its BatchNorms; Flax's is kFast
-};
-
-/// The ImageNet family: ResNet-18 has 11,689,512 parameters, ResNet-50 25,557,032.
-ResNet ImageNetResNet(const ImageNetResNetOptions& options);
-
-struct CifarResNetOptions {
-  int depth = 20;  // 20, 32, 44, 56 or 110: three stages of (depth − 2)/6 blocks
-  int64_t num_classes = 10;
-  double width = 1.0;  // multiplies the filters, 16 in the first stage
-  PaddingRule padding = PaddingRule::kFlax;
-  Precision precision = Precision::kDefault;
-  Variance variance = Variance::kStable;
-};
-
-/// The CIFAR family: ResNet-20 has 272,474 parameters on images of 3 channels, 272,186 on one. The paper's blocks,
-/// but for projections where the shape changes.
-ResNet CifarResNet(const CifarResNetOptions& options);
 
 }  // namespace hwynn
 

@@ -50,16 +50,17 @@ class Block(nn.Module):
 
 class ResNet(nn.Module):
     """torchvision.models.resnet<depth>, with other numbers of filters, channels and classes if asked for, and the
-    CIFAR family: three stages, 16 filters, a stem of one 3x3 convolution."""
+    CIFAR family: three stages, 16 filters, a stem of one 3x3 convolution, which small_stem gives to the others."""
 
-    def __init__(self, depth, num_classes=1000, filters=None, channels=3):
+    def __init__(self, depth, num_classes=1000, filters=None, channels=3, small_stem=False):
         super().__init__()
         bottleneck = depth >= 50
         cifar = len(STAGES[depth]) == 3
         filters = filters or (16 if cifar else 64)
-        self.conv1 = nn.Conv2d(channels, filters, *((3, 1, 1) if cifar else (7, 2, 3)), bias=False)
+        small_stem = small_stem or cifar
+        self.conv1 = nn.Conv2d(channels, filters, *((3, 1, 1) if small_stem else (7, 2, 3)), bias=False)
         self.bn1 = nn.BatchNorm2d(filters)
-        self.maxpool = nn.Identity() if cifar else nn.MaxPool2d(3, 2, 1)
+        self.maxpool = nn.Identity() if small_stem else nn.MaxPool2d(3, 2, 1)
         inputs = filters
         for stage, count in enumerate(STAGES[depth]):
             blocks = []

@@ -48,6 +48,11 @@ Arrays VariableArrays(Variables& variables) {
 
 bool IsOptState(std::string_view name) { return name.starts_with(ArrayName(kOptState, "")); }
 
+/// The state before the first step: the optimizer's is all zeros, and need not be there.
+bool IsBeforeTraining(const SafetensorsFile& file, int64_t step) {
+  return step == 0 && std::ranges::none_of(file.entries(), [](const auto& entry) { return IsOptState(entry.first); });
+}
+
 /// Every array of the model is in the file as F32, and, but for the optimizer's state, no other.
 void CheckNames(const SafetensorsFile& file, const Arrays& arrays, bool with_opt_state) {
   for (const auto& [name, tensor] : arrays) {
@@ -163,7 +168,12 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
       {"mean", Json(info.standardization.mean).dump()},
       {"stddev", Json(info.standardization.stddev).dump()},
   };
-  for (const auto& [name, value] : ToFields(info.recipe)) metadata.emplace(StrCat(kOptionPrefix, name), value);
+  // What absence means isn't written, so that programs older than an option read files that don't use it.
+  const auto& absent = ValuesWhenAbsent();
+  for (const auto& [name, value] : ToFields(info.recipe)) {
+    const auto same = absent.find(name);
+    if (same == absent.end() || same->second != value) metadata.emplace(StrCat(kOptionPrefix, name), value);
+  }
   WriteSafetensors(path, entries, metadata);
 }
 
@@ -203,10 +213,14 @@ int64_t Checkpoint::num_elements() const {
 
 void Checkpoint::Restore(TrainState& state) const {
   Arrays arrays = VariableArrays(state.variables);
-  AddArrays(kOptState, state.opt_state, arrays);
+  const bool zeros = IsBeforeTraining(file_, step_);
+  if (!zeros) AddArrays(kOptState, state.opt_state, arrays);
   CheckNames(file_, arrays, /*with_opt_state=*/true);
   for (const auto& [name, tensor] : arrays) CheckShape(file_, name, *tensor);
   Copy(file_, arrays);
+  if (zeros) {
+    for (auto& [path, tensor] : state.opt_state) std::ranges::fill(tensor.span(), 0.0f);
+  }
   state.step = step_;
   state.epoch_sums = epoch_sums_;
 }

@@ -3,7 +3,8 @@
 
 // Checkpoints: one safetensors file with the arrays `params.…`, `batch_stats.…` and `opt_state.…` (paths joined with
 // "."), and everything else in its metadata. The bytes depend on the state and the information alone, so equal runs
-// write equal files.
+// write equal files. A program reads the files of earlier ones: options that they lack have the value that they had
+// then (ValuesWhenAbsent), and programs that lack an option read files that don't use it.
 
 #include <string>
 #include <vector>
@@ -47,7 +48,8 @@ class Checkpoint {
   /// Of all arrays: no model in this file has more.
   int64_t num_elements() const;
 
-  /// All of it: `state` was made for the model and optimizer of the checkpoint.
+  /// All of it: `state` was made for the model and optimizer of the checkpoint. One of step 0 without any opt_state, as
+  /// an import is, gives zeros: that is every optimizer's state before the first step.
   void Restore(TrainState& state) const;
 
   /// params and batch_stats alone, for inference.

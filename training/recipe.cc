@@ -2,14 +2,18 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/models/presets.h"
 
 namespace hwynn {
 namespace {
+
+constexpr std::string_view kNothing = "preset";  // of an optional value
 
 std::string ToText(const std::string& value) { return value; }
 std::string ToText(bool value) { return value ? "true" : "false"; }
@@ -28,6 +32,11 @@ requires(std::is_enum_v<T>) std::string ToText(T value) {
     if (known == value) return name;
   }
   return {};
+}
+
+template <class T>
+std::string ToText(const std::optional<T>& value) {
+  return value ? ToText(*value) : std::string(kNothing);
 }
 
 std::string ToText(const std::vector<int64_t>& values) {
@@ -62,6 +71,12 @@ requires(std::is_enum_v<T>) bool FromText(std::string_view text, T& value) {
   return true;
 }
 
+template <class T>
+bool FromText(std::string_view text, std::optional<T>& value) {
+  value.reset();
+  return text == kNothing || FromText(text, value.emplace());
+}
+
 bool FromText(std::string_view text, std::vector<int64_t>& values) {
   values.clear();
   while (!text.empty()) {
@@ -73,6 +88,13 @@ bool FromText(std::string_view text, std::vector<int64_t>& values) {
 }
 
 }  // namespace
+
+template <>
+const std::map<std::string, ResNetStem>& EnumNames<ResNetStem>() {
+  static const std::map<std::string, ResNetStem> names{{"imagenet", ResNetStem::kImageNet},
+                                                       {"cifar", ResNetStem::kCifar}};
+  return names;
+}
 
 template <>
 const std::map<std::string, PaddingRule>& EnumNames<PaddingRule>() {
@@ -103,25 +125,41 @@ const std::map<std::string, ErasingFill>& EnumNames<ErasingFill>() {
 
 std::map<std::string, std::string> ToFields(const Recipe& recipe) {
   std::map<std::string, std::string> fields;
-  VisitFields(recipe, [&](const char* name, const auto& value, const char*) { fields.emplace(name, ToText(value)); });
+  VisitFields(recipe, [&](const std::string& name, const auto& value, const std::string&) {
+    fields.emplace(name, ToText(value));
+  });
   return fields;
 }
 
-Recipe RecipeFromFields(const std::map<std::string, std::string>& fields) {
+const std::map<std::string, std::string>& ValuesWhenAbsent() {
+  static const std::map<std::string, std::string> values{{"padding", "flax"}, {"stem", "preset"}};
+  return values;
+}
+
+Recipe RecipeFromFields(std::map<std::string, std::string> fields) {
+  fields.insert(ValuesWhenAbsent().begin(), ValuesWhenAbsent().end());
   Recipe recipe;
-  size_t known = 0;
-  VisitFields(recipe, [&](const std::string& name, auto& value, const char*) {
-    const auto field = fields.find(name);
-    if (field == fields.end() && name == "padding") return;
-    Check(field != fields.end(), "option \"", name, "\" is missing");
-    Check(FromText(field->second, value), "option \"", name, "\" can't be \"", field->second, "\"");
-    ++known;
+  VisitFields(recipe, [&](const std::string& name, auto& value, const std::string&) {
+    const auto field = fields.extract(name);
+    Check(!field.empty(), "option \"", name, "\" is missing");
+    Check(FromText(field.mapped(), value), "option \"", name, "\" can't be \"", field.mapped(), "\"");
   });
-  if (known != fields.size()) {
-    const auto all = ToFields(recipe);
-    for (const auto& [name, value] : fields) Check(all.contains(name), "option \"", name, "\" is unknown");
-  }
+  Check(fields.empty(), "option \"", fields.empty() ? "" : fields.begin()->first,
+        "\" is unknown to this version of hwynn");
   return recipe;
+}
+
+ModelOptions RecipeModelOptions(const Recipe& recipe, int64_t num_classes) {
+  return {.num_classes = num_classes, .width = recipe.width, .stem = recipe.stem, .padding = recipe.padding};
+}
+
+void SetModel(const ResNetOptions& options, Recipe& recipe) {
+  const auto preset = FindResNetPreset(options);
+  Check(preset.has_value(), "a recipe has no name for ", ResNetText(options), "; models: ", ModelNamesText());
+  recipe.model = preset->name;
+  recipe.width = preset->width;
+  recipe.stem = preset->same_stem ? std::nullopt : std::optional(options.stem);
+  recipe.padding = options.padding;
 }
 
 }  // namespace hwynn

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "hwynn/data/augmentation.h"
-#include "hwynn/layers/residual.h"
+#include "hwynn/data/dataset.h"
+#include "hwynn/models/make_model.h"
 #include "hwynn/training/optimizer.h"
 #include "hwynn/training/schedule.h"
 
@@ -30,7 +32,8 @@ struct TrainOptions {
 /// Fashion-MNIST within five minutes on two cores.
 struct Recipe {
   std::string model = "resnet20";
-  double width = 1.0;  // multiplies the filters of a ResNet
+  double width = 1.0;                // multiplies the filters of a ResNet
+  std::optional<ResNetStem> stem{};  // another than the model's of that name
   PaddingRule padding = PaddingRule::kFlax;
   std::string dataset = "fashion-mnist";
   TrainOptions training{.epochs = 5,
@@ -40,18 +43,28 @@ struct Recipe {
                         .augmentation = {.horizontal_flip = true}};
 };
 
+/// Calls visit(name, value, help) for those options of a Recipe or const Recipe that decide the model: what VisitFields
+/// begins with.
+template <class R, class Visitor>
+void VisitModelFields(R& recipe, Visitor&& visit) {
+  visit("model", recipe.model, ModelNamesText());
+  visit("width", recipe.width, "multiplies the filters of a ResNet");
+  visit("stem", recipe.stem, "of a ResNet: imagenet (7x7, stride 2, max pool), cifar (3x3) or preset, the model's own");
+  visit("padding", recipe.padding, "of a ResNet's windows at stride 2: flax (at the end) or pytorch (both sides)");
+}
+
 /// Calls visit(name, value, help) for every option of a Recipe or const Recipe. Values are strings, integers,
-/// floating-point numbers, bools, vectors of integers, and enums that have EnumNames.
+/// floating-point numbers, bools, vectors of integers, and enums that have EnumNames, which may be optional.
+///
+/// Whoever adds an option gives it a row in ValuesWhenAbsent.
 template <class R, class Visitor>
 void VisitFields(R& recipe, Visitor&& visit) {
   auto& training = recipe.training;
   auto& optimizer = training.optimizer;
   auto& schedule = training.schedule;
   auto& augmentation = training.augmentation;
-  visit("model", recipe.model, "resnet20, 32, 44, 56, 110 (small images), resnet18, 34, 50, 101, 152, or mlp");
-  visit("width", recipe.width, "multiplies the filters of a ResNet");
-  visit("padding", recipe.padding, "of a ResNet's windows at stride 2: flax (at the end) or pytorch (both sides)");
-  visit("dataset", recipe.dataset, "fashion-mnist, mnist, cifar10, cifar100 or synthetic");
+  VisitModelFields(recipe, visit);
+  visit("dataset", recipe.dataset, DatasetNamesText());
   visit("epochs", training.epochs, "passes over the training images");
   visit("batch-size", training.batch_size, "images a step");
   visit("seed", training.seed, "of initial values, shuffling, augmentation and dropout");
@@ -80,6 +93,8 @@ void VisitFields(R& recipe, Visitor&& visit) {
 template <class Enum>
 const std::map<std::string, Enum>& EnumNames();
 template <>
+const std::map<std::string, ResNetStem>& EnumNames<ResNetStem>();
+template <>
 const std::map<std::string, PaddingRule>& EnumNames<PaddingRule>();
 template <>
 const std::map<std::string, OptimizerKind>& EnumNames<OptimizerKind>();
@@ -91,10 +106,19 @@ const std::map<std::string, ErasingFill>& EnumNames<ErasingFill>();
 /// All options by name, as text that reads back to the same value.
 std::map<std::string, std::string> ToFields(const Recipe& recipe);
 
-/// The inverse of ToFields; without "padding", which older checkpoints don't have, it is Flax's. Throws
-/// std::invalid_argument that names the option when another one is missing, or one is unknown or isn't a value of its
-/// type.
-Recipe RecipeFromFields(const std::map<std::string, std::string>& fields);
+/// What those options were that earlier programs didn't have: the value that a file without them means. A row never
+/// changes, whatever the default of new runs becomes. Options without a row have been in every checkpoint.
+const std::map<std::string, std::string>& ValuesWhenAbsent();
+
+/// The inverse of ToFields; ValuesWhenAbsent stand in for options that are missing. Throws std::invalid_argument that
+/// names the option when another one is missing, or one is unknown or isn't a value of its type.
+Recipe RecipeFromFields(std::map<std::string, std::string> fields);
+
+/// What MakeModel makes of a recipe's model.
+ModelOptions RecipeModelOptions(const Recipe& recipe, int64_t num_classes);
+
+/// Makes `options` the recipe's model. Throws std::invalid_argument when no preset has their stages of their blocks.
+void SetModel(const ResNetOptions& options, Recipe& recipe);
 
 }  // namespace hwynn
 

@@ -28,8 +28,8 @@ def uniform(tensor_index, count):
 
 
 out = {}
-for depth in (18, 50):
-    model = ResNet(depth, num_classes=7, filters=8).eval()
+for depth, small_stem in ((18, False), (50, False), (18, True)):
+    model = ResNet(depth, num_classes=7, filters=8, small_stem=small_stem).eval()
     state = model.state_dict()
     names = sorted(name for name, value in state.items() if value.is_floating_point())
     with torch.no_grad():
@@ -45,6 +45,6 @@ for depth in (18, 50):
             value.copy_(torch.from_numpy(u.astype(np.float32)).reshape(value.shape))
         x = ((uniform(1000, 2 * 33 * 38 * 3) - 0.5) * 4).astype(np.float32).reshape(2, 33, 38, 3)
         logits = model.double()(torch.from_numpy(x).permute(0, 3, 1, 2).double())
-    out[f"resnet{depth}"] = logits.float()
-    print(depth, logits)
+    out[f"resnet{depth}" + "_small_stem" * small_stem] = logits.float()
+    print(depth, small_stem, logits)
 save_file(out, GOLDEN / "pytorch_logits.safetensors")

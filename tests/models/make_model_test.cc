@@ -31,6 +31,8 @@ TEST(MakeModelTest, FamiliesHaveTheirStems) {
     return GetCollection(variables, kParams).find("conv_init/kernel")->second.shape();
   };
   EXPECT_EQ(stem(image_net), Shape({7, 7, 3, 64}));
+  const auto small_images = MakeModel("resnet18", {.width = 0.125, .stem = ResNetStem::kCifar});
+  EXPECT_EQ(stem(Init(*small_images, KeyFromSeed(0), {1, 32, 32, 3})), Shape({3, 3, 3, 8}));
   EXPECT_EQ(stem(cifar), Shape({3, 3, 3, 16}));
 }
 

@@ -7,8 +7,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 
-#include "hwynn/models/make_model.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/targets.h"
 
@@ -72,9 +72,10 @@ struct Weights {
 };
 
 /// torchvision's names and shapes.
-Weights MakeWeights(const std::vector<int64_t>& stage_sizes, bool bottleneck, int64_t filters, int64_t num_classes) {
+Weights MakeWeights(const std::vector<int64_t>& stage_sizes, bool bottleneck, int64_t filters, int64_t num_classes,
+                    int64_t stem = 7) {
   Weights weights;
-  weights.Add("conv1.weight", {filters, 3, 7, 7});
+  weights.Add("conv1.weight", {filters, 3, stem, stem});
   weights.AddNorm("bn1", filters);
   int64_t inputs = filters;
   for (size_t stage = 0; stage < stage_sizes.size(); ++stage) {
@@ -104,6 +105,31 @@ Weights MakeWeights(const std::vector<int64_t>& stage_sizes, bool bottleneck, in
   return weights;
 }
 
+Weights Renamed(const Weights& weights, const std::function<std::string(const std::string&)>& rename) {
+  Weights renamed;
+  for (const auto& [name, array] : weights.arrays) renamed.arrays[rename(name)] = array;
+  return renamed;
+}
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+Tensor GoldenImages() {
+  Tensor images({2, 33, 38, 3});
+  const std::vector<double> uniforms = Uniforms(1000, images.size());
+  for (int64_t i = 0; i < images.size(); ++i) {
+    images[i] = static_cast<float>((uniforms[static_cast<size_t>(i)] - 0.5) * 4);
+  }
+  return images;
+}
+
+std::vector<float> Logits(const ResNetOptions& options, const Variables& variables, const Tensor& images) {
+  const Activation logits = Predict(ResNet(options), variables, images, Workspace());
+  return {logits->span().begin(), logits->span().end()};
+}
+
 class PyTorchImportTest : public ::testing::Test {
  protected:
   ImportedResNet Import(const Weights& weights) {
@@ -117,39 +143,95 @@ class PyTorchImportTest : public ::testing::Test {
 
 TEST_F(PyTorchImportTest, LogitsArePyTorchs) {
   const SafetensorsFile golden(HWYNN_GOLDEN_DIR "/pytorch_logits.safetensors");
-  Tensor images({2, 33, 38, 3});
-  const std::vector<double> uniforms = Uniforms(1000, images.size());
-  for (int64_t i = 0; i < images.size(); ++i)
-    images[i] = static_cast<float>((uniforms[static_cast<size_t>(i)] - 0.5) * 4);
-  for (const bool bottleneck : {false, true}) {
-    const std::string name = bottleneck ? "resnet50" : "resnet18";
-    const auto stages = bottleneck ? std::vector<int64_t>{3, 4, 6, 3} : std::vector<int64_t>{2, 2, 2, 2};
-    const ImportedResNet imported = Import(MakeWeights(stages, bottleneck, 8, 7));
-    EXPECT_EQ(imported.model, name);
-    EXPECT_EQ(imported.width, 0.125);
+  const Tensor images = GoldenImages();
+  struct Case {
+    const char* name;
+    std::vector<int64_t> stage_sizes;
+    bool bottleneck;
+    int64_t stem;
+  };
+  for (const Case& c : {Case{"resnet18", {2, 2, 2, 2}, false, 7}, Case{"resnet50", {3, 4, 6, 3}, true, 7},
+                        Case{"resnet18_small_stem", {2, 2, 2, 2}, false, 3}}) {
+    SCOPED_TRACE(c.name);
+    const ImportedResNet imported = Import(MakeWeights(c.stage_sizes, c.bottleneck, 8, 7, c.stem));
+    EXPECT_EQ(imported.options.stage_sizes, c.stage_sizes);
+    EXPECT_EQ(imported.options.bottleneck, c.bottleneck);
+    EXPECT_EQ(imported.options.stem, c.stem == 7 ? ResNetStem::kImageNet : ResNetStem::kCifar);
+    EXPECT_EQ(imported.options.num_filters, 8);
+    EXPECT_EQ(imported.options.num_classes, 7);
+    EXPECT_EQ(imported.options.padding, PaddingRule::kPyTorch);
     EXPECT_EQ(imported.channels, 3);
-    EXPECT_EQ(imported.num_classes, 7);
     std::vector<float> expected(14);
-    ASSERT_EQ(golden.Entry(name).bytes.size(), expected.size() * sizeof(float));
-    std::memcpy(expected.data(), golden.Entry(name).bytes.data(), golden.Entry(name).bytes.size());
+    ASSERT_EQ(golden.Entry(c.name).bytes.size(), expected.size() * sizeof(float));
+    std::memcpy(expected.data(), golden.Entry(c.name).bytes.data(), golden.Entry(c.name).bytes.size());
     testing::ForEachTarget([&](const std::string&) {
       for (const PaddingRule padding : {PaddingRule::kPyTorch, PaddingRule::kFlax}) {
-        const auto model = MakeModel(imported.model, {.num_classes = 7, .width = imported.width, .padding = padding});
-        const Activation logits = Predict(*model, imported.variables, images, Workspace());
+        ResNetOptions options = imported.options;
+        options.padding = padding;
+        const std::vector<float> logits = Logits(options, imported.variables, images);
         double error = 0;
         double largest = 0;
         for (size_t i = 0; i < expected.size(); ++i) {
-          error = std::max(error, std::abs(static_cast<double>((*logits)[static_cast<int64_t>(i)]) - expected[i]));
-          largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+          error = std::max(error, std::abs(double{logits[i]} - double{expected[i]}));
+          largest = std::max(largest, std::abs(double{expected[i]}));
         }
         if (padding == PaddingRule::kPyTorch) {
-          EXPECT_LT(error, 1e-5 * largest) << name;
+          EXPECT_LT(error, 1e-5 * largest);
         } else {
-          EXPECT_GT(error, 1e-2 * largest) << name << ": the rules differ at 38 pixels";
+          EXPECT_GT(error, 1e-2 * largest) << "the rules differ at 38 pixels";
         }
       }
     });
   }
+}
+
+TEST_F(PyTorchImportTest, WrappersNamesAreLeftOut) {
+  const Weights weights = MakeWeights({1, 1, 1, 1}, false, 4, 3);
+  const Tensor images = GoldenImages();
+  const ImportedResNet plain = Import(weights);
+  const std::vector<float> expected = Logits(plain.options, plain.variables, images);
+  using Rename = std::function<std::string(const std::string&)>;
+  std::vector<Rename> renames;
+  for (const std::string prefix : {"module.", "model.", "_orig_mod.", "backbone.", "module.model.", "model.module.",
+                                   "_orig_mod.module.backbone.", "model.model.model."}) {
+    renames.emplace_back([prefix](const std::string& name) { return prefix + name; });
+  }
+  // A head of one's own beside a backbone; names of models for CIFAR.
+  renames.emplace_back([](const std::string& name) { return (name.starts_with("fc.") ? "" : "backbone.") + name; });
+  renames.emplace_back(
+      [](const std::string& name) { return Replaced(Replaced(name, "downsample.", "shortcut."), "fc.", "linear."); });
+  for (const Rename& rename : renames) {
+    const Weights renamed = Renamed(weights, rename);
+    SCOPED_TRACE(renamed.arrays.begin()->first);
+    const ImportedResNet imported = Import(renamed);
+    EXPECT_TRUE(HasPyTorchNames(SafetensorsFile(path_)));
+    EXPECT_EQ(Logits(imported.options, imported.variables, images), expected);
+  }
+  // Two models in one file.
+  Weights both = weights;
+  for (const auto& [name, array] : weights.arrays) both.arrays["module." + name] = array;
+  ExpectError([&] { Import(both); }, {path_, "module.", "is there twice"});
+  // Names that only look so.
+  ExpectError([&] { Import(Renamed(weights, [](const std::string& name) { return "modules." + name; })); },
+              {path_, "\"modules.bn1.bias\" isn't one of a ResNet"});
+}
+
+TEST_F(PyTorchImportTest, KnowsPyTorchsNames) {
+  const std::vector<float> one = {1};
+  const auto has = [&](const std::vector<std::string>& names, const SafetensorsMetadata& metadata = {}) {
+    SafetensorsEntries entries;
+    for (const std::string& name : names) entries[name] = {"F32", {1}, std::as_bytes(std::span(one))};
+    WriteSafetensors(path_, entries, metadata);
+    return HasPyTorchNames(SafetensorsFile(path_));
+  };
+  EXPECT_TRUE(has({"conv1.weight"}));
+  EXPECT_TRUE(has({"conv1.0.weight", "conv1.3.weight"}));
+  EXPECT_TRUE(has({"features.0.weight", "features.0.bias"}));
+  EXPECT_TRUE(has({"norm.running_mean"}));
+  EXPECT_FALSE(has({"x"}));
+  EXPECT_FALSE(has({"params.Dense_0.kernel", "params.Dense_0.bias"}));
+  EXPECT_FALSE(has({"params.Mine_0.weight", "batch_stats.MyBatchNorm_0.running_mean"}));
+  EXPECT_FALSE(has({"linear1.weight"}, {{"naming", "as Flax's"}}));
 }
 
 TEST_F(PyTorchImportTest, NarrowDtypesBecomeFloats) {
@@ -199,11 +281,43 @@ TEST_F(PyTorchImportTest, WhatDoesNotFitIsNamed) {
         resize(w, "layer1.7.conv1.weight", {2, 2, 3, 3});
       },
       "layer1 has 3 blocks, but one is number 7");
-  expect([&](Weights& w) { resize(w, "layer1.2.conv1.weight", {2, 2, 3, 3}); }, "resnet20");
+  expect([&](Weights& w) { resize(w, "layer1.2.conv1.weight", {2, 2, 3, 3}); }, "a ResNet of 3, 2, 2, 2 blocks");
+  expect([&](Weights& w) { resize(w, "layer5.0.bn1.bias", {2}); }, "\"layer5.0.bn1.bias\" isn't one of a ResNet");
+  expect(
+      [](Weights& w) { std::erase_if(w.arrays, [](const auto& array) { return array.first.starts_with("layer2"); }); },
+      "has a layer3, but no layer2");
   expect([&](Weights& w) { resize(w, "layer1.00.conv1.weight", {2, 2, 3, 3}); }, "is there twice");
   expect([&](Weights& w) { resize(w, "layer1.0.conv1." + std::string(100000, 'w'), {1}); }, "PyTorch's naming");
   expect([&](Weights& w) { w.arrays["bn1.weight"].values[1] = NAN; }, "bn1.weight");
-  EXPECT_EQ(Import(good).num_classes, 3);
+  // Arrays of no layer.
+  expect(
+      [&](Weights& w) {
+        resize(w, "layer1.1.downsample.0.weight", {2, 2, 1, 1});
+      },
+      "\"layer1.1.downsample.0.weight\" isn't one of resnet18");
+  expect([&](Weights& w) { resize(w, "layer1.1.downsample.1.running_mean", {2}); },
+         "\"layer1.1.downsample.1.running_mean\" isn't one of resnet18");
+  expect([&](Weights& w) { resize(w, "layer1.1.downsample.1.num_batches_tracked", {1}); },
+         "\"layer1.1.downsample.1.num_batches_tracked\" is of no BatchNorm");
+  expect([&](Weights& w) { resize(w, "encoder.num_batches_tracked", {1}); }, "encoder.num_batches_tracked");
+  // Networks that aren't ours.
+  expect(
+      [&](Weights& w) {
+        w.arrays.erase("conv1.weight");
+        for (const char* name : {"conv1.0.weight", "conv1.3.weight", "conv1.6.weight"}) resize(w, name, {2, 3, 3, 3});
+      },
+      "\"conv1.0.weight\" is of a stem of several convolutions");
+  expect([&](Weights& w) { resize(w, "conv1.bias", {2}); }, "\"conv1.bias\" is a bias of the stem");
+  expect([&](Weights& w) { resize(w, "conv1.weight", {2, 3, 5, 5}); }, "\"conv1.weight\" is a convolution of 5x5");
+  const auto expect_bottleneck = [&](const std::string& name, const Shape& shape, const std::string& text) {
+    Weights weights = MakeWeights({1, 1, 1, 1}, true, 4, 3);
+    resize(weights, name, shape);
+    ExpectError([&] { Import(weights); }, {path_, name, text});
+  };
+  expect_bottleneck("layer1.0.conv2.weight", {4, 2, 3, 3}, "no grouped convolutions");
+  expect_bottleneck("layer1.0.conv1.weight", {8, 4, 1, 1}, "no wider bottlenecks");
+  expect_bottleneck("layer1.0.bn1.running_mean", {8}, "no wider bottlenecks");
+  EXPECT_EQ(Import(good).options.num_classes, 3);
 }
 
 }  // namespace

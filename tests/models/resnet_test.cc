@@ -6,7 +6,7 @@
 #include <set>
 
 #include "hwynn/core/parallel.h"
-#include "hwynn/tests/support/files.h"
+#include "hwynn/models/presets.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
 
@@ -15,10 +15,11 @@ namespace {
 
 using testing::CheckGradients;
 using testing::Describe;
-using testing::ExpectError;
 using testing::kWithRelu;
 using testing::ModuleBed;
 using testing::Normals;
+
+const ResNetOptions kSmall{.stage_sizes = {1, 1, 1}, .stem = ResNetStem::kCifar, .num_filters = 8, .num_classes = 10};
 
 int64_t CountParams(const Module& model, const Shape& input) {
   return CountElements(GetCollection(Init(model, KeyFromSeed(0), input), kParams));
@@ -32,7 +33,7 @@ size_t CountTopLevelNames(const Collection& collection) {
 
 // Counts of Flax's ImageNet example.
 TEST(ResNetTest, ResNet18HasFlaxTree) {
-  const Variables variables = Init(ImageNetResNet({.depth = 18}), KeyFromSeed(0), {1, 224, 224, 3});
+  const Variables variables = Init(ResNet(ResNetPreset("resnet18")), KeyFromSeed(0), {1, 224, 224, 3});
   const Collection& params = GetCollection(variables, kParams);
   const Collection& stats = GetCollection(variables, kBatchStats);
   EXPECT_EQ(CountElements(params), 11'689'512);
@@ -57,7 +58,7 @@ TEST(ResNetTest, ResNet18HasFlaxTree) {
 }
 
 TEST(ResNetTest, ResNet50HasFlaxTree) {
-  const Variables variables = Init(ImageNetResNet({.depth = 50}), KeyFromSeed(0), {1, 224, 224, 3});
+  const Variables variables = Init(ResNet(ResNetPreset("resnet50")), KeyFromSeed(0), {1, 224, 224, 3});
   const Collection& params = GetCollection(variables, kParams);
   const Collection& stats = GetCollection(variables, kBatchStats);
   EXPECT_EQ(CountElements(params), 25'557'032);
@@ -73,10 +74,11 @@ TEST(ResNetTest, ResNet50HasFlaxTree) {
 }
 
 TEST(ResNetTest, CifarFamily) {
-  EXPECT_EQ(CountParams(CifarResNet({.depth = 20}), {1, 32, 32, 3}), 272'474);
-  EXPECT_EQ(CountParams(CifarResNet({.depth = 20}), {1, 28, 28, 1}), 272'186);
-  const Variables variables =
-      Init(CifarResNet({.depth = 32, .num_classes = 7, .width = 0.5}), KeyFromSeed(0), {1, 17, 13, 5});
+  EXPECT_EQ(CountParams(ResNet(ResNetPreset("resnet20")), {1, 32, 32, 3}), 272'474);
+  EXPECT_EQ(CountParams(ResNet(ResNetPreset("resnet20")), {1, 28, 28, 1}), 272'186);
+  ResNetOptions options = ResNetPreset("resnet32", 0.5);
+  options.num_classes = 7;
+  const Variables variables = Init(ResNet(options), KeyFromSeed(0), {1, 17, 13, 5});
   const Collection& params = GetCollection(variables, kParams);
   EXPECT_EQ(params.find("conv_init/kernel")->second.shape(), Shape({3, 3, 5, 8}));
   EXPECT_EQ(params.find("ResNetBlock_14/Conv_1/kernel")->second.shape(), Shape({3, 3, 32, 32}));
@@ -88,8 +90,9 @@ TEST(ResNetTest, CifarFamily) {
 TEST(ResNetTest, OutputShapesForAnyImage) {
   const Workspace workspace;
   for (const PaddingRule padding : {PaddingRule::kFlax, PaddingRule::kPyTorch}) {
-    const ResNet cifar = CifarResNet({.depth = 8, .num_classes = 3, .width = 0.25, .padding = padding});
-    const ResNet image_net = ImageNetResNet({.depth = 18, .num_classes = 3, .width = 0.0625, .padding = padding});
+    const ResNet cifar(
+        {.stage_sizes = {1, 1, 1}, .stem = ResNetStem::kCifar, .num_filters = 4, .num_classes = 3, .padding = padding});
+    const ResNet image_net({.num_filters = 4, .num_classes = 3, .padding = padding});
     for (const Shape& shape : {Shape{2, 1, 1, 1}, Shape{2, 9, 14, 2}, Shape{1, 33, 32, 3}}) {
       for (const Module* model : {static_cast<const Module*>(&cifar), static_cast<const Module*>(&image_net)}) {
         const Variables variables = Init(*model, KeyFromSeed(0), shape);
@@ -110,7 +113,7 @@ TEST(ResNetTest, Gradients) {
 
 // From the second step on a step takes no memory from the system, and between steps it holds none.
 TEST(ResNetTest, MemoryIsSteadyAfterTheFirstStep) {
-  const ResNet model = CifarResNet({.depth = 8, .width = 0.5});
+  const ResNet model(kSmall);
   ModuleBed bed(model, {16, 16, 16, 3});
   const Tensor grad_logits = Normals({16, 10}, 2);
   bed.Backward(Mode::kTrain, grad_logits);
@@ -125,7 +128,7 @@ TEST(ResNetTest, MemoryIsSteadyAfterTheFirstStep) {
 }
 
 TEST(ResNetTest, StepsHaveTheSameBitsOnAnyNumberOfThreads) {
-  const ResNet model = CifarResNet({.depth = 8, .width = 0.5});
+  const ResNet model(kSmall);
   const auto step = [&](int threads) {
     ModuleBed bed(model, {16, 16, 16, 3});
     const Tensor grad_logits = Normals({16, 10}, 2);
@@ -144,13 +147,6 @@ TEST(ResNetTest, StepsHaveTheSameBitsOnAnyNumberOfThreads) {
       }
     }
   }
-}
-
-TEST(ResNetTest, NamesBadOptions) {
-  ExpectError<std::invalid_argument>([] { ImageNetResNet({.depth = 20}); }, {"depth (20)", "18, 34, 50, 101 or 152"});
-  ExpectError<std::invalid_argument>([] { CifarResNet({.depth = 18}); }, {"depth (18)", "20, 32, 44, 56 or 110"});
-  ExpectError<std::invalid_argument>([] { CifarResNet({.width = 0.0}); }, {"width (0)"});
-  ExpectError<std::invalid_argument>([] { CifarResNet({.width = 1e300}); }, {"width (1e+300)"});
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "hwynn/kernels/loss.h"
 #include "hwynn/kernels/pool.h"
 #include "hwynn/models/mlp.h"
-#include "hwynn/models/resnet.h"
+#include "hwynn/models/presets.h"
 #include "hwynn/tests/support/targets.h"
 #include "hwynn/training/train_state.h"
 
@@ -186,7 +186,7 @@ TEST(FlaxGoldenTest, TenStepsOfAnMlp) {
 }
 
 TEST(FlaxGoldenTest, TenStepsOfAResNet20) {
-  const ResNet model = CifarResNet({.depth = 20, .num_classes = 10});
+  const ResNet model(ResNetPreset("resnet20"));
   ExpectSameTraining("train_resnet20/", model, {.momentum = 0.9f, .nesterov = true}, 0.05f, 1e-4, 2e-3);
 }
 
