@@ -8,6 +8,7 @@
 // with zeros outside the image. Names and geometry are Flax's.
 
 #include <array>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,28 +57,39 @@ struct Conv2dGeometry {
 Conv2dGeometry ResolveConv2d(std::string_view function, const Conv2dParams& params, const Shape& input,
                              const Shape& filter);
 
-/// What happens to the input on its way in: per input channel c, x ← max(0, x·scale[c] + shift[c]) (the max only
-/// with relu). Padding stays 0. Empty views do nothing.
+/// What happens to the input on its way in, per input channel c: x ← (x − mean[c])·mul[c] + bias[c], then with relu
+/// clipped to [0, upper]. With the mean of a BatchNorm and BatchNormMul it has the bits of BatchNormNormalize. Padding
+/// stays 0. mean, mul and bias are all given or all empty.
 struct Conv2dPrologue {
-  ConstTensorView scale{};  // [IC]
-  ConstTensorView shift{};  // [IC]
+  ConstTensorView mean{};  // [IC]
+  ConstTensorView mul{};   // [IC]
+  ConstTensorView bias{};  // [IC]
   bool relu = false;
+  float upper = std::numeric_limits<float>::infinity();  // 6: ReLU6
+
+  /// Nothing happens to the input.
+  bool empty() const { return mul.size() == 0 && !relu; }
 };
 
-/// What happens to an output on its way out, in this order: y·scale[o] + bias[o], + residual, relu, statistics. Empty
-/// views do nothing.
+/// What happens to an output on its way out, in this order: (y − center[o])·scale[o] + bias[o] with one rounding for
+/// the multiplication and the addition, + residual, with relu clipped to [0, upper], statistics. An empty center or
+/// bias is 0, an empty scale 1, so that a scale and a bias alone, or a BatchNorm, its mean as the center, are all this.
 struct Conv2dEpilogue {
+  ConstTensorView center{};    // [OC]
   ConstTensorView scale{};     // [OC]
   ConstTensorView bias{};      // [OC]
   ConstTensorView residual{};  // [N,OH,OW,OC]
   bool relu = false;
-  // Results: moments of what was written, per channel over N·OH·OW values, as BatchNormStatistics has them (stable
-  // form, biased variance). Both or none.
+  float upper = std::numeric_limits<float>::infinity();
+  // Results: moments of what was written, per channel over N·OH·OW values, as accurate as BatchNormStatistics' stable
+  // form, biased. Both or none.
   TensorView mean{};  // [OC]
   TensorView var{};   // [OC]
 
   /// Nothing happens to the output itself.
-  bool empty() const { return scale.size() == 0 && bias.size() == 0 && residual.size() == 0 && !relu; }
+  bool empty() const {
+    return center.size() == 0 && scale.size() == 0 && bias.size() == 0 && residual.size() == 0 && !relu;
+  }
 };
 
 /// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row

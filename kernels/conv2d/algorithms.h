@@ -11,13 +11,6 @@
 
 namespace hwynn {
 
-inline const float* DataOrNull(ConstTensorView view) { return view.size() != 0 ? view.data() : nullptr; }
-
-/// As the micro-kernels take it; without statistics.
-inline TileEpilogue MakeTileEpilogue(const Conv2dEpilogue& epilogue) {
-  return {DataOrNull(epilogue.scale), DataOrNull(epilogue.bias), DataOrNull(epilogue.residual), epilogue.relu};
-}
-
 // Register-tiled implicit matrix product; supports everything.
 int64_t DirectPackedFloats(Conv2dPass pass, const Conv2dGeometry& g);
 void DirectPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed);

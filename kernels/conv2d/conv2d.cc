@@ -4,7 +4,6 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
-#include "hwynn/kernels/simd/channel_sums.h"
 #include "hwynn/kernels/target.h"
 
 namespace hwynn {
@@ -20,15 +19,13 @@ struct Algorithm {
   Reason declines;   // can't
   Reason not_worth;  // can, but the dispatcher prefers a later row
   bool highest;      // as accurate as a sum in float can be: allowed with Precision::kHighest
-  bool statistics;   // gathers them on the way; else another pass over the output does
   decltype(&DirectPackedFloats) packed_floats;
   decltype(&DirectPackFilter) pack;
   // Null: not for this pass.
   decltype(&DirectForward) forward;
   decltype(&DirectBackwardInput) backward_input;
   decltype(&DirectBackwardFilter) backward_filter;
-  // The same with the filter as it is, for rows that gather statistics; false where packing it first is better. Null:
-  // always is.
+  // The same with the filter as it is; false where packing it first is better. Null: always is.
   decltype(&WinogradForwardUnpacked<4>) forward_unpacked = nullptr;
   decltype(&WinogradBackwardInputUnpacked<4>) backward_input_unpacked = nullptr;
 
@@ -46,15 +43,15 @@ struct Algorithm {
 
 // Best first; the last row takes everything.
 constexpr Algorithm kTable[] = {
-    {"direct_depthwise", DepthwiseDeclines, Never, true, false, DepthwisePackedFloats, DepthwisePackFilter,
-     DepthwiseForward, DepthwiseBackwardInput, DepthwiseBackwardFilter},
-    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, true, WinogradPackedFloats<4>,
-     WinogradPackFilter<4>, WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>,
-     WinogradForwardUnpacked<4>, WinogradBackwardInputUnpacked<4>},
-    {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, true, WinogradPackedFloats<2>,
-     WinogradPackFilter<2>, WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>,
-     WinogradForwardUnpacked<2>, WinogradBackwardInputUnpacked<2>},
-    {"direct", Never, Never, true, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
+    {"direct_depthwise", DepthwiseDeclines, Never, true, DepthwisePackedFloats, DepthwisePackFilter, DepthwiseForward,
+     DepthwiseBackwardInput, DepthwiseBackwardFilter},
+    {"winograd_f4x4", WinogradDeclines, WinogradDoesNotPay<4>, false, WinogradPackedFloats<4>, WinogradPackFilter<4>,
+     WinogradForward<4>, WinogradBackwardInput<4>, WinogradBackwardFilter<4>, WinogradForwardUnpacked<4>,
+     WinogradBackwardInputUnpacked<4>},
+    {"winograd_f2x2", WinogradDeclines, WinogradDoesNotPay<2>, false, WinogradPackedFloats<2>, WinogradPackFilter<2>,
+     WinogradForward<2>, WinogradBackwardInput<2>, WinogradBackwardFilter<2>, WinogradForwardUnpacked<2>,
+     WinogradBackwardInputUnpacked<2>},
+    {"direct", Never, Never, true, DirectPackedFloats, DirectPackFilter, DirectForward, DirectBackwardInput,
      DirectBackwardFilter},
 };
 
@@ -123,10 +120,13 @@ void CheckForward(std::string_view function, const Conv2dGeometry& g, ConstTenso
   Check(!options.accumulate, function, ": accumulate is for backward-input");
   const Conv2dPrologue& prologue = options.prologue;
   const Conv2dEpilogue& epilogue = options.epilogue;
-  CheckChannels(function, "prologue scale", prologue.scale, g.IC);
-  CheckChannels(function, "prologue shift", prologue.shift, g.IC);
-  Check((prologue.scale.size() == 0) == (prologue.shift.size() == 0) && (!prologue.relu || prologue.scale.size() != 0),
-        function, ": a prologue needs both scale and shift");
+  CheckChannels(function, "prologue mean", prologue.mean, g.IC);
+  CheckChannels(function, "prologue mul", prologue.mul, g.IC);
+  CheckChannels(function, "prologue bias", prologue.bias, g.IC);
+  Check(prologue.mean.size() == prologue.mul.size() && prologue.mul.size() == prologue.bias.size(), function,
+        ": a prologue needs mean, mul and bias, or none of them");
+  Check(prologue.upper >= 0 && epilogue.upper >= 0, function, ": a ReLU's upper end must be 0 or more");
+  CheckChannels(function, "epilogue center", epilogue.center, g.OC);
   CheckChannels(function, "epilogue scale", epilogue.scale, g.OC);
   CheckChannels(function, "epilogue bias", epilogue.bias, g.OC);
   if (epilogue.residual.size() != 0) {
@@ -138,23 +138,10 @@ void CheckForward(std::string_view function, const Conv2dGeometry& g, ConstTenso
         ": an epilogue's statistics are both mean and var");
 }
 
-void RunForward(const Algorithm& row, const Conv2dGeometry& g, ConstTensorView input, const float* packed,
-                TensorView output, const Workspace& workspace, const Conv2dOptions& options) {
-  row.forward(g, input.data(), packed, output.data(), workspace, options);
-  if (options.epilogue.mean.size() == 0 || row.statistics) return;
-  const int64_t rows = g.N * g.OH * g.OW;
-  const ChannelSums moments = StableMoments({output.data(), rows, g.OC}, workspace);
-  for (int64_t c = 0; c < g.OC; ++c) {
-    options.epilogue.mean[c] = static_cast<float>(moments.first[static_cast<size_t>(c)]);
-    options.epilogue.var[c] = static_cast<float>(moments.second[static_cast<size_t>(c)] / static_cast<double>(rows));
-  }
-}
-
 void CheckBackward(std::string_view function, const Conv2dOptions& options) {
   const Conv2dEpilogue& epilogue = options.epilogue;
-  Check(options.prologue.scale.size() == 0 && !options.prologue.relu && epilogue.empty() && epilogue.mean.size() == 0 &&
-            epilogue.var.size() == 0,
-        function, ": prologue and epilogue are for forward");
+  Check(options.prologue.empty() && epilogue.empty() && epilogue.mean.size() == 0 && epilogue.var.size() == 0, function,
+        ": prologue and epilogue are for forward");
 }
 
 // The geometry of a call with a packed filter, if that was packed for such calls.
@@ -201,7 +188,7 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
     return;
   }
   const Tensor packed = Pack(row, wanted.pass, g, filter, workspace);
-  RunForward(row, g, input, packed.data(), output, workspace, options);
+  row.forward(g, input.data(), packed.data(), output.data(), workspace, options);
 }
 
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
@@ -211,7 +198,8 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const Pack
   CheckForward(kFunction, g, output, options);
   Check(options.algorithm.empty(), kFunction, ": a packed filter has its algorithm already");
   const Wanted wanted{Conv2dPass::kForward, params.precision};
-  RunForward(Choose(kFunction, wanted, g, filter.algorithm()), g, input, filter.data(), output, workspace, options);
+  Choose(kFunction, wanted, g, filter.algorithm())
+      .forward(g, input.data(), filter.data(), output.data(), workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,

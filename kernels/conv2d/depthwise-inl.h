@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "hwynn/kernels/conv2d/depthwise.h"
-#include "hwynn/kernels/simd/channel_vectors-inl.h"
+#include "hwynn/kernels/simd/epilogue-inl.h"
 #include "hwynn/kernels/simd/tail-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -45,13 +45,7 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
     x[r] = args.x + r * args.x_row_stride + p * x_stride + c;
     HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) sums[r][i] = hn::Zero(d);
   }
-  [[maybe_unused]] V in_scale, in_shift;
-  [[maybe_unused]] bool prologue = false;
-  if constexpr (!kPlain) {
-    prologue = args.scale != nullptr;
-    in_scale = prologue ? access.Load(d, args.scale + c) : hn::Zero(d);
-    in_shift = prologue ? access.Load(d, args.shift + c) : hn::Zero(d);
-  }
+  const ChannelNorm<D> prologue(d, access, kPlain ? Normalization() : args.prologue, c);
   const DepthwiseTerm* const end = args.terms + args.num_terms;
   for (const DepthwiseTerm* term = args.terms; term != end; ++term) {
     const V weight = access.Load(d, w + term->w);
@@ -59,10 +53,7 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
       const float* from = x[r] + term->x;
       HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) {
         V value = access.Load(d, from + i * x_stride);
-        if constexpr (!kPlain) {
-          if (prologue) value = hn::MulAdd(value, in_scale, in_shift);
-          if (args.relu) value = Relu(value);
-        }
+        if constexpr (!kPlain) value = prologue.Prologue(value);
         sums[r][i] = hn::MulAdd(value, weight, sums[r][i]);
       }
     }
@@ -72,16 +63,11 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
   HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
     float* output = args.output + r * args.output_row_stride + p * output_stride + c;
     if constexpr (!kPlain) {
-      const TileEpilogue& epilogue = *args.epilogue;
-      HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) {
-        V& y = sums[r][i];
-        if (epilogue.scale != nullptr) y = hn::Mul(y, access.Load(d, epilogue.scale + c));
-        if (epilogue.bias != nullptr) y = hn::Add(y, access.Load(d, epilogue.bias + c));
-        if (epilogue.residual != nullptr) {
-          y = hn::Add(y, access.Load(d, epilogue.residual + (output - args.output) + i * output_stride));
-        }
-        if (epilogue.relu) y = Relu(y);
-      }
+      const ChannelNorm<D> norm(d, access, args.epilogue->norm, c);
+      const float* residual = args.epilogue->residual;
+      norm.template Epilogue<kPixels>(
+          [&](int i) HWY_ATTR -> V& { return sums[r][i]; }, residual != nullptr,
+          [&](int i) HWY_ATTR { return access.Load(d, residual + (output - args.output) + i * output_stride); });
     }
     if (stream) {
       HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) hn::Stream(sums[r][i], d, output + i * output_stride);
@@ -95,7 +81,7 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
 template <int kRows, int kPixels, bool kPlain>
 HWY_INLINE void DepthwiseTiles(const DepthwiseArgs& args, int64_t p) {
   for (; p + kPixels <= args.pixels; p += kPixels) {
-    ForChannelVectors(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    ForChannels(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       DepthwiseTile<kRows, kPixels, kPlain>(d, access, args, p, c);
       if (args.prefetch->active()) args.prefetch->Fetch(kRows * kPixels);
     });

@@ -17,6 +17,8 @@
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/chunks.h"
 #include "hwynn/kernels/conv2d/depthwise-inl.h"
+#include "hwynn/kernels/conv2d/epilogue.h"
+#include "hwynn/kernels/conv2d/statistics.h"
 #include "hwynn/kernels/simd/flat.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,10 +26,7 @@ namespace hwynn {
 namespace HWY_NAMESPACE {
 
 void DepthwisePixels(const DepthwiseArgs& args) {
-  const TileEpilogue& epilogue = *args.epilogue;
-  const bool plain = args.scale == nullptr && epilogue.scale == nullptr && epilogue.bias == nullptr &&
-                     epilogue.residual == nullptr && !epilogue.relu;
-  if (plain) {
+  if (args.prologue.empty() && args.epilogue->empty()) {
     DepthwiseTiles<true>(args);
   } else {
     DepthwiseTiles<false>(args);
@@ -39,7 +38,7 @@ void DepthwiseGradient(const DepthwiseGradientArgs& args) {
   const int64_t most = std::max<int64_t>(1, kDepthwiseGradientPixels / args.rows);
   for (int64_t p0 = 0; p0 < args.pixels; p0 += most) {
     const int64_t p1 = std::min(args.pixels, p0 + most);
-    ForChannelVectors(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    ForChannels(args.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       int64_t t = 0;
       for (; t + kDepthwiseTaps <= args.num_terms; t += kDepthwiseTaps) {
         DepthwiseGradientTaps<kDepthwiseTaps>(d, access, args, args.terms + t, p0, p1, c);
@@ -228,18 +227,35 @@ void RunRows(const Problem& problem, const float* source, float* target, int64_t
   }
 }
 
-// Forward and backward-input. `args` has weights and prologue.
+// Of rows of the target, over all images.
+EvenSplit RowTasks(const Problem& problem, int64_t images) {
+  const int64_t rows = images * problem.h.target;
+  return {rows, std::clamp<int64_t>(kTaskFloats / problem.target_row_floats(), 1, CeilDiv(rows, kMinTasks))};
+}
+
+// Adds the blocks of a task's pixels that are complete up to `end` to its moments, while they are in the caches. `next`
+// is the first pixel that wasn't added yet.
+void AddPixels(const float* target, int64_t C, int64_t end, bool last, int64_t& next, ChannelMoments& moments) {
+  while (end - next >= ChannelMoments::kBlockRows || (last && next < end)) {
+    const int64_t pixels = std::min(ChannelMoments::kBlockRows, end - next);
+    moments.AddBlock(target + next * C, C, pixels, C);
+    next += pixels;
+  }
+}
+
+// Forward and backward-input. `args` has weights and prologue; a part of the statistics, null if not wanted, is a task.
 void Run(const Problem& problem, int64_t images, const float* source, float* target, const TileEpilogue& epilogue,
-         DepthwiseArgs args) {
+         const OutputStatistics* statistics, DepthwiseArgs args) {
   const int64_t rows = images * problem.h.target;
   const int64_t row_floats = problem.target_row_floats();
-  const EvenSplit tasks(rows, std::clamp<int64_t>(kTaskFloats / row_floats, 1, CeilDiv(rows, kMinTasks)));
+  const EvenSplit tasks = RowTasks(problem, images);
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
   const int64_t most_rows = HWY_DYNAMIC_DISPATCH(DepthwiseRows)();
   const bool fetch = WorthFetching(images * problem.h.source * problem.source_row_floats());
   // A vector must be a cache line: parts of lines would wait for the next channels.
   args.stream = lanes == kLineFloats && problem.C % lanes == 0 &&
-                WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target;
+                WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target &&
+                statistics == nullptr;  // which read the outputs again
   args.x_row_stride = problem.h.step * problem.source_row_floats();
   args.x_stride = problem.w.step * problem.C;
   args.output_row_stride = row_floats;
@@ -250,6 +266,9 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
     std::vector<RowTap> taps;
     std::vector<PrefetchPiece> ahead;
     RowsAhead rows_ahead;
+    ChannelMoments moments{};
+    if (statistics != nullptr) moments = statistics->Part(task);
+    int64_t unseen = tasks.Begin(task) * problem.w.target;  // the first pixel that isn't in the moments
     for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
       const int64_t y = row % problem.h.target;
       const bool several = row + most_rows <= tasks.End(task) && problem.h.Alike(y, most_rows);
@@ -261,6 +280,10 @@ void Run(const Problem& problem, int64_t images, const float* source, float* tar
       PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * CeilDiv(problem.C, lanes));
       task_args.prefetch = &prefetch;
       RunRows(problem, source, target, row, task_args, epilogue, taps);
+      if (statistics != nullptr) {
+        const int64_t end = row + task_args.rows;
+        AddPixels(target, problem.C, end * problem.w.target, end == tasks.End(task), unseen, moments);
+      }
     }
     if (args.stream) hwy::FlushStream();
   });
@@ -285,23 +308,28 @@ void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const flo
 }
 
 void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                      const Workspace& /*workspace*/, const Conv2dOptions& options) {
+                      const Workspace& workspace, const Conv2dOptions& options) {
   DepthwiseArgs args{};
   args.w = filter;
-  args.scale = DataOrNull(options.prologue.scale);
-  args.shift = DataOrNull(options.prologue.shift);
-  args.relu = options.prologue.relu;
-  Run(ForwardProblem(g), g.N, input, output, MakeTileEpilogue(options.epilogue), args);
+  args.prologue = MakePrologue(options.prologue);
+  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
+  const Problem problem = ForwardProblem(g);
+  if (options.epilogue.mean.size() == 0) return Run(problem, g.N, input, output, epilogue.tile(), nullptr, args);
+  const EvenSplit tasks = RowTasks(problem, g.N);
+  const OutputStatistics statistics(tasks.count, g.OC, workspace);
+  Run(problem, g.N, input, output, epilogue.tile(), &statistics, args);
+  statistics.Merge([&](int64_t task) { return (tasks.End(task) - tasks.Begin(task)) * g.OW; }, options.epilogue.mean,
+                   options.epilogue.var);
 }
 
 void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
                             const Workspace& /*workspace*/, const Conv2dOptions& options) {
-  const TileEpilogue epilogue{.residual = options.accumulate ? grad_input : nullptr};
+  const TileEpilogue epilogue{.norm = {}, .residual = options.accumulate ? grad_input : nullptr};
   DepthwiseArgs args{};
   args.w = filter;
   const Problem problem{BackwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
                         BackwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
-  Run(problem, g.N, grad_output, grad_input, epilogue, args);
+  Run(problem, g.N, grad_output, grad_input, epilogue, nullptr, args);
 }
 
 void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,

@@ -27,13 +27,10 @@ struct DepthwiseArgs {
   int64_t rows;  // 1, or what DepthwiseRows says
   int64_t pixels;
   int64_t channels;
-  // Of x: ·scale + shift, then relu. Null: left out.
-  const float* scale;
-  const float* shift;
-  bool relu;
-  const TileEpilogue* epilogue;  // without statistics
-  bool stream;                   // non-temporal stores: whole vectors of channels, aligned
-  PrefetchStream* prefetch;      // in steps of a vector of a pixel of a row
+  Normalization prologue;
+  const TileEpilogue* epilogue;
+  bool stream;               // non-temporal stores: whole vectors of channels, aligned
+  PrefetchStream* prefetch;  // in steps of a vector of a pixel of a row
 };
 
 /// The same for the gradient of the filter: w[term.w + channel] += Σ over pixels of x·grad_output.

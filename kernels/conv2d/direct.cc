@@ -8,9 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
+#include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/product.h"
 #include "hwynn/kernels/conv2d/runs.h"
 #include "hwynn/kernels/conv2d/statistics.h"
@@ -33,9 +36,10 @@ constexpr int64_t kMinTasks = 32;
 bool WorthStreaming(const Product& product, const GemmTiles& tiles, size_t depths) {
   constexpr int64_t kLine = 16;
   const Destination& to = product.destination;
-  const ConstTensorView residual = product.epilogue != nullptr ? product.epilogue->residual : ConstTensorView();
-  return depths == 1 && !product.accumulate && tiles.panel() % kLine == 0 && product.group_out % tiles.panel() == 0 &&
-         WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {residual});
+  const bool in_place = product.epilogue != nullptr && product.epilogue->residual == to.data;
+  return depths == 1 && !product.accumulate && !in_place && tiles.panel() % kLine == 0 &&
+         product.group_out % tiles.panel() == 0 &&
+         WorthStreaming(TensorView(to.data, {product.source.N, to.H, to.W, to.C}), {});
 }
 
 // A strided filter's window has several times as many pixels as the block has outputs. With few channels the window is
@@ -73,29 +77,12 @@ void ClearCell(const Destination& to, const GemmTiles& tiles, int64_t n, int64_t
   }
 }
 
-// The part of the wanted epilogue and statistics (may be null) that concerns a panel from `channel` on; null if nothing
-// is wanted.
-const TileEpilogue* SetEpilogue(const Product& product, float* statistics, int64_t channel, TileEpilogue& epilogue) {
-  if (product.epilogue != nullptr) {
-    const Conv2dEpilogue& wanted = *product.epilogue;
-    if (wanted.scale.size() != 0) epilogue.scale = wanted.scale.data() + channel;
-    if (wanted.bias.size() != 0) epilogue.bias = wanted.bias.data() + channel;
-    epilogue.relu = wanted.relu;
-  }
-  if (statistics != nullptr) {
-    epilogue.statistics = statistics + channel;
-    epilogue.statistics_stride = product.statistics->stride();
-    epilogue.first_statistics = true;
-  }
-  return product.epilogue != nullptr || statistics != nullptr ? &epilogue : nullptr;
-}
-
 // Panels [panel0, panel1) of every group of one block.
 struct BlockTask {
   Block block;
   int64_t panel0, panel1;
-  const Block* next;  // which this thread will likely see next, or null
-  float* statistics;  // of the block, or null
+  const Block* next;                         // which this thread will likely see next, or null
+  std::optional<ChannelMoments> statistics;  // of the block, if wanted
 };
 
 // The rows of B's panel that a depth block meets.
@@ -148,12 +135,11 @@ struct Place {
 
 // All tiles of a region over one panel. `args` holds what they have in common.
 void RunRegion(const Product& product, const GemmTiles& tiles, const Window& window, const Block& block,
-               const Region& region, const PanelRun& panel, TileEpilogue& epilogue, ForwardTileArgs args) {
+               const Region& region, const PanelRun& panel, ForwardTileArgs args) {
   const Destination& destination = product.destination;
-  const float* residual = nullptr;
-  if (panel.last_depth && product.epilogue != nullptr && product.epilogue->residual.size() != 0) {
-    residual = product.epilogue->residual.data();
-  }
+  TileEpilogue epilogue;  // the tiles' own: each has its place in the residual
+  if (args.epilogue != nullptr) epilogue = *std::exchange(args.epilogue, &epilogue);
+  const float* residual = epilogue.residual;
   std::array<TileRun, kMaxRuns> runs;
   args.runs = runs.data();
   args.num_runs = MakeRuns(product, window, panel.depth, panel.group, block.n0, region, runs);
@@ -195,7 +181,6 @@ void RunRegion(const Product& product, const GemmTiles& tiles, const Window& win
         tiles.forward_scattered[panel.vectors - 1][rows - 1](args);
         args.scattered = nullptr;
       }
-      epilogue.first_statistics = false;
       for (int64_t r = 0; clear && r < rows; ++r) {
         const Place cell = place(at + r);
         ClearCell(destination, tiles, cell.n, cell.gy, cell.gx, panel.channel, panel.columns, args.stream);
@@ -215,6 +200,7 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
   const std::vector<PrefetchPiece> ahead = MemoryAhead(product, extent, tiles, depths, packed, task);
   const int64_t tile_rows = tiles.MaxRows(tiles.PanelVectors(product.group_out));
   PrefetchStream prefetch(ahead, product.groups * K * (task.panel1 - task.panel0) * block.outputs() / tile_rows);
+  StatisticsRows statistics;
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t k = 0; k < depths.size(); ++k) {
       for (int64_t panel = task.panel0; panel < task.panel1; ++panel) {
@@ -235,10 +221,18 @@ void RunBlock(const Product& product, const TapExtent& extent, const GemmTiles& 
         args.accumulate = product.accumulate || k > 0;
         args.prefetch = &prefetch;
         args.stream = stream;
-        if (run.last_depth) args.epilogue = SetEpilogue(product, task.statistics, run.channel, epilogue);
-        for (const Region& region : regions) {
-          RunRegion(product, tiles, window, block, region, run, epilogue, args);
+        if (run.last_depth && product.epilogue != nullptr) {
+          epilogue = {product.epilogue->norm.From(run.channel), product.epilogue->residual};
+          args.epilogue = &epilogue;
         }
+        if (run.last_depth && task.statistics) {
+          statistics.Open(task.statistics->From(run.channel), columns);
+          args.statistics = &statistics;
+        }
+        for (const Region& region : regions) {
+          RunRegion(product, tiles, window, block, region, run, args);
+        }
+        if (args.statistics != nullptr) statistics.Close();
       }
     }
   }
@@ -260,9 +254,9 @@ void Run(const Product& product, const float* packed, const GemmTiles& tiles) {
     Block next;
     const bool fetch = part + 1 == panel_split.count && block + 1 < blocks.count();
     if (fetch) next = blocks.Get(block + 1);
-    const BlockTask block_task{blocks.Get(block), panel_split.Begin(part), panel_split.End(part),
-                               fetch ? &next : nullptr,
-                               product.statistics != nullptr ? product.statistics->Part(block) : nullptr};
+    BlockTask block_task{
+        blocks.Get(block), panel_split.Begin(part), panel_split.End(part), fetch ? &next : nullptr, {}};
+    if (product.statistics != nullptr) block_task.statistics = product.statistics->Part(block);
     RunBlock(product, extent, tiles, depths, packed, block_task, wanted, memory);
   });
 }
@@ -279,17 +273,19 @@ void FillWithZeros(const Destination& to, int64_t images, int64_t grid_h, int64_
 
 void DirectForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                    const Workspace& workspace, const Conv2dOptions& options) {
-  Conv2dEpilogue epilogue = options.epilogue;
+  Conv2dEpilogue wanted = options.epilogue;
   Product product = ForwardProduct(g, input, output);
   Tensor residual;
-  if (epilogue.residual.data() == output && CutDepth(product.taps.size(), product.group_in).size() > 1) {
+  if (wanted.residual.data() == output && CutDepth(product.taps.size(), product.group_in).size() > 1) {
     residual = workspace.NewTensor(g.output_shape());  // the first block of depth overwrites the output
     std::copy_n(output, residual.size(), residual.data());
-    epilogue.residual = residual;
+    wanted.residual = residual;
   }
-  if (options.prologue.scale.size() != 0) product.prologue = &options.prologue;
-  if (!epilogue.empty()) product.epilogue = &epilogue;
-  if (epilogue.mean.size() == 0) {
+  const Normalization prologue = MakePrologue(options.prologue);
+  const OutputEpilogue epilogue(wanted, g.OC, workspace);
+  if (!prologue.empty()) product.prologue = &prologue;
+  if (!epilogue.tile().empty()) product.epilogue = &epilogue.tile();
+  if (wanted.mean.size() == 0) {
     Run(product, packed, CurrentGemmTiles());
     return;
   }
@@ -297,7 +293,7 @@ void DirectForward(const Conv2dGeometry& g, const float* input, const float* pac
   OutputStatistics statistics(blocks.count(), g.OC, workspace);
   product.statistics = &statistics;
   Run(product, packed, CurrentGemmTiles());
-  statistics.Merge([&](int64_t block) { return blocks.Get(block).outputs(); }, epilogue.mean, epilogue.var);
+  statistics.Merge([&](int64_t block) { return blocks.Get(block).outputs(); }, wanted.mean, wanted.var);
 }
 
 void DirectBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,

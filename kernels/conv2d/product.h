@@ -29,8 +29,8 @@ struct Product {
   Destination destination;
   std::vector<Tap> taps;  // in the order of B's rows
   int64_t groups, group_in, group_out;
-  const Conv2dPrologue* prologue = nullptr;
-  const Conv2dEpilogue* epilogue = nullptr;
+  const Normalization* prologue = nullptr;
+  const TileEpilogue* epilogue = nullptr;
   OutputStatistics* statistics = nullptr;
   bool accumulate = false;  // C += instead of C =
   // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.

@@ -64,11 +64,6 @@ std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& exte
   for (const Range& y : CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y)) {
     for (const Range& x : columns) regions.push_back({y, x});
   }
-  // The largest first: statistics take their shift from its first tile, and borders are unlike the rest.
-  const auto area = [](const Region& region) { return region.y.size() * region.x.size(); };
-  std::iter_swap(regions.begin(),
-                 std::max_element(regions.begin(), regions.end(),
-                                  [&](const Region& a, const Region& b) { return area(a) < area(b); }));
   return regions;
 }
 

@@ -1,33 +1,37 @@
 #ifndef HWYNN_KERNELS_CONV2D_STATISTICS_H_
 #define HWYNN_KERNELS_CONV2D_STATISTICS_H_
 
-// Not for users: moments of a convolution's output, gathered by its tasks while their tiles are in registers.
+// Not for users: moments of a convolution's output, gathered by its tasks.
 
 #include <cstdint>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
+#include "hwynn/kernels/simd/statistics.h"
 
 namespace hwynn {
 
-/// Per part of the output (a task's block) and channel: a shift near the part's values, and Σ (x − shift) and
-/// Σ (x − shift)² in f32. Parts are merged in f64, in their order.
+/// The moments of each part of the output (a task's pixels). Parts are merged in their order.
 class OutputStatistics {
  public:
   OutputStatistics(int64_t parts, int64_t channels, const Workspace& workspace)
-      : parts_(parts), channels_(channels), sums_(workspace.NewTensor({parts, 3, channels})) {}
+      : parts_(parts), channels_(channels), moments_(workspace.NewTensor({parts, 2, channels, kFloatsPerDouble})) {}
 
-  /// The part's shifts; its sums and sums of squares follow, stride() floats apart.
-  float* Part(int64_t part) { return sums_.data() + part * 3 * channels_; }
-  int64_t stride() const { return channels_; }
+  /// Of no values yet.
+  ChannelMoments Part(int64_t part) const {
+    double* mean = reinterpret_cast<double*>(const_cast<float*>(moments_.data())) + part * 2 * channels_;
+    return {mean, mean + channels_};
+  }
 
-  /// mean [C] and biased variance [C] of all parts; rows(part) is how many values of a channel the part has.
-  void Merge(FunctionRef<int64_t(int64_t part)> rows, TensorView mean, TensorView var) const;
+  /// mean [C] and biased variance [C] of all parts; values(part) is how many values of a channel the part has.
+  void Merge(FunctionRef<int64_t(int64_t part)> values, TensorView mean, TensorView var) const;
 
  private:
+  static constexpr int64_t kFloatsPerDouble = sizeof(double) / sizeof(float);
+
   int64_t parts_, channels_;
-  Tensor sums_;
+  Tensor moments_;
 };
 
 }  // namespace hwynn

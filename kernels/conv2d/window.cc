@@ -118,7 +118,7 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
     return;
   }
   const int64_t channels = c1 - c0;
-  const Conv2dPrologue* prologue = wanted.prologue;
+  const Normalization* prologue = wanted.prologue;
   // The columns inside the image; none for a block that lies in the padding.
   const int64_t inside0 = std::clamp<int64_t>(0, span.x0, span.x1);
   const int64_t inside1 = std::clamp<int64_t>(source.W, inside0, span.x1);
@@ -139,7 +139,7 @@ Window::Window(const Source& source, const TapExtent& taps, const Block& block, 
         tiles.copy(from, source.pixel_pitch, pixels, channels, to, pixel_pitch_);
       }
       if (prologue != nullptr) {
-        tiles.prologue(to, pixels, channels, prologue->scale.data() + c0, prologue->shift.data() + c0, prologue->relu);
+        tiles.prologue(to, pixels, channels, prologue->From(c0));
       }
       to += pixels * pixel_pitch_;
       to = std::fill_n(to, (span.x1 - inside1) * pixel_pitch_, 0.0f);

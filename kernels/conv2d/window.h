@@ -74,9 +74,9 @@ void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block&
 
 /// What makes a window a copy.
 struct WindowCopy {
-  bool pad = true;                           // that taps leave a row; false: callers leave out these taps
-  const Conv2dPrologue* prologue = nullptr;  // applied to the copy; null: none
-  int64_t pitch = 0;                         // distance between pixels, at least as many as channels; 0: no matter
+  bool pad = true;                          // that taps leave a row; false: callers leave out these taps
+  const Normalization* prologue = nullptr;  // applied to the copy; null: none
+  int64_t pitch = 0;                        // distance between pixels, at least as many as channels; 0: no matter
 };
 
 /// A block's input. Points into the source, or into a copy of the rows, with zeros to the left and right, in the task's

@@ -10,13 +10,14 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
 #include "hwynn/kernels/conv2d/winograd_axis-inl.h"
 #include "hwynn/kernels/conv2d/winograd_kernels.h"
-#include "hwynn/kernels/simd/channel_vectors-inl.h"
+#include "hwynn/kernels/simd/epilogue-inl.h"
 #include "hwynn/kernels/simd/gemm_tile-inl.h"
 #include "hwynn/kernels/simd/tail-inl.h"
 
@@ -88,18 +89,16 @@ inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
 // [6][6][kMaxLanes].
 template <class D, class Access>
 HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
-                                 int64_t x, int64_t columns, const WinogradPrologue& prologue, int64_t c,
+                                 int64_t x, int64_t columns, const Normalization& prologue, int64_t c,
                                  float* HWY_RESTRICT to) {
-  const hn::Vec<D> scale = access.Load(d, prologue.scale + c);
-  const hn::Vec<D> shift = access.Load(d, prologue.shift + c);
+  const ChannelNorm<D> norm(d, access, prologue, c);
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t y = from.y + i;
     for (int64_t j = 0; j < columns; ++j) {
       hn::Vec<D> v = hn::Zero(d);
       if (y >= 0 && y < from.H && x + j >= 0 && x + j < from.W) {
         const int64_t at = from.image + (y * from.W + x + j) * from.pixel + c;
-        v = hn::MulAdd(access.Load(d, from.data + at), scale, shift);
-        if (prologue.relu) v = Relu(v);
+        v = norm.Prologue(access.Load(d, from.data + at));
       }
       hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
     }
@@ -107,19 +106,19 @@ HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<
 }
 
 template <class Variant, int kDown, int kAcross>
-void WinogradInput(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
+void WinogradInput(const WinogradPatch<const float>& from, const Normalization& prologue, int64_t channels,
                    const WinogradPoints<float>& to) noexcept {
   using Down = typename Variant::template Input<kDown>;
   using Across = typename Variant::template Input<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
   HWY_ALIGN float normalised[36 * kMaxLanes];
-  const bool normalise = prologue.scale != nullptr;
+  const bool normalise = !prologue.empty();
   const PatchRows rows(normalise ? WinogradPatch<const float>{normalised, 0, 6, 6, kMaxLanes, 0, 0, 1, nullptr} : from,
                        Down::kFrom);
   for (int64_t t = 0; t < from.tiles; ++t) {
     const int64_t x = from.x + t * Variant::kOutputs;
     float* points = to.data + t * to.pitch;
-    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       if (normalise) NormalisePatch(d, access, from, Down::kFrom, x, Across::kFrom, prologue, c, normalised);
       PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : x, normalise ? 0 : c, points + c,
                                            to.stride);
@@ -137,82 +136,54 @@ void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels,
   for (int64_t t = 0; t < from.tiles; ++t) {
     const int64_t x = from.x + t * Variant::kOutputs;
     float* points = to.data + t * to.pitch;
-    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       PatchToPoints<Down, Across, kInputs>(d, access, rows, x, c, points + c, to.stride);
     });
   }
 }
 
-// Takes the rows of the outputs of a run's tile in the channels from c on; its first column is x. What the epilogue may
-// hold is asked for once a row: as many branches as there are outputs would take longer than the transform.
+// Takes the rows of the outputs of a run's tile in the channels from c on; its first column is x. A copy of the outputs
+// goes to `rows`, unless that is null.
 template <class D, class Access, int kAcross>
 class OutputRows {
  public:
   using V = hn::Vec<D>;
-  HWY_INLINE OutputRows(D d, const Access& access, const TileEpilogue& epilogue, bool stream,
-                        const WinogradPatch<float>& to, int64_t x, bool first_statistics, int64_t c)
+  HWY_INLINE OutputRows(D d, const Access& access, const TileEpilogue& epilogue, float* rows, bool stream,
+                        const WinogradPatch<float>& to, int64_t x, int64_t c)
       : access_(access),
+        norm_(d, access, epilogue.norm, c),
         at_(to.image + (to.y * to.W + x) * to.pixel + c),
         outputs_(to.data + at_),
+        residual_(epilogue.residual),
         row_(to.W * to.pixel),
         pixel_(to.pixel),
         rows_(to.H - to.y),
-        columns_(to.W - x),
-        stream_(stream),
-        affine_(epilogue.scale != nullptr || epilogue.bias != nullptr),
-        relu_(epilogue.relu),
-        first_(first_statistics),
-        residual_(epilogue.residual != nullptr ? epilogue.residual + at_ : nullptr),
-        shifts_(epilogue.statistics != nullptr ? epilogue.statistics + c : nullptr),
-        scale_(epilogue.scale != nullptr ? access.Load(d, epilogue.scale + c) : hn::Set(d, 1.0f)),
-        bias_(epilogue.bias != nullptr ? access.Load(d, epilogue.bias + c) : hn::Zero(d)),
-        shift_(shifts_ != nullptr && !first_ ? access.Load(d, shifts_) : hn::Zero(d)),
-        sum_(hn::Zero(d)),
-        square_(hn::Zero(d)) {}
+        columns_(std::min<int64_t>(kAcross, to.W - x)),
+        copy_(rows),
+        stream_(stream) {}
 
-  HWY_INLINE void operator()(int i, V* y) {
+  HWY_INLINE void operator()(int i, V* y) const {
     if (i >= rows_) return;
     const D d;
-    const int64_t at = i * row_;
-    if (affine_ || relu_ || residual_ != nullptr) {
+    const int64_t row = i * row_;
+    norm_.template Epilogue<kAcross>([&](int j) HWY_ATTR -> V& { return y[j]; }, residual_ != nullptr,
+                                     [&](int j) HWY_ATTR {
+                                       const int64_t at = at_ + row + j * pixel_;
+                                       return Exists(j) ? access_.Load(d, residual_ + at) : hn::Zero(d);
+                                     });
+    if (copy_ != nullptr) {
       HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-        if (affine_) y[j] = hn::MulAdd(y[j], scale_, bias_);
-        if (residual_ != nullptr && Exists(j)) y[j] = hn::Add(y[j], access_.Load(d, residual_ + at + j * pixel_));
-        if (relu_) y[j] = Relu(y[j]);
-      }
-    }
-    if (shifts_ != nullptr) {
-      if (first_ && i == 0) shift_ = y[0];
-      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-        if (!Exists(j)) continue;
-        const V centered = hn::Sub(y[j], shift_);
-        sum_ = hn::Add(sum_, centered);
-        square_ = hn::MulAdd(centered, centered, square_);
+        if (Exists(j)) access_.Store(y[j], d, copy_ + (i * columns_ + j) * StatisticsRows::kPitch);
       }
     }
     if (stream_) {
       HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-        if (Exists(j)) hn::Stream(y[j], d, outputs_ + at + j * pixel_);
+        if (Exists(j)) hn::Stream(y[j], d, outputs_ + row + j * pixel_);
       }
     } else {
       HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
-        if (Exists(j)) access_.Store(y[j], d, outputs_ + at + j * pixel_);
+        if (Exists(j)) access_.Store(y[j], d, outputs_ + row + j * pixel_);
       }
-    }
-  }
-
-  HWY_INLINE void StoreStatistics(int64_t stride) const {
-    if (shifts_ == nullptr) return;
-    const D d;
-    float* sums = shifts_ + stride;
-    float* squares = sums + stride;
-    if (first_) {
-      access_.Store(shift_, d, shifts_);
-      access_.Store(sum_, d, sums);
-      access_.Store(square_, d, squares);
-    } else {
-      access_.Store(hn::Add(sum_, access_.Load(d, sums)), d, sums);
-      access_.Store(hn::Add(square_, access_.Load(d, squares)), d, squares);
     }
   }
 
@@ -221,31 +192,31 @@ class OutputRows {
   HWY_INLINE bool Exists(int j) const { return kAcross > kMinWinogradOutputs || j < columns_; }
 
   const Access access_;
+  const ChannelNorm<D> norm_;
   const int64_t at_;
   float* const outputs_;
-  const int64_t row_, pixel_, rows_, columns_;
-  const bool stream_, affine_, relu_, first_;
   const float* const residual_;
-  float* const shifts_;
-  const V scale_, bias_;
-  V shift_, sum_, square_;
+  const int64_t row_, pixel_, rows_, columns_;
+  float* const copy_;
+  const bool stream_;
 };
 
 template <class Variant, int kDown, int kAcross>
 void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
-                    bool stream, const WinogradPatch<float>& to) noexcept {
+                    StatisticsRows* statistics, bool stream, const WinogradPatch<float>& to) noexcept {
   constexpr int kInputs = Variant::kOutputs + 2;
   for (int64_t t = 0; t < to.tiles; ++t) {
     const int64_t x = to.x + t * Variant::kOutputs;
-    const bool first_statistics = epilogue.first_statistics && t == 0;
-    ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-      OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, stream, to, x,
-                                                                            first_statistics, c);
+    ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      const OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(
+          d, access, epilogue, statistics != nullptr ? statistics->Next() + c : nullptr, stream, to, x, c);
       const float* points = from.data + (t * from.pitch + c);
       TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
           d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
-      rows.StoreStatistics(epilogue.statistics_stride);
     });
+    if (statistics != nullptr) {
+      statistics->Advance(std::min<int64_t>(kDown, to.H - to.y) * std::min<int64_t>(kAcross, to.W - x));
+    }
   }
 }
 
@@ -253,9 +224,8 @@ template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
   const PatchRows patch({taps, 0, 3, 3, tap_stride, 0, 0, 1, nullptr}, Axis::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride);
-  });
+  ForChannels(channels, [&](const auto& access, auto d, int64_t c)
+                            HWY_ATTR { PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride); });
 }
 
 template <class Variant>
@@ -263,7 +233,7 @@ void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels,
                             int64_t tap_stride) noexcept {
   using Axis = typename Variant::FilterGradient;
   const PatchRows patch({from, 0, Axis::kFrom, Axis::kFrom, stride, 0, 0, 1, nullptr}, Axis::kFrom);
-  ForChannelVectors(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+  ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
     PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, taps + c, tap_stride);
   });
 }

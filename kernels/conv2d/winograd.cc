@@ -9,6 +9,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
+#include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/statistics.h"
 #include "hwynn/kernels/conv2d/winograd_plan.h"
 #include "hwynn/kernels/simd/flat.h"
@@ -25,28 +26,42 @@ constexpr int64_t kMinPanels = 8;
 // Channels [c0, c1) of a block's inputs.
 void TransformInput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t c0,
                     int64_t c1, float* to) {
-  WinogradPrologue prologue = p.prologue;
-  if (prologue.scale != nullptr) prologue.scale += c0, prologue.shift += c0;
+  const Normalization prologue = p.prologue.From(c0);
   for (const WinogradRun& run : block.runs()) {
     plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C, p.zeros), prologue, c1 - c0,
                                                 {to + run.slot * p.C + c0, plan.in_stride, p.C});
   }
 }
 
-// Output channels [o0, o1) from a block's products. The first block of a task starts its statistics.
+// Output channels [o0, o1) from a block's products of them. Statistics may be null.
 void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t o0,
-                     int64_t o1, bool first, float* statistics, const float* from) {
-  TileEpilogue epilogue = p.epilogue;
-  for (const float** array : {&epilogue.scale, &epilogue.bias, &epilogue.residual}) {
-    if (*array != nullptr) *array += o0;
-  }
-  if (statistics != nullptr) epilogue.statistics = statistics + o0;
-  epilogue.first_statistics = first;
+                     int64_t o1, StatisticsRows* statistics, const float* from) {
+  const TileEpilogue epilogue = p.epilogue.From(o0);
   for (const WinogradRun& run : block.runs()) {
     plan.transforms.output(run.down, run.across)({from + run.slot * plan.columns, plan.out_stride, plan.columns},
-                                                 o1 - o0, epilogue, plan.stream, p.tiles.Output(run, p.out + o0, p.O));
-    epilogue.first_statistics = false;
+                                                 o1 - o0, epilogue, statistics, plan.stream,
+                                                 p.tiles.Output(run, p.out + o0, p.O));
   }
+}
+
+// The same for all blocks of a part of the statistics at once: a few channels at a time, as many as wait together.
+void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t o0,
+                     int64_t o1, const std::optional<ChannelMoments>& moments, const float* from) {
+  if (!moments) return TransformOutput(p, plan, block, o0, o1, nullptr, from);
+  StatisticsRows rows;
+  const EvenSplit pieces(o1 - o0, StatisticsRows::kPitch);
+  for (int64_t i = 0; i < pieces.count; ++i) {
+    const int64_t begin = pieces.Begin(i);
+    const int64_t end = pieces.End(i);
+    rows.Open(moments->From(o0 + begin), end - begin);
+    TransformOutput(p, plan, block, o0 + begin, o0 + end, &rows, from + begin);
+    rows.Close();
+  }
+}
+
+std::optional<ChannelMoments> PartOf(const std::optional<OutputStatistics>& statistics, int64_t part) {
+  if (!statistics) return std::nullopt;
+  return statistics->Part(part);
 }
 
 // Appends the filter of a point's products, `floats` of it, that come from beyond the second-level cache. A fetch from
@@ -129,7 +144,7 @@ void MultiplyNarrow(const WinogradProblem& p, const WinogradPlan& plan, const Wi
 }
 
 // A task fetches the next one's input, and the lines of its own output.
-void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatistics* statistics) {
+void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, const std::optional<OutputStatistics>& statistics) {
   const WinogradTiles& tiles = p.tiles;
   const auto run_task = [&](int64_t task, Scratch scratch) {
     auto* in = scratch.Take<float>(plan.in_floats());
@@ -151,18 +166,22 @@ void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatisti
     const int64_t steps =
         (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
     for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i], steps};
+    const std::optional<ChannelMoments> moments = PartOf(statistics, task);
+    StatisticsRows rows;  // of narrow blocks: a part has several of them
+    if (moments && plan.narrow.rows != 0) rows.Open(*moments, p.O);
     WinogradBlock block(tiles, begin);
     for (int64_t first = begin; first < end; first += plan.block_tiles) {
       block.Next(tiles, std::min(plan.block_tiles, end - first));
       TransformInput(p, plan, block, 0, p.C, in);
       if (plan.narrow.rows != 0) {
         MultiplyNarrow(p, plan, block, in, out, args);
+        TransformOutput(p, plan, block, 0, p.O, moments ? &rows : nullptr, out);
       } else {
         Multiply(p, plan, block, p.packed, 0, plan.groups.total, wanted, in, out);
+        TransformOutput(p, plan, block, 0, p.O, moments, out);
       }
-      TransformOutput(p, plan, block, 0, p.O, first == begin, statistics != nullptr ? statistics->Part(task) : nullptr,
-                      out);
     }
+    if (moments && plan.narrow.rows != 0) rows.Close();
     if (plan.stream) hwy::FlushStream();
   };
   ParallelForWithScratch(plan.tasks.count,
@@ -171,7 +190,7 @@ void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, OutputStatisti
 
 // Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
 // filter that isn't packed has a task for each panel, with all blocks.
-void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, OutputStatistics* statistics,
+void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, const std::optional<OutputStatistics>& statistics,
                const Workspace& workspace) {
   constexpr int64_t kSlice = 64;
   const EvenSplit slices(p.C, kSlice);
@@ -205,8 +224,7 @@ void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, OutputStatist
     for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {
       const WinogradBlock block = plan.Tiles(p, i);
       Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), true,
-                      statistics != nullptr ? statistics->Part(i) : nullptr, out);
+      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), PartOf(statistics, i), out);
     }
     if (plan.stream) hwy::FlushStream();
   });
@@ -218,14 +236,11 @@ void Run(WinogradProblem p, TensorView mean, TensorView var, const Workspace& wo
   const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
   p.zeros = zeros.data();
   std::optional<OutputStatistics> statistics;
-  if (mean.size() != 0) {
-    statistics.emplace(plan.tasks.count, p.O, workspace);
-    p.epilogue.statistics_stride = statistics->stride();
-  }
+  if (mean.size() != 0) statistics.emplace(plan.tasks.count, p.O, workspace);
   if (plan.groups.count > 1) {
-    RunGroups(p, plan, statistics ? &*statistics : nullptr, workspace);
+    RunGroups(p, plan, statistics, workspace);
   } else {
-    RunTasks(p, plan, statistics ? &*statistics : nullptr);
+    RunTasks(p, plan, statistics);
   }
   if (statistics) {
     statistics->Merge([&](int64_t part) { return plan.Tiles(p, part).outputs(p.tiles); }, mean, var);
@@ -240,15 +255,14 @@ bool TransformsPanels(const WinogradProblem& p) {
 }
 
 WinogradProblem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
-                               const Conv2dOptions& options) {
-  const Conv2dPrologue& prologue = options.prologue;
+                               const Conv2dPrologue& prologue, const OutputEpilogue& epilogue) {
   return {.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m},
           .in = input,
           .out = output,
           .C = g.IC,
           .O = g.OC,
-          .prologue = {DataOrNull(prologue.scale), DataOrNull(prologue.shift), prologue.relu},
-          .epilogue = MakeTileEpilogue(options.epilogue)};
+          .prologue = MakePrologue(prologue),
+          .epilogue = epilogue.tile()};
 }
 
 WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
@@ -259,7 +273,7 @@ WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const f
           .C = g.OC,
           .O = g.IC,
           .prologue = {},
-          .epilogue = {.residual = options.accumulate ? grad_input : nullptr}};
+          .epilogue = {.norm = {}, .residual = options.accumulate ? grad_input : nullptr}};
 }
 
 }  // namespace
@@ -267,7 +281,8 @@ WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const f
 template <int kOutputs>
 void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
                      const Workspace& workspace, const Conv2dOptions& options) {
-  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options);
+  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
+  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options.prologue, epilogue);
   p.packed = packed;
   Run(p, options.epilogue.mean, options.epilogue.var, workspace);
 }
@@ -275,7 +290,8 @@ void WinogradForward(const Conv2dGeometry& g, const float* input, const float* p
 template <int kOutputs>
 bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
                              const Workspace& workspace, const Conv2dOptions& options) {
-  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options);
+  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
+  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options.prologue, epilogue);
   if (!TransformsPanels(p)) return false;
   p.filter = {filter, p.C, p.O, false};
   Run(p, options.epilogue.mean, options.epilogue.var, workspace);

@@ -40,13 +40,6 @@ struct WinogradPoints {
   int64_t stride, pitch;
 };
 
-/// Of the input: x·scale + shift, then relu. Null: left out.
-struct WinogradPrologue {
-  const float* scale = nullptr;
-  const float* shift = nullptr;
-  bool relu = false;
-};
-
 /// A function for each extent of a tile.
 template <class Function>
 class ByOutputs {
@@ -68,13 +61,14 @@ struct WinogradTransforms {
   int64_t inputs;   // m + 2
 
   /// Points = Bᵀ·d·B with the inputs d after the prologue.
-  ByOutputs<void(const WinogradPatch<const float>& from, const WinogradPrologue& prologue, int64_t channels,
+  ByOutputs<void(const WinogradPatch<const float>& from, const Normalization& prologue, int64_t channels,
                  const WinogradPoints<float>& to) noexcept>
       input;
-  /// Outputs = Aᵀ·points·A, then the epilogue, whose residual is addressed like the outputs. With `stream` non-temporal
+  /// Outputs = Aᵀ·points·A, then the epilogue, whose residual is addressed like the outputs. Statistics, of at most
+  /// StatisticsRows::kPitch channels, get the outputs tile by tile; null: not wanted. With `stream` non-temporal
   /// stores: whole vectors of channels, aligned.
-  ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue, bool stream,
-                 const WinogradPatch<float>& to) noexcept>
+  ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
+                 StatisticsRows* statistics, bool stream, const WinogradPatch<float>& to) noexcept>
       output;
   /// Points = A·d·Aᵀ with the gradients d of the outputs.
   ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, const WinogradPoints<float>& to) noexcept>

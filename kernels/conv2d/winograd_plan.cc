@@ -59,7 +59,8 @@ int64_t WinogradPlan::NarrowBlockTiles(const WinogradProblem& p) const {
 }
 
 int64_t WinogradPlan::TilesPerTask(const WinogradProblem& p) const {
-  if (filter_floats > kWinogradLargeFloats) return kManyTiles;
+  // Without the filter's padding, which depends on the target: a task's outputs are a part of the statistics.
+  if (points * p.C * p.O > kWinogradLargeFloats) return kManyTiles;
   return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
 }
 

@@ -18,8 +18,8 @@ struct WinogradProblem {
   const float* in;
   float* out;
   int64_t C, O;
-  WinogradPrologue prologue;
-  TileEpilogue epilogue;         // without the statistics' place, which each task has
+  Normalization prologue;
+  TileEpilogue epilogue;
   const float* zeros = nullptr;  // WinogradTiles::NewZeros
   // Packed, [point][panel][c][panel columns]; else as it is.
   const float* packed = nullptr;

@@ -1,5 +1,8 @@
 #include "hwynn/kernels/reference/conv2d.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace hwynn::reference {
 namespace {
 
@@ -30,13 +33,59 @@ void ForEachTerm(const Conv2dGeometry& g, const Body& body) {
 
 double Product(float a, float b) { return static_cast<double>(a) * b; }
 
+double ValueOr(ConstTensorView view, size_t channel, double otherwise) {
+  return view.size() == 0 ? otherwise : view[static_cast<int64_t>(channel)];
+}
+
+// y ← (y − center)·scale + bias per channel: the last axis, of C.
+void Affine(ConstTensorView center, ConstTensorView scale, ConstTensorView bias, size_t C, Sums& y) {
+  for (size_t i = 0; i < y.values.size(); ++i) {
+    const double centered = y.values[i] - ValueOr(center, i % C, 0);
+    const double mul = ValueOr(scale, i % C, 1);
+    const double add = ValueOr(bias, i % C, 0);
+    y.values[i] = centered * mul + add;
+    y.magnitudes[i] = (y.magnitudes[i] + std::abs(centered)) * std::abs(mul) + std::abs(add);
+  }
+}
+
+void Clip(double upper, Sums& y) {
+  for (double& value : y.values) value = std::clamp(value, 0.0, upper);
+}
+
+// What the products see of the input.
+Sums AfterPrologue(ConstTensorView input, const Conv2dPrologue& prologue) {
+  Sums x(input.size());
+  for (int64_t i = 0; i < input.size(); ++i) x.values[static_cast<size_t>(i)] = input[i];
+  Affine(prologue.mean, prologue.mul, prologue.bias, static_cast<size_t>(input.shape().back()), x);
+  if (prologue.relu) Clip(prologue.upper, x);
+  return x;
+}
+
+void ApplyEpilogue(const Conv2dEpilogue& epilogue, int64_t C, Sums& y) {
+  if (epilogue.center.size() + epilogue.scale.size() + epilogue.bias.size() > 0) {
+    Affine(epilogue.center, epilogue.scale, epilogue.bias, static_cast<size_t>(C), y);
+  }
+  for (int64_t i = 0; i < epilogue.residual.size(); ++i) y.Add(i, epilogue.residual[i]);
+  if (epilogue.relu) Clip(epilogue.upper, y);
+}
+
 }  // namespace
 
-Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter) {
+Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter,
+                   const Conv2dPrologue& prologue, const Conv2dEpilogue& epilogue) {
+  const Sums x = AfterPrologue(input, prologue);
   Sums sums(g.output_shape().num_elements());
-  ForEachTerm(g, [&](int64_t x, int64_t w, int64_t y) { sums.Add(y, Product(input[x], filter[w])); });
+  ForEachTerm(g, [&](int64_t from, int64_t w, int64_t to) {
+    const auto i = static_cast<size_t>(from);
+    const auto o = static_cast<size_t>(to);
+    sums.values[o] += x.values[i] * filter[w];
+    sums.magnitudes[o] += x.magnitudes[i] * std::abs(filter[w]);
+  });
+  ApplyEpilogue(epilogue, g.OC, sums);
   return sums;
 }
+
+Moments Conv2dStatistics(ConstTensorView output) { return BatchNormStatistics(output); }
 
 Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter) {
   Sums sums(g.input_shape().num_elements());

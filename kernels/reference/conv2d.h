@@ -1,31 +1,25 @@
 #ifndef HWYNN_KERNELS_REFERENCE_CONV2D_H_
 #define HWYNN_KERNELS_REFERENCE_CONV2D_H_
 
-// Convolution by its definition: double accumulation, in the order of the formula. Each function also gives the sum
-// of the terms' magnitudes, Σ|x||w|, from which a test derives its error bound.
-
-#include <vector>
+// Convolution by its definition, with prologue, epilogue and statistics: double accumulation, in the order of the
+// formula. Each function also gives the sum of the terms' magnitudes, Σ|x||w|, from which a test derives its error bound.
 
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/reference/batch_norm.h"
+#include "hwynn/kernels/reference/sums.h"
 
 namespace hwynn::reference {
 
-struct Sums {
-  explicit Sums(int64_t size) : value(static_cast<size_t>(size)), magnitude(static_cast<size_t>(size)) {}
-  void Add(int64_t i, double term) {
-    value[static_cast<size_t>(i)] += term;
-    magnitude[static_cast<size_t>(i)] += term < 0 ? -term : term;
-  }
-  std::vector<double> value;
-  std::vector<double> magnitude;
-};
-
-/// Without prologue and epilogue.
-Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter);
+/// The epilogue's results aren't looked at: Conv2dStatistics has them.
+Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter,
+                   const Conv2dPrologue& prologue = {}, const Conv2dEpilogue& epilogue = {});
 Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter);
 Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output);
 
-/// One output of Conv2dForward: for sampled checks of large shapes.
+/// Mean and biased variance, per channel, of an output that was written.
+Moments Conv2dStatistics(ConstTensorView output);
+
+/// One output of Conv2dForward without prologue and epilogue: for sampled checks of large shapes.
 double Conv2dForwardAt(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter, int64_t n, int64_t oy,
                        int64_t ox, int64_t o);
 /// One element of the gradients.

@@ -2,7 +2,7 @@
 #define HWYNN_KERNELS_REFERENCE_MATMUL_H_
 
 #include "hwynn/core/tensor.h"
-#include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/kernels/reference/sums.h"
 
 namespace hwynn::reference {
 

@@ -11,6 +11,10 @@ namespace hwynn::reference {
 /// bounded by a multiple of it.
 struct Sums {
   explicit Sums(int64_t size) : values(static_cast<size_t>(size)), magnitudes(static_cast<size_t>(size)) {}
+  void Add(int64_t i, double term) {
+    values[static_cast<size_t>(i)] += term;
+    magnitudes[static_cast<size_t>(i)] += term < 0 ? -term : term;
+  }
   std::vector<double> values;
   std::vector<double> magnitudes;
 };

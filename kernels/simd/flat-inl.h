@@ -85,12 +85,6 @@ HWY_INLINE void Put(hn::Vec<D> v, D d, float* to) {
   }
 }
 
-/// max(v, 0) that keeps NaN; Highway's Max leaves open which operand a NaN yields.
-template <class D>
-HWY_INLINE hn::Vec<D> Relu(D d, hn::Vec<D> v) {
-  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
 HWY_AFTER_NAMESPACE();

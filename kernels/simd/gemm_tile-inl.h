@@ -19,8 +19,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "hwynn/kernels/simd/channel_vectors-inl.h"
+#include "hwynn/kernels/simd/epilogue-inl.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
+#include "hwynn/kernels/simd/tail-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
@@ -101,77 +102,39 @@ HWY_INLINE void ZeroTile(D d, hn::Vec<D> (&acc)[kMR][kNR]) {
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) { HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Zero(d); }
 }
 
-// Adds the `rows` values of each of n columns to the epilogue's statistics.
-template <class D>
-HWY_INLINE void AddStatistics(D d, const float* HWY_RESTRICT values, int64_t pitch, int rows,
-                              const TileEpilogue& epilogue, bool first, int64_t column, int64_t n) {
-  using V = hn::Vec<D>;
-  float* shifts = epilogue.statistics + column;
-  float* sums = shifts + epilogue.statistics_stride;
-  float* squares = sums + epilogue.statistics_stride;
-  V shift;
-  if (first) {
-    // The mean of the rows, by differences from the first: equal values give exactly themselves.
-    shift = hn::Load(d, values);
-    V difference = hn::Zero(d);
-    for (int i = 1; i < rows; ++i) difference = hn::Add(difference, hn::Sub(hn::Load(d, values + i * pitch), shift));
-    shift = hn::MulAdd(difference, hn::Set(d, 1.0f / static_cast<float>(rows)), shift);
-    StoreUpTo(d, shift, shifts, n);
-  } else {
-    shift = LoadUpTo(d, shifts, n);
+// The accumulators become values of C: whole vectors.
+template <int kMR, int kNR, class D>
+HWY_INLINE void TileEpilogueInRegisters(D d, const ForwardTileArgs& args, int64_t offset, hn::Vec<D> (&acc)[kMR][kNR]) {
+  const TileEpilogue& epilogue = *args.epilogue;
+  HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
+    const int64_t column = j * static_cast<int64_t>(hn::Lanes(d));
+    const ChannelNorm<D> norm(d, Whole<D>(), epilogue.norm, column);
+    norm.template Epilogue<kMR>([&](int i) HWY_ATTR -> hn::Vec<D>& { return acc[i][j]; }, epilogue.residual != nullptr,
+                                [&](int i) HWY_ATTR { return hn::LoadU(d, epilogue.residual + offset + RowOfC(args, i) + column); });
   }
-  // Summed in two levels, rows and tiles, which halves the digits that rounding costs.
-  V sum = hn::Zero(d);
-  V square = hn::Zero(d);
-  for (int i = 0; i < rows; ++i) {
-    const V centered = hn::Sub(hn::Load(d, values + i * pitch), shift);
-    sum = hn::Add(sum, centered);
-    square = hn::MulAdd(centered, centered, square);
-  }
-  if (!first) {
-    sum = hn::Add(sum, LoadUpTo(d, sums, n));
-    square = hn::Add(square, LoadUpTo(d, squares, n));
-  }
-  StoreUpTo(d, sum, sums, n);
-  StoreUpTo(d, square, squares, n);
 }
 
-// Rows of a tile on their way to C, for tiles that don't just store whole vectors: out of line, because it is the less
-// frequent case and would cost the accumulators their registers. `offset`: of the tile in C, 0 for the first.
-template <class D>
-HWY_NOINLINE void FinishTile(float* HWY_RESTRICT sums, int rows, int vectors, const ForwardTileArgs& args,
-                             int64_t offset) noexcept {
-  const D d;
-  using V = hn::Vec<D>;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+// The same for a tile whose last vector is only partly in C, from memory: [rows][vectors]. Rare, so out of line.
+inline HWY_NOINLINE void FinishPartialTile(const float* HWY_RESTRICT sums, int rows, int64_t width,
+                                    const ForwardTileArgs& args, int64_t offset) noexcept {
   const TileEpilogue none;
   const TileEpilogue& epilogue = args.epilogue != nullptr ? *args.epilogue : none;
-  for (int j = 0; j < vectors; ++j) {
-    const int64_t column = j * lanes;
-    const int64_t n = std::min(lanes, args.columns - column);
-    const bool affine = epilogue.scale != nullptr || epilogue.bias != nullptr;
-    const V scale = epilogue.scale != nullptr ? LoadUpTo(d, epilogue.scale + column, n) : hn::Set(d, 1.0f);
-    const V bias = epilogue.bias != nullptr ? LoadUpTo(d, epilogue.bias + column, n) : hn::Zero(d);
+  ForChannels(args.columns, [&](const auto& access, auto d, int64_t column) HWY_ATTR {
+    using V = hn::Vec<decltype(d)>;
+    const ChannelNorm<decltype(d)> norm(d, access, epilogue.norm, column);
     for (int i = 0; i < rows; ++i) {
       const int64_t at = offset + RowOfC(args, i) + column;
-      float* c = args.c + at;
-      V v = hn::Load(d, sums + (i * vectors + j) * lanes);
-      if (args.accumulate) v = hn::Add(v, LoadUpTo(d, c, n));
-      if (affine) v = hn::Add(hn::Mul(v, scale), bias);
-      if (epilogue.residual != nullptr) v = hn::Add(v, LoadUpTo(d, epilogue.residual + at, n));
-      if (epilogue.relu) v = Relu(v);
-      if (args.stream) {
-        hn::Stream(v, d, c);
-      } else {
-        StoreUpTo(d, v, c, n);
+      V v = access.Load(d, sums + i * width + column);
+      if (args.accumulate) v = hn::Add(v, access.Load(d, args.c + at));
+      norm.template Epilogue<1>([&](int) HWY_ATTR -> V& { return v; }, epilogue.residual != nullptr,
+                                [&](int) HWY_ATTR { return access.Load(d, epilogue.residual + at); });
+      access.Store(v, d, args.c + at);
+      if (args.statistics != nullptr) {
+        access.Store(v, d, args.statistics->Next() + i * StatisticsRows::kPitch + column);
       }
-      hn::Store(v, d, sums + (i * vectors + j) * lanes);
     }
-    if (epilogue.statistics != nullptr) {
-      const bool first = epilogue.first_statistics && offset == 0;
-      AddStatistics(d, sums + j * lanes, vectors * lanes, rows, epilogue, first, column, n);
-    }
-  }
+  });
+  if (args.statistics != nullptr) args.statistics->Advance(rows);
 }
 
 // C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
@@ -213,22 +176,22 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
     }
   }
 
-  if (args.epilogue != nullptr || args.columns != kNR * lanes) {
+  if (args.columns != kNR * lanes) {
     HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
-    FinishTile<D>(sums, kMR, kNR, args, offset);
+    FinishPartialTile(sums, kMR, kNR * lanes, args, offset);
     return;
   }
   if (args.accumulate) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
-      float* c = c0 + RowOfC(args, i);
-      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
-        hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes)), d, c + j * lanes);
-      }
+      const float* c = c0 + RowOfC(args, i);
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + j * lanes));
     }
-  } else if (args.stream) {
+  }
+  if (args.epilogue != nullptr) TileEpilogueInRegisters(d, args, offset, acc);
+  if (args.stream) {
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       float* c = c0 + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Stream(acc[i][j], d, c + j * lanes);
@@ -238,6 +201,13 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
       float* c = c0 + RowOfC(args, i);
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
     }
+  }
+  if (args.statistics != nullptr) {
+    float* rows = args.statistics->Next();
+    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, rows += StatisticsRows::kPitch) {
+      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, rows + j * lanes);
+    }
+    args.statistics->Advance(kMR);
   }
 }
 
@@ -300,13 +270,13 @@ HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
     HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
   }
-  for (int i = 0; i < kMR; ++i, c += args.ldc) {
-    for (int64_t column = 0; column < args.columns; column += lanes) {
-      const int64_t n = std::min(lanes, args.columns - column);
-      const auto v = hn::Load(d, sums + i * kNR * lanes + column);
-      StoreUpTo(d, add != nullptr ? hn::Add(v, LoadUpTo(d, add + i * args.add_pitch + column, n)) : v, c + column, n);
+  ForChannels(args.columns, [&](const auto& access, auto dc, int64_t column) HWY_ATTR {
+    for (int i = 0; i < kMR; ++i) {
+      auto v = access.Load(dc, sums + i * kNR * lanes + column);
+      if (add != nullptr) v = hn::Add(v, access.Load(dc, add + i * args.add_pitch + column));
+      access.Store(v, dc, c + i * args.ldc + column);
     }
-  }
+  });
 }
 
 template <int kMR, int kNR, class D>
@@ -314,23 +284,12 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   for (int64_t tile = 0; tile < args.tiles; ++tile) OneFilterTile<kMR, kNR, D>(args, tile);
 }
 
-// In place over `pixels` × `channels`: x ← x·scale + shift, then relu.
-template <class D>
-void Prologue(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift, bool relu) noexcept {
-  const D d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t p = 0; p < pixels; ++p, x += channels) {
-    int64_t c = 0;
-    for (; c + lanes <= channels; c += lanes) {
-      const auto y = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, scale + c), hn::LoadU(d, shift + c));
-      hn::StoreU(relu ? Relu(y) : y, d, x + c);
-    }
-    if (c < channels) {
-      const auto n = static_cast<size_t>(channels - c);
-      const auto y = hn::MulAdd(LoadPartial(d, x + c, n), LoadPartial(d, scale + c, n), LoadPartial(d, shift + c, n));
-      StorePartial(d, relu ? Relu(y) : y, x + c, n);
-    }
-  }
+inline void PrologueInPlace(float* x, int64_t pixels, int64_t channels, const Normalization& norm) noexcept {
+  ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    const ChannelNorm<decltype(d)> channel(d, access, norm, c);
+    float* at = x + c;
+    for (int64_t p = 0; p < pixels; ++p, at += channels) access.Store(channel.Prologue(access.Load(d, at)), d, at);
+  });
 }
 
 template <class D>
@@ -340,13 +299,11 @@ void StreamZeros(float* to, int64_t floats) noexcept {
 }
 
 // A vector at a time: rows are too short for memcpy to be worth its call.
-template <class D>
-void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
-              int64_t to_pitch) noexcept {
-  const D d;
+inline void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
+                     int64_t to_pitch) noexcept {
   for (int64_t r = 0; r < rows; ++r, from += from_pitch, to += to_pitch) {
-    ForChannels(floats, static_cast<int64_t>(hn::Lanes(d)),
-                [&](int64_t i, int64_t n) HWY_ATTR { StoreUpTo(d, LoadUpTo(d, from + i, n), to + i, n); });
+    ForChannels(floats, [&](const auto& access, auto d, int64_t i)
+                            HWY_ATTR { access.Store(access.Load(d, from + i), d, to + i); });
   }
 }
 
@@ -371,8 +328,8 @@ GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
   GemmTiles tiles{};
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
   tiles.max_vectors = kTileVectors;
-  tiles.copy = CopyRows<D>;
-  tiles.prologue = Prologue<D>;
+  tiles.copy = CopyRows;
+  tiles.prologue = PrologueInPlace;
   tiles.stream_zeros = StreamZeros<D>;
   (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);
   return tiles;

@@ -8,7 +8,9 @@
 #include <cstdint>
 
 #include "hwynn/core/split.h"
+#include "hwynn/kernels/simd/epilogue.h"
 #include "hwynn/kernels/simd/prefetch.h"
+#include "hwynn/kernels/simd/statistics.h"
 
 namespace hwynn {
 
@@ -17,19 +19,6 @@ struct TileRun {
   int64_t a;
   int64_t b;
   int64_t k;
-};
-
-/// Applied in this order to C: ·scale, + bias, + residual (addressed like C), relu, statistics. Null: left out.
-struct TileEpilogue {
-  const float* scale = nullptr;
-  const float* bias = nullptr;
-  const float* residual = nullptr;
-  bool relu = false;
-  // Per column: a shift near C's values, Σ (C − shift) and Σ (C − shift)², statistics_stride apart. With
-  // first_statistics a call's first tile chooses the shifts and starts the sums.
-  float* statistics = nullptr;
-  int64_t statistics_stride = 0;
-  bool first_statistics = false;
 };
 
 /// Where a row of a tile lies, in A and in C.
@@ -50,7 +39,8 @@ struct ForwardTileArgs {
   int64_t columns;  // of C, at most the panel's width
   bool accumulate;  // C += instead of C =
   bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
-  const TileEpilogue* epilogue;
+  const TileEpilogue* epilogue;  // null: none
+  StatisticsRows* statistics;    // gets the rows of C, in their order; null: not wanted
   PrefetchStream* prefetch;
   int64_t tiles = 1;  // so many, one below the other; scattered: 1
 };
@@ -97,8 +87,8 @@ struct GemmTiles {
   /// `rows` of `floats`, from_pitch apart, to rows to_pitch apart.
   void (*copy)(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
                int64_t to_pitch) noexcept;
-  void (*prologue)(float* x, int64_t pixels, int64_t channels, const float* scale, const float* shift,
-                   bool relu) noexcept;
+  /// In place over [pixels][channels].
+  void (*prologue)(float* x, int64_t pixels, int64_t channels, const Normalization& norm) noexcept;
 
   /// Columns of a whole panel.
   int64_t panel() const { return lanes * max_vectors; }

@@ -21,6 +21,18 @@ HWY_INLINE V Normalized(V centered, V mul, V bias) {
   return hn::MulAdd(centered, mul, bias);
 }
 
+/// max(y, 0) that keeps NaN; Highway's Max leaves open which operand a NaN yields.
+template <class D>
+HWY_INLINE hn::Vec<D> Relu(D d, hn::Vec<D> y) {
+  return hn::IfThenZeroElse(hn::Lt(y, hn::Zero(d)), y);
+}
+
+/// y clipped to [0, upper]; NaN stays NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> Clip(D d, hn::Vec<D> y, hn::Vec<D> upper) {
+  return hn::IfThenElse(hn::Gt(y, upper), upper, Relu(d, y));
+}
+
 /// The gradient through max(0, y): `grad` where y > 0, else 0. y may be what the maximum gave.
 template <class D>
 HWY_INLINE hn::Vec<D> ReluGradient(D d, hn::Vec<D> y, hn::Vec<D> grad) {

@@ -69,7 +69,7 @@ struct Whole {
 
 // Calls body(access, d, c) for all channels: whole vectors, then what is left over.
 template <class Body>
-HWY_INLINE void ForChannelVectors(int64_t channels, const Body& body) {
+HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t c = 0;

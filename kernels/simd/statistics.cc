@@ -1,0 +1,117 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "hwynn/kernels/simd/statistics.cc"
+#include "hwynn/kernels/simd/statistics.h"
+
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "hwynn/kernels/simd/channel_sums-inl.h"
+#include "hwynn/kernels/simd/gemm_tile.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hwynn {
+namespace HWY_NAMESPACE {
+
+// Sums of kVectors vectors of columns from c on, shifted by the block's own mean: the rows are in the first-level
+// cache, and where most of them are equal, as in padding or behind a ReLU, any other shift would add up many equal
+// roundings.
+template <int kVectors, class D>
+HWY_INLINE void SumColumns(D d, const float* values, int64_t pitch, int64_t rows, int64_t c, BlockSums& sums) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<D> shift[kVectors], sum[kVectors], squares[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    shift[v] = hn::LoadU(d, values + c + v * lanes);
+    sum[v] = squares[v] = hn::Zero(d);
+  }
+  // The mean of the differences from the first row: equal values give exactly themselves.
+  const float* row = values + c + pitch;
+  for (int64_t r = 1; r < rows; ++r, row += pitch) {
+    for (int v = 0; v < kVectors; ++v) sum[v] = hn::Add(sum[v], hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]));
+  }
+  const auto inverse = hn::Set(d, 1.0f / static_cast<float>(rows));
+  for (int v = 0; v < kVectors; ++v) {
+    shift[v] = hn::MulAdd(sum[v], inverse, shift[v]);
+    sum[v] = hn::Zero(d);
+  }
+  row = values + c;
+  for (int64_t r = 0; r < rows; ++r, row += pitch) {
+    for (int v = 0; v < kVectors; ++v) {
+      const auto centered = hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]);
+      sum[v] = hn::Add(sum[v], centered);
+      squares[v] = hn::MulAdd(centered, centered, squares[v]);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    hn::StoreU(shift[v], d, sums.shift + c + v * lanes);
+    hn::StoreU(sum[v], d, sums.first + c + v * lanes);
+    hn::StoreU(squares[v], d, sums.second + c + v * lanes);
+  }
+}
+
+// Columns [begin, end) of a block; at least kMinChannelColumns from `begin` on can be read.
+void AddColumns(const float* values, int64_t pitch, int64_t rows, int64_t begin, int64_t end,
+                const ChannelMoments& to) {
+  const hn::CappedTag<float, kMinChannelColumns> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t width = std::max(end - begin, kMinChannelColumns);
+  BlockSums sums;
+  int64_t c = 0;
+  for (; c + 4 * lanes <= width; c += 4 * lanes) SumColumns<4>(d, values + begin, pitch, rows, c, sums);
+  // The last vector overlaps its neighbour where the columns don't fill it.
+  for (; c < width; c += lanes) SumColumns<1>(d, values + begin, pitch, rows, std::min(c, width - lanes), sums);
+  MergeBlock(end - begin, to.count, rows, sums, to.mean + begin, to.m2 + begin);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hwynn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hwynn {
+
+HWY_EXPORT(AddColumns);
+
+void ChannelMoments::AddBlock(const float* values, int64_t pitch, int64_t rows, int64_t channels) {
+  if (count == 0) {
+    std::fill_n(mean, channels, 0.0);
+    std::fill_n(m2, channels, 0.0);
+  }
+  float copy[kBlockRows * kMinChannelColumns] = {};
+  if (channels < kMinChannelColumns && pitch < kMinChannelColumns) {  // vectors would reach beyond the last row
+    for (int64_t row = 0; row < rows; ++row) {
+      std::copy_n(values + row * pitch, channels, copy + row * kMinChannelColumns);
+    }
+    values = copy;
+    pitch = kMinChannelColumns;
+  }
+  // As many columns as stay in the first-level cache; of several pieces each has at least kMinChannelColumns.
+  const EvenSplit pieces(channels, StatisticsRows::kPitch);
+  for (int64_t i = 0; i < pieces.count; ++i) {
+    HWY_DYNAMIC_DISPATCH(AddColumns)(values, pitch, rows, pieces.Begin(i), pieces.End(i), *this);
+  }
+  count += rows;
+}
+
+void StatisticsRows::Open(const ChannelMoments& to, int64_t channels) {
+  if (channels % kMinChannelColumns != 0) std::fill(std::begin(values_), std::end(values_), 0.0f);
+  waiting_ = 0;
+  channels_ = channels;
+  moments_ = to;
+}
+
+void StatisticsRows::AddBlock() {
+  constexpr int64_t kBlock = ChannelMoments::kBlockRows;
+  moments_.AddBlock(values_, kPitch, kBlock, channels_);
+  waiting_ -= kBlock;
+  std::copy_n(values_ + kBlock * kPitch, waiting_ * kPitch, values_);
+}
+
+void StatisticsRows::Close() {
+  if (waiting_ > 0) moments_.AddBlock(values_, kPitch, waiting_, channels_);
+  waiting_ = 0;
+}
+
+}  // namespace hwynn
+#endif  // HWY_ONCE
