@@ -14,9 +14,12 @@ HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
 
-// Sums of kVectors vectors of columns from c on, shifted by the block's own mean: the rows are in the first-level
-// cache, and where most of them are equal, as in padding or behind a ReLU, any other shift would add up many equal
-// roundings.
+// √64: with as many values in each, two levels round the least.
+inline constexpr int64_t kFewRows = 8;
+
+// Sums of kVectors vectors of columns from c on. Shifted by the block's own mean, which costs another look at rows that
+// are in the first-level cache, and in two levels: with fewer roundings in a row than any data could make large. Many
+// equal values, such as padding or a ReLU leaves, all round in the same direction when they meet a large sum.
 template <int kVectors, class D>
 HWY_INLINE void SumColumns(D d, const float* values, int64_t pitch, int64_t rows, int64_t c, BlockSums& sums) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -36,11 +39,19 @@ HWY_INLINE void SumColumns(D d, const float* values, int64_t pitch, int64_t rows
     sum[v] = hn::Zero(d);
   }
   row = values + c;
-  for (int64_t r = 0; r < rows; ++r, row += pitch) {
+  for (int64_t left = rows; left > 0; left -= kFewRows) {
+    hn::Vec<D> few_sum[kVectors], few_squares[kVectors];
+    for (int v = 0; v < kVectors; ++v) few_sum[v] = few_squares[v] = hn::Zero(d);
+    for (int64_t r = std::min(left, kFewRows); r > 0; --r, row += pitch) {
+      for (int v = 0; v < kVectors; ++v) {
+        const auto centered = hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]);
+        few_sum[v] = hn::Add(few_sum[v], centered);
+        few_squares[v] = hn::MulAdd(centered, centered, few_squares[v]);
+      }
+    }
     for (int v = 0; v < kVectors; ++v) {
-      const auto centered = hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]);
-      sum[v] = hn::Add(sum[v], centered);
-      squares[v] = hn::MulAdd(centered, centered, squares[v]);
+      sum[v] = hn::Add(sum[v], few_sum[v]);
+      squares[v] = hn::Add(squares[v], few_squares[v]);
     }
   }
   for (int v = 0; v < kVectors; ++v) {
