@@ -34,7 +34,7 @@ struct Plan {
   Plan(const Conv2dGeometry& g, const Source& source, const GemmTiles& tiles)
       : blocks(source, kBlockPixels),
         panels(CeilDiv(g.group_oc(), tiles.panel()), kMaxColumns / tiles.panel()),
-        channels(g.group_ic(), MaxChannels(g, tiles)),
+        channels(g.group_ic(), MaxChannels(g)),
         chunks(blocks.count(), ChunkBlocks(g)) {}
 
   BlockGrid blocks;
@@ -43,8 +43,9 @@ struct Plan {
   EvenSplit chunks;    // of the blocks
 
  private:
-  int64_t MaxChannels(const Conv2dGeometry& g, const GemmTiles& tiles) const {
-    const int64_t columns = tiles.PaddedColumns(std::min(g.group_oc(), kMaxColumns));
+  static int64_t MaxChannels(const Conv2dGeometry& g) {
+    // Whole lines, not vectors: how channels are cut decides how many chunks there are, and so the order of the sums.
+    const int64_t columns = RoundUp(std::min(g.group_oc(), kMaxColumns), kLineFloats);
     constexpr int64_t kRows = 4 * kBlockPixels;  // of x and dy: this block's and the next one's, and their copies
     return std::clamp<int64_t>((kCacheFloats - kRows * columns) / (g.KH * g.KW * columns + kRows), 16, kMaxChannels);
   }

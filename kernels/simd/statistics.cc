@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/simd/channel_sums-inl.h"
-#include "hwynn/kernels/simd/gemm_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
