@@ -29,24 +29,34 @@ std::vector<float> Numbers(const Shape& shape) {
   return image;
 }
 
-float At(const std::vector<float>& image, int64_t y, int64_t x, int64_t c) {
-  return image[static_cast<size_t>((y * kWidth + x) * kChannels + c)];
-}
-
 // What cropping at (dy, dx) and flipping must give, by definition.
-std::vector<float> Expected(const std::vector<float>& image, int64_t dy, int64_t dx, bool flip) {
+std::vector<float> Expected(const std::vector<float>& image, const Shape& shape, int64_t dy, int64_t dx, bool flip) {
+  const int64_t height = shape[0], width = shape[1], channels = shape[2];
   std::vector<float> out;
-  for (int64_t y = 0; y < kHeight; ++y) {
-    for (int64_t x = 0; x < kWidth; ++x) {
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
       const int64_t source_y = y + dy;
-      const int64_t source_x = (flip ? kWidth - 1 - x : x) + dx;
-      const bool inside = source_y >= 0 && source_y < kHeight && source_x >= 0 && source_x < kWidth;
-      for (int64_t c = 0; c < kChannels; ++c) {
-        out.push_back(inside ? At(image, source_y, source_x, c) : kPadding[static_cast<size_t>(c)]);
+      const int64_t source_x = (flip ? width - 1 - x : x) + dx;
+      const bool inside = source_y >= 0 && source_y < height && source_x >= 0 && source_x < width;
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t source = (source_y * width + source_x) * channels + c;
+        out.push_back(inside ? image[static_cast<size_t>(source)] : kPadding[static_cast<size_t>(c)]);
       }
     }
   }
   return out;
+}
+
+// All that cropping and flipping may give.
+std::set<std::vector<float>> AllExpected(const std::vector<float>& image, const Shape& shape, int64_t pad, bool flip) {
+  std::set<std::vector<float>> possible;
+  for (int64_t dy = -pad; dy <= pad; ++dy) {
+    for (int64_t dx = -pad; dx <= pad; ++dx) {
+      possible.insert(Expected(image, shape, dy, dx, false));
+      if (flip) possible.insert(Expected(image, shape, dy, dx, true));
+    }
+  }
+  return possible;
 }
 
 // Every result is one of the crops and flips, and each of them turns up.
@@ -54,13 +64,7 @@ TEST(AugmentationTest, CropAndFlipGiveEveryWindowAndNothingElse) {
   const std::vector<float> image = Numbers(kShape);
   for (const int64_t pad : {0, 1, 2, 6}) {  // 6: wider than the image
     for (const bool flip : {false, true}) {
-      std::set<std::vector<float>> possible;
-      for (int64_t dy = -pad; dy <= pad; ++dy) {
-        for (int64_t dx = -pad; dx <= pad; ++dx) {
-          possible.insert(Expected(image, dy, dx, false));
-          if (flip) possible.insert(Expected(image, dy, dx, true));
-        }
-      }
+      const std::set<std::vector<float>> possible = AllExpected(image, kShape, pad, flip);
       std::set<std::vector<float>> seen;
       for (int64_t index = 0; index < 4000; ++index) {
         std::vector<float> result = image;
@@ -126,6 +130,7 @@ TEST(AugmentationTest, ErasesRectanglesOfTheGivenAreaAndAspect) {
   for (const ErasingFill fill : {ErasingFill::kMean, ErasingFill::kNoise}) {
     int64_t lying = 0;
     int64_t standing = 0;
+    std::set<int64_t> rows, columns;  // erased at least once
     double smallest = 1.0, largest = 0.0, sum = 0.0, squares = 0.0, values = 0.0;
     for (int64_t index = 0; index < 2000; ++index) {
       std::vector<float> image(static_cast<size_t>(shape.num_elements()), 1.0f);
@@ -139,11 +144,16 @@ TEST(AugmentationTest, ErasesRectanglesOfTheGivenAreaAndAspect) {
       ASSERT_GE(static_cast<double>(height) + 0.5, 0.3 * (static_cast<double>(width) - 0.5));
       ASSERT_LE(static_cast<double>(height) - 0.5, (static_cast<double>(width) + 0.5) / 0.3);
       (height > width ? standing : lying) += 1;
-      for (const float value : image) {
+      for (int64_t i = 0; i < shape.num_elements(); ++i) {
+        const float value = image[static_cast<size_t>(i)];
         if (value == 1.0f) continue;
+        rows.insert(i / 100);
+        columns.insert(i / 2 % 50);
         sum += value, squares += double{value} * value, values += 1.0;
       }
     }
+    EXPECT_EQ(rows.size(), 60u);
+    EXPECT_EQ(columns.size(), 50u);
     EXPECT_GE(smallest, 0.015);
     EXPECT_LE(smallest, 0.03);
     EXPECT_LE(largest, 0.42);
@@ -180,13 +190,31 @@ TEST(AugmentationTest, OptionsDoNotChangeEachOthersDraws) {
   }
 }
 
+// A rectangle is smaller than the image each way, so that images of one row or column keep all their pixels.
 TEST(AugmentationTest, SmallestImages) {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 3, 2}, Shape{3, 1, 1}}) {
-    for (int64_t index = 0; index < 200; ++index) {
-      std::vector<float> image = Numbers(shape);
-      Augment({.pad_crop = 2, .horizontal_flip = true, .random_erasing = 1.0}, {1, 1, index}, shape, {}, image);
+    const std::vector<float> numbers = Numbers(shape);
+    const std::span padding = std::span(kPadding).first(static_cast<size_t>(shape[2]));
+    const std::set<std::vector<float>> possible = AllExpected(numbers, shape, 2, true);
+    std::set<std::vector<float>> seen;
+    for (int64_t index = 0; index < 400; ++index) {
+      std::vector<float> image = numbers;
+      Augment({.pad_crop = 2, .horizontal_flip = true, .random_erasing = 1.0}, {1, 1, index}, shape, padding, image);
+      seen.insert(std::move(image));
     }
+    EXPECT_EQ(seen, possible) << shape;
   }
+  const Shape shape{2, 2, 1};
+  std::set<std::vector<float>> seen;
+  for (int64_t index = 0; index < 400; ++index) {
+    std::vector<float> image(4, 1.0f);
+    Augment({.random_erasing = 1.0, .erasing_fill = ErasingFill::kMean}, {1, 1, index}, shape, {}, image);
+    const Rectangle erased = Erased(image, shape);
+    if (erased.height == 0) continue;  // ten rectangles didn't fit
+    EXPECT_EQ(erased.height * erased.width, 1) << index;
+    seen.insert(std::move(image));
+  }
+  EXPECT_EQ(seen, (std::set<std::vector<float>>{{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}}));
 }
 
 TEST(AugmentationTest, RejectsOptionsOutOfRange) {

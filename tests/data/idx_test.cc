@@ -146,6 +146,7 @@ TEST(IdxTest, RejectsMissingAndTrailingBytes) {
 
 TEST(IdxTest, RejectsLabelsThatDoNotFit) {
   ExpectBad(kImages, Idx(0x801, {3}, {0, 1, 2}), "labels", {"4 images", "3 labels"});
+  ExpectBad(kImages, Idx(0x801, {5}, {0, 1, 2, 0, 1}), "labels", {"4 images", "5 labels"});
   ExpectBad(kImages, Idx(0x801, {4}, {0, 1, 3, 2}), "labels", {"label 3 at byte 10 is not one of 3 classes"});
 }
 

@@ -176,6 +176,23 @@ TEST(LoaderTest, StandardizesThenAugmentsWithStandardizedBlack) {
   }
 }
 
+TEST(LoaderTest, AugmentationIsDrawnForTheImageNotForItsPlace) {
+  const Numbered dataset(20);
+  const AugmentationOptions augmentation{.pad_crop = 1, .horizontal_flip = true};
+  Loader loader(dataset, {.batch_size = 5, .seed = 9, .augmentation = augmentation});
+  const std::vector<int64_t> order = Permutation(FoldIn(KeyFromSeed(9), 4), 20);
+  ASSERT_NE(order, Iota(20));
+  const std::vector<Contents> batches = Epoch(loader, 4);
+  for (size_t i = 0; i < 20; ++i) {
+    std::vector<float> image(8);
+    dataset.Image(order[i], image);
+    Augment(augmentation, {9, 4, order[i]}, {2, 2, 2}, {}, image);
+    const Contents& batch = batches[i / 5];
+    EXPECT_TRUE(std::ranges::equal(image, std::span(batch.images).subspan(i % 5 * 8, 8))) << i;
+    EXPECT_EQ(batch.labels[i % 5], order[i] % 5);
+  }
+}
+
 TEST(LoaderTest, ErrorsOfTheDataSetReachTheCaller) {
   Numbered dataset(40);
   Loader loader(dataset, {.batch_size = 10, .shuffle = false});
