@@ -17,6 +17,13 @@ TEST(Schedule, WarmUpIsLinearFromZeroForEveryKind) {
   }
 }
 
+TEST(Schedule, WarmUpHasTheNearestNumberOfSteps) {
+  // 0.29 × 100 is 28.999999999999996.
+  const Schedule schedule({.kind = ScheduleKind::kConstant, .learning_rate = 0.29, .warmup_epochs = 0.29}, 1, 100);
+  EXPECT_FLOAT_EQ(schedule(28), 0.28f);
+  EXPECT_FLOAT_EQ(schedule(29), 0.29f);
+}
+
 TEST(Schedule, ConstantStays) {
   const Schedule schedule({.kind = ScheduleKind::kConstant, .learning_rate = 0.3}, 2, 10);
   for (const int64_t step : {0, 1, 19, 1000}) EXPECT_FLOAT_EQ(schedule(step), 0.3f);

@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/layers/dense.h"
+#include "hwynn/layers/dropout.h"
+#include "hwynn/layers/flatten.h"
+#include "hwynn/layers/sequential.h"
 #include "hwynn/tests/support/linear_model.h"
 
 namespace hwynn {
@@ -54,8 +59,9 @@ bool Same(const TrainState& a, const TrainState& b) {
     return true;
   };
   return a.step == b.step && a.epoch_sums == b.epoch_sums && same(a.opt_state, b.opt_state) &&
-         same(a.variables.at("params"), b.variables.at("params")) &&
-         same(a.variables.at("batch_stats"), b.variables.at("batch_stats"));
+         std::ranges::equal(a.variables, b.variables, [&](const auto& x, const auto& y) {
+           return x.first == y.first && same(x.second, y.second);
+         });
 }
 
 TrainState Copy(const TrainState& state) {
@@ -183,6 +189,52 @@ TEST_F(TrainerTest, VariablesThatAreNotFiniteAreNotSaved) {
                                      },
                                  .on_save = [](const TrainState&) { ADD_FAILURE() << "saved"; }};
   EXPECT_THROW(trainer.Run(callbacks), std::runtime_error);
+}
+
+TEST_F(TrainerTest, IsTheLoopOverTheLoaderTheScheduleAndTheStepper) {
+  const Standardization standardization{{0.4f}, {0.3f}};
+  options_.label_smoothing = 0.5f;
+  options_.optimizer = {.momentum = 0.8f, .weight_decay = 0.1f, .clip_norm = 0.5f};
+  options_.schedule = {.learning_rate = 0.3, .warmup_epochs = 0.5};
+  options_.augmentation = {.pad_crop = 1, .horizontal_flip = true, .random_erasing = 0.5};
+  Trainer trainer = MakeTrainer();
+  std::vector<StepReport> steps;
+  trainer.Run({.on_step = [&](const StepReport& report) { return steps.push_back(report), true; }}, 16);
+
+  Loader loader(
+      train_, {.batch_size = 8, .seed = 3, .augmentation = options_.augmentation, .standardization = standardization});
+  const Schedule schedule(options_.schedule, 4, 8);
+  Stepper stepper(model_, options_.optimizer, 0.5f);
+  TrainState state = CreateTrainState(model_, options_.optimizer, KeyFromSeed(3), {3, 2, 1});
+  for (const int64_t epoch : {0, 1}) {
+    state.epoch_sums = {};
+    loader.StartEpoch(epoch);
+    while (const Batch* batch = loader.Next()) {
+      const StepReport& report = steps.at(static_cast<size_t>(state.step));
+      EXPECT_EQ(report.learning_rate, schedule(state.step));
+      const LossResult result = stepper.Train(batch->images, batch->labels, schedule(state.step), Key(), state);
+      state.epoch_sums.Add(result, 8);
+      EXPECT_EQ(report.batch.loss, result.loss);
+    }
+  }
+  EXPECT_TRUE(Same(trainer.state(), state));
+  // The test's loss is that of the labels themselves.
+  Stepper plain(model_);
+  EXPECT_EQ(*trainer.Report().test, Evaluate(plain, state.variables, test_, standardization, 8));
+}
+
+TEST_F(TrainerTest, DropoutDrawsTheSameWhereverARunIsResumed) {
+  Sequential model;
+  model.Add(Flatten()).Add(Dropout({.rate = 0.5f})).Add(Dense({.features = 3}));
+  const auto make = [&] { return Trainer(model, train_, nullptr, {{0.4f}, {0.3f}}, options_); };
+  Trainer whole = make(), continued = make(), restored = make();
+  whole.Run({});
+  continued.Run({}, 3);
+  restored.state() = Copy(continued.state());
+  continued.Run({});
+  restored.Run({});
+  EXPECT_TRUE(Same(continued.state(), whole.state()));
+  EXPECT_TRUE(Same(restored.state(), whole.state()));
 }
 
 TEST_F(TrainerTest, RefusesOptionsOutOfRange) {

@@ -1,0 +1,105 @@
+#include "hwynn/training/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include "hwynn/tests/support/files.h"
+
+namespace hwynn {
+namespace {
+
+using testing::ExpectError;
+
+// No two options of a type have the same value, so that none can stand under another's name.
+TEST(RecipeTest, EveryOptionHasItsName) {
+  const Recipe recipe{
+      .model = "mlp",
+      .width = 0.75,
+      .padding = PaddingRule::kPyTorch,
+      .dataset = "synthetic",
+      .training = {
+          .epochs = 11,
+          .batch_size = 12,
+          .seed = 13,
+          .label_smoothing = 0.125f,
+          .optimizer = {.kind = OptimizerKind::kAdamW,
+                        .momentum = 0.5f,
+                        .nesterov = false,
+                        .b1 = 0.25,
+                        .b2 = 0.625,
+                        .epsilon = 0.0625f,
+                        .weight_decay = 0.03125f,
+                        .decay_all = true,
+                        .clip_norm = 4.5f},
+          .schedule = {.kind = ScheduleKind::kStep,
+                       .learning_rate = 0.875,
+                       .warmup_epochs = 1.5,
+                       .decay_epochs = {3, 7},
+                       .decay_factor = 0.375},
+          .augmentation = {
+              .pad_crop = 5, .horizontal_flip = false, .random_erasing = 0.6875, .erasing_fill = ErasingFill::kMean}}};
+  const std::map<std::string, std::string> fields = {{"model", "mlp"},
+                                                     {"width", "0.75"},
+                                                     {"padding", "pytorch"},
+                                                     {"dataset", "synthetic"},
+                                                     {"epochs", "11"},
+                                                     {"batch-size", "12"},
+                                                     {"seed", "13"},
+                                                     {"label-smoothing", "0.125"},
+                                                     {"optimizer", "adamw"},
+                                                     {"momentum", "0.5"},
+                                                     {"nesterov", "false"},
+                                                     {"beta1", "0.25"},
+                                                     {"beta2", "0.625"},
+                                                     {"epsilon", "0.0625"},
+                                                     {"weight-decay", "0.03125"},
+                                                     {"decay-all", "true"},
+                                                     {"clip-norm", "4.5"},
+                                                     {"schedule", "step"},
+                                                     {"learning-rate", "0.875"},
+                                                     {"warmup-epochs", "1.5"},
+                                                     {"decay-epochs", "3,7"},
+                                                     {"decay-factor", "0.375"},
+                                                     {"pad-crop", "5"},
+                                                     {"flip", "false"},
+                                                     {"random-erasing", "0.6875"},
+                                                     {"erasing-fill", "mean"}};
+  EXPECT_EQ(ToFields(recipe), fields);
+  EXPECT_EQ(ToFields(RecipeFromFields(fields)), fields);
+}
+
+TEST(RecipeTest, TheDefaultsAreThoseOfTheProgram) {
+  const auto fields = ToFields(Recipe());
+  const std::map<std::string, std::string> expected = {
+      {"model", "resnet20"},   {"dataset", "fashion-mnist"}, {"epochs", "5"},           {"batch-size", "128"},
+      {"optimizer", "sgd"},    {"momentum", "0.9"},          {"nesterov", "true"},      {"weight-decay", "5e-04"},
+      {"beta1", "0.9"},        {"beta2", "0.999"},           {"epsilon", "1e-08"},      {"clip-norm", "0"},
+      {"schedule", "cosine"},  {"learning-rate", "0.2"},     {"warmup-epochs", "0.75"}, {"flip", "true"},
+      {"label-smoothing", "0"}};
+  for (const auto& [name, text] : expected) EXPECT_EQ(fields.at(name), text) << name;
+}
+
+TEST(RecipeTest, RefusesWhatIsNoValueOfAnOption) {
+  using Error = std::invalid_argument;
+  const auto with = [](const std::string& name, const std::string& text) {
+    return [=] {
+      auto fields = ToFields(Recipe());
+      fields[name] = text;
+      RecipeFromFields(fields);
+    };
+  };
+  ExpectError<Error>(with("epochs", "1.5"), {"epochs", "1.5"});
+  ExpectError<Error>(with("epochs", "9223372036854775808"), {"epochs"});
+  ExpectError<Error>(with("width", "wide"), {"width", "wide"});
+  ExpectError<Error>(with("width", "1x"), {"width", "1x"});
+  ExpectError<Error>(with("flip", "yes"), {"flip", "yes"});
+  ExpectError<Error>(with("optimizer", "lamb"), {"optimizer", "lamb"});
+  ExpectError<Error>(with("decay-epochs", "3,,7"), {"decay-epochs"});
+  ExpectError<Error>(with("no-such-option", "1"), {"no-such-option"});
+}
+
+}  // namespace
+}  // namespace hwynn
