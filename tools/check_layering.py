@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Holds the includes against ARCHITECTURE.md: direction, TBB in one file, vector code in kernels/ alone, and a
-reference, tests and a benchmark beside every kernel family."""
+"""Holds the includes against ARCHITECTURE.md: direction, between folders and between those of kernels/, TBB in one file,
+vector code in kernels/ alone, and a reference, tests and a benchmark beside every kernel family; and the folders
+themselves: tests/ mirrors them, and none has more files than can be looked over."""
 
+import collections
 import pathlib
 import re
 import sys
@@ -29,6 +31,9 @@ TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
 NO_KERNELS = ["padding", "precision", "target"]
 # A header in a folder of kernels/ is for kernels/ alone, and for its tests and benchmarks.
 INSIDE = re.compile(r"hwynn/(kernels/(?!reference/)\w+)/")
+# Folders of kernels/ that families share; a family knows these and itself.
+SHARED_BY_FAMILIES = ["simd"]
+MOST_FILES = 48  # of code in a folder: more are two folders
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -42,6 +47,10 @@ def errors_of(name, text):
         inside = INSIDE.match(include)
         if inside and folder not in ("kernels", "tests", "bench"):
             yield f"{name}: {inside[1]} is for kernels/ alone: include a header of kernels/ itself"
+        if inside and folder == "kernels" and name.count("/") == 2:
+            family, other = name.split("/")[1], inside[1].split("/")[1]
+            if other != family and (family in SHARED_BY_FAMILIES or other not in SHARED_BY_FAMILIES):
+                yield f"{name}: kernels/{family}/ may not include {include}"
         if include.startswith("hwynn/") and folder_of(include[6:]) not in MAY_INCLUDE[folder]:
             yield f"{name}: {folder}/ may not include {include}"
         if include.startswith(("tbb/", "oneapi/")) and name not in TBB_FILES and folder != "tests":
@@ -55,10 +64,22 @@ def errors_of(name, text):
             yield f"{name}: vector code outside -inl.h and the dispatch block"
 
 
+def errors_of_folders(named):
+    """Of the folders that hold `named`: too many files, and tests of a file that isn't where they say."""
+    for folder, count in sorted(collections.Counter(name.rpartition("/")[0] for name in named).items()):
+        if count > MOST_FILES:
+            yield f"{folder}/: {count} files; more than {MOST_FILES} are two folders"
+    for name in named:
+        found = re.fullmatch(r"tests/(core|kernels|layers|formats|models|data|training)/(\w+)_test\.cc", name)
+        if found and not any(f'#include "hwynn/{found[1]}/' in line for line in named[name].splitlines()):
+            yield f"{name}: tests nothing of {found[1]}/, whose folder it stands in"
+
+
 def main():
     files = sorted(p for folder in MAY_INCLUDE for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc"))
     named = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in files}
     errors = [error for name, text in named.items() for error in errors_of(name, text)]
+    errors += errors_of_folders(named)
     for family in sorted(p.stem for p in (ROOT / "kernels").glob("*.h")):
         if family.endswith("-inl"):
             errors.append(f"kernels/{family}.h: vector code belongs in a folder of kernels/")
@@ -68,4 +89,5 @@ def main():
     sys.exit("\n".join(errors) if errors else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
