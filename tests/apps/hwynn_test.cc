@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -19,6 +22,8 @@
 
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/tests/support/files.h"
+#include "hwynn/tests/support/fill.h"
+#include "hwynn/training/checkpoint.h"
 
 namespace hwynn {
 namespace {
@@ -84,6 +89,10 @@ class HwynnTest : public ::testing::Test {
     if (pid == 0) {
       dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
       dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+      if (file_limit_ > 0) {
+        const rlimit limit{file_limit_, file_limit_};
+        setrlimit(RLIMIT_FSIZE, &limit);
+      }
       execv(argv[0], argv.data());
       _exit(127);
     }
@@ -118,6 +127,19 @@ class HwynnTest : public ::testing::Test {
     return arguments;
   }
 
+  /// Logits of the images [N,H,W,C], which are taken as they are.
+  std::vector<float> Logits(const std::string& checkpoint, const Tensor& images) {
+    const std::string x = (folder_ / "x.safetensors").string(), y = (folder_ / "y.safetensors").string();
+    WriteSafetensors(x, {{"x", {"F32", images.shape(), std::as_bytes(images.span())}}}, {});
+    const Result result = Run({"predict", "--checkpoint", checkpoint, "--arrays", x, "--output", y});
+    EXPECT_EQ(result.code, 0) << result.err;
+    const SafetensorsFile file(y);
+    const std::span<const std::byte> bytes = file.Entry("logits").bytes;
+    std::vector<float> logits(bytes.size() / sizeof(float));
+    std::memcpy(logits.data(), bytes.data(), bytes.size());
+    return logits;
+  }
+
   std::string CheckpointOf(const std::string& name) { return (folder_ / name / "checkpoint.safetensors").string(); }
 
   /// Sends `signal` to a training run once its first checkpoint is there.
@@ -132,6 +154,15 @@ class HwynnTest : public ::testing::Test {
     return Wait(pid);
   }
 
+  /// The program ends with code 1 and one line that holds `text`.
+  void ExpectOneSentence(const std::vector<std::string>& arguments, const std::string& text) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 1) << text << result.out;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_NE(result.err.find(text), std::string::npos) << result.err;
+  }
+
+  rlim_t file_limit_ = 0;  // bytes that a file of the next program may have; 0: any number
   fs::path program_;
   const testing::TempFolder temp_;
   const fs::path folder_ = temp_.path();
@@ -174,6 +205,85 @@ TEST_F(HwynnTest, TrainsEvaluatesPredictsInspects) {
   const Result tuned = Run(Train("tuned", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=1",
                                            "--finetune", CheckpointOf("run")}));
   EXPECT_EQ(tuned.code, 0) << tuned.err;
+}
+
+TEST_F(HwynnTest, PredictsAPngAsItsStandardisedPixels) {
+  ASSERT_EQ(Run(Train("run", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=30"})).code, 0);
+  const std::string png = (folder_ / "image.png").string();
+  WriteText(png, MakePng(28, 28));
+  const Checkpoint checkpoint(CheckpointOf("run"));
+  const Standardization& standardization = checkpoint.info().standardization;
+  ASSERT_GT(std::abs(standardization.mean.at(0)), 0.1f);
+  Tensor image({1, 28, 28, 1});
+  for (int64_t i = 0; i < 784; ++i) {
+    const auto grey = static_cast<float>(255 * (i % 28) / 28);
+    image[i] = (grey / 255.0f - standardization.mean[0]) / standardization.stddev.at(0);
+  }
+  const std::vector<float> logits = Logits(CheckpointOf("run"), image);
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  std::vector<std::pair<double, std::string>> classes;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    classes.emplace_back(-std::exp(static_cast<double>(logits[i])) / sum, checkpoint.info().class_names[i]);
+  }
+  std::ranges::sort(classes);
+
+  const Result predicted = Run({"predict", "--checkpoint", CheckpointOf("run"), "--top", "3", png});
+  std::istringstream lines(predicted.out);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, png);
+  for (size_t i = 0; i < 3; ++i) {
+    double probability = 0.0;
+    std::string name;
+    lines >> probability >> name;
+    EXPECT_NEAR(probability, -classes[i].first, 6e-5) << predicted.out;  // four digits are printed
+    EXPECT_EQ(name, classes[i].second) << predicted.out;
+  }
+  EXPECT_FALSE(lines >> line) << line;
+}
+
+TEST_F(HwynnTest, PredictsEachImageOfABatchAsIfItWereAlone) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=30"})).code, 0);
+  const Tensor images = testing::Normals({33, 28, 28, 1}, 1);  // one more than a batch of the program
+  const std::vector<float> logits = Logits(CheckpointOf("run"), images);
+  ASSERT_EQ(logits.size(), 330u);
+  for (const int64_t index : {0, 1, 31, 32}) {
+    Tensor image({1, 28, 28, 1});
+    std::ranges::copy(images.span().subspan(static_cast<size_t>(index) * 784, 784), image.data());
+    const std::vector<float> alone = Logits(CheckpointOf("run"), image);
+    for (size_t k = 0; k < 10; ++k) {
+      EXPECT_NEAR(logits[static_cast<size_t>(index) * 10 + k], alone[k], 1e-4f) << index;
+    }
+  }
+}
+
+// The first step's learning rate is 0: what it leaves is what fine-tuning started from, but for the statistics.
+TEST_F(HwynnTest, FinetuningStartsFromTheCheckpointsArrays) {
+  const std::vector<std::string> options = {"--model=resnet20", "--width=0.25", "--batch-size=32"};
+  auto more = options;
+  more.push_back("--max-steps=5");
+  ASSERT_EQ(Run(Train("run", more)).code, 0);
+  more = options;
+  more.insert(more.end(), {"--max-steps=1", "--seed=7", "--finetune", CheckpointOf("run")});
+  const Result tuned = Run(Train("tuned", more));
+  ASSERT_EQ(tuned.code, 0) << tuned.err;
+  more = options;
+  more.insert(more.end(), {"--max-steps=1", "--seed=7"});
+  ASSERT_EQ(Run(Train("fresh", more)).code, 0);
+  const SafetensorsFile before(CheckpointOf("run")), after(CheckpointOf("tuned")), fresh(CheckpointOf("fresh"));
+  int64_t params = 0;
+  for (const auto& [name, entry] : before.entries()) {
+    const std::span<const std::byte> bytes = after.Entry(name).bytes;
+    if (name.starts_with("params.")) {
+      ++params;
+      EXPECT_TRUE(std::ranges::equal(entry.bytes, bytes)) << name;
+    } else if (name.ends_with(".mean")) {  // moved from the checkpoint's, not from a fresh model's zeros
+      EXPECT_FALSE(std::ranges::equal(entry.bytes, bytes)) << name;
+      EXPECT_FALSE(std::ranges::equal(fresh.Entry(name).bytes, bytes)) << name;
+    }
+  }
+  EXPECT_EQ(params, 65);
 }
 
 TEST_F(HwynnTest, ThreadsAndResumingDoNotChangeTheFile) {
@@ -322,13 +432,69 @@ TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
       {{"predict", "--checkpoint", checkpoint}, "--arrays"},
       {{"init", "--model=resnet21", "--output", (folder_ / "out.safetensors").string()}, "resnet21"},
   };
-  for (const auto& [arguments, expected] : cases) {
-    const Result result = Run(arguments);
-    EXPECT_EQ(result.code, 1) << expected << result.out;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-    EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
-  }
+  for (const auto& [arguments, expected] : cases) ExpectOneSentence(arguments, expected);
   EXPECT_TRUE(ReadText(checkpoint) == file);
+}
+
+TEST_F(HwynnTest, ArraysOfOtherShapesAreNamed) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=1"})).code, 0);
+  const std::string x = (folder_ / "x.safetensors").string(), y = (folder_ / "y.safetensors").string();
+  const auto predict = [&](const std::string& name, const Shape& shape, const std::string& text) {
+    const Tensor array(shape, 0.5f);
+    WriteSafetensors(x, {{name, {"F32", shape, std::as_bytes(array.span())}}}, {});
+    ExpectOneSentence({"predict", "--checkpoint", CheckpointOf("run"), "--arrays", x, "--output", y}, text);
+    EXPECT_FALSE(fs::exists(y));
+  };
+  predict("x", {28, 28, 1}, "[28,28,1]");
+  predict("x", {2, 28, 28, 3}, "784");  // the mlp's first kernel takes 28·28 values an image
+  predict("x", {2, 27, 28, 1}, "784");
+  predict("y", {2, 28, 28, 1}, "\"x\"");
+}
+
+TEST_F(HwynnTest, DamagedDataSetsAreNamedWithTheirOffset) {
+  const auto idx = [](const std::string& magic, uint8_t count, const std::string& rest) {
+    return std::string(2, '\0') + magic + std::string(3, '\0') + static_cast<char>(count) + rest;
+  };
+  const std::string extents{0, 0, 0, 2, 0, 0, 0, 2};
+  const std::string pixels = extents + std::string(16, '\x7f'), images = idx("\x08\x03", 4, pixels);
+  const auto train = [&](const std::string& labels, const std::string& train_images, const std::string& text) {
+    const fs::path data = folder_ / "data";
+    fs::create_directories(data);
+    WriteText(data / "train-images-idx3-ubyte", train_images);
+    WriteText(data / "t10k-images-idx3-ubyte", images);
+    for (const std::string split : {"train", "t10k"}) WriteText(data / (split + "-labels-idx1-ubyte"), labels);
+    ExpectOneSentence(Train("run", {"--dataset=mnist", "--batch-size=4", "--data-dir", data.string()}), text);
+  };
+  const std::string labels = idx("\x08\x01", 4, {0, 1, 2, 9});
+  train(idx("\x08\x01", 4, {0, 1, 10, 9}), images, "train-labels-idx1-ubyte: label 10 at byte 10");
+  train(labels, images.substr(0, 30), "train-images-idx3-ubyte: ends at byte 30");
+  train(labels, images + "x", "train-images-idx3-ubyte: trailing bytes from byte 32");
+  EXPECT_FALSE(fs::exists(CheckpointOf("run")));
+}
+
+TEST_F(HwynnTest, ADiskThatIsFullLosesNothing) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
+  const std::string file = ReadText(CheckpointOf("run"));
+  file_limit_ = 100000;  // the checkpoint of this model has 2 MB
+  ExpectOneSentence(Train("run", {"--resume", "--max-steps=3"}), "checkpoint.safetensors");
+  EXPECT_TRUE(ReadText(CheckpointOf("run")) == file);
+  ExpectOneSentence({"convert", CheckpointOf("run"), (folder_ / "flat.msgpack").string()}, "flat.msgpack");
+  EXPECT_FALSE(fs::exists(folder_ / "flat.msgpack"));
+  for (const fs::path& folder : {folder_, folder_ / "run"}) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      EXPECT_EQ(entry.path().string().find("tmp-"), std::string::npos) << entry.path();
+    }
+  }
+  file_limit_ = 0;
+  EXPECT_EQ(Run(Train("run", {"--resume", "--max-steps=3"})).code, 0);
+}
+
+TEST_F(HwynnTest, ANanLossEndsTheRunAtItsStep) {
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
+  const std::string file = ReadText(CheckpointOf("run"));
+  // 1e30 overflows float in the step after the first.
+  ExpectOneSentence(Train("run", {"--learning-rate=1e30", "--warmup-epochs=0", "--max-steps=5"}), "in step 2");
+  EXPECT_TRUE(ReadText(CheckpointOf("run")) == file);
 }
 
 }  // namespace
