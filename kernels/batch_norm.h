@@ -39,6 +39,10 @@ struct BatchNormAffine {
 void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu,
                         TensorView output);
 
+/// mul[c] = scale[c]/√(var[c]+epsilon), formed in double, as BatchNormNormalize has it: with mean and bias what a
+/// convolution's prologue or epilogue takes (kernels/conv2d.h). Shapes: mul [C]; the affine's mean isn't looked at.
+void BatchNormMul(const BatchNormAffine& affine, TensorView mul);
+
 /// running = momentum·running + (1 − momentum)·batch for mean and var, one fused multiply-add each. momentum is the
 /// fraction kept (Flax), the opposite of PyTorch's; 1 − momentum is formed in double.
 void BatchNormUpdateRunning(double momentum, ConstTensorView batch_mean, ConstTensorView batch_var,

@@ -28,12 +28,50 @@ Conv2dGeometry Resolve(Case& c, Conv2dPass pass, const Conv2dParams& params, con
   return g;
 }
 
+constexpr float kEpsilon = 1e-5f;
+
+/// A BatchNorm's normalisation of the input's channels, if its mean and variance are given, and a ReLU.
+class PrologueOf {
+ public:
+  PrologueOf(const Case& c, int64_t channels)
+      : mean_(c.Input("prologue_mean")),
+        var_(c.Input("prologue_var")),
+        scale_(c.Input("prologue_scale")),
+        bias_(c.Input("prologue_bias")),
+        relu_(c.attributes().FlagOr("prologue_relu", false)) {
+    const float epsilon = c.attributes().FloatOr("prologue_epsilon", kEpsilon);
+    const bool given = mean_.size() > 0;
+    Check(given == (var_.size() > 0) && (given || scale_.size() + bias_.size() == 0),
+          "a prologue needs \"prologue_mean\" and \"prologue_var\"");
+    if (!given) return;
+    mul_ = Tensor({channels});
+    BatchNormMul({.mean = mean_, .var = var_, .scale = scale_, .bias = bias_, .epsilon = epsilon}, mul_);
+    if (bias_.size() == 0) bias_ = Tensor({channels}, 0.0f);
+  }
+
+  Conv2dPrologue Get() const { return {.mean = mean_, .mul = mul_, .bias = bias_, .relu = relu_}; }
+
+ private:
+  Tensor mean_, var_, scale_, bias_, mul_;
+  bool relu_;
+};
+
 void RunConv2dForward(Case& c) {
   const Conv2dParams params = ConvParams(c);
-  const Tensor input = c.Input("input"), filter = c.Input("filter"), bias = c.Input("bias");
+  const Tensor input = c.Input("input"), filter = c.Input("filter");
+  const Tensor scale = c.Input("epilogue_scale"), bias = c.Input("bias"), residual = c.Input("residual");
+  const bool statistics = c.attributes().FlagOr("statistics", false);
+  const bool relu = c.attributes().FlagOr("relu", false);
   const Conv2dGeometry g = Resolve(c, Conv2dPass::kForward, params, input.shape(), filter.shape());
-  Conv2dForward(params, input, filter, c.NewOutput("output", g.output_shape()), c.workspace(),
-                {.epilogue = {.bias = bias}, .algorithm = c.algorithm()});
+  const PrologueOf prologue(c, g.IC);
+  Conv2dOptions options{.prologue = prologue.Get(),
+                        .epilogue = {.scale = scale, .bias = bias, .residual = residual, .relu = relu},
+                        .algorithm = c.algorithm()};
+  if (statistics) {
+    options.epilogue.mean = c.NewOutput("mean", {g.OC});
+    options.epilogue.var = c.NewOutput("var", {g.OC});
+  }
+  Conv2dForward(params, input, filter, c.NewOutput("output", g.output_shape()), c.workspace(), options);
 }
 
 void RunConv2dBackwardInput(Case& c) {
@@ -54,8 +92,6 @@ void RunConv2dBackwardFilter(Case& c) {
                        {.algorithm = c.algorithm()});
   BiasGradient(grad_output, c.NewOutput("grad_bias", {filter_shape[3]}), c.workspace());
 }
-
-constexpr float kEpsilon = 1e-5f;
 
 Variance VarianceOf(const Case& c) {
   constexpr Variance kValues[] = {Variance::kStable, Variance::kFast, Variance::kTwoPass};
@@ -196,15 +232,27 @@ constexpr AttributeSpec kEpsilonSpec = {"epsilon", "a number from 0 on; 1e-5 if 
 constexpr AttributeSpec kVariance = {"variance", R"("stable", "fast" or "two_pass"; "stable" if not given)"};
 constexpr AttributeSpec kRelu = {"relu", "true or false; false if not given"};
 
+constexpr AttributeSpec kStatistics = {"statistics", "true or false; false if not given. True: mean and var are made"};
+constexpr AttributeSpec kPrologueEpsilon = {"prologue_epsilon", kEpsilonSpec.form};
+constexpr AttributeSpec kPrologueRelu = {"prologue_relu", kRelu.form};
+
 InputSpec Optional(std::string_view name) { return {.name = name, .optional = true}; }
 
 std::vector<Op> MakeOps() {
   const std::vector<AttributeSpec> pool = {kWindow, kStride, kPoolPadding};
   return {
       {.name = "conv2d_forward",
-       .inputs = {{"input"}, {"filter"}, Optional("bias")},
-       .outputs = {"output"},
-       .attributes = {kStride, kDilation, kConvPadding, kGroups},
+       .inputs = {{"input"},
+                  {"filter"},
+                  Optional("prologue_mean"),
+                  Optional("prologue_var"),
+                  Optional("prologue_scale"),
+                  Optional("prologue_bias"),
+                  Optional("epilogue_scale"),
+                  Optional("bias"),
+                  Optional("residual")},
+       .outputs = {"output", "[mean]", "[var]"},
+       .attributes = {kStride, kDilation, kConvPadding, kGroups, kPrologueEpsilon, kPrologueRelu, kRelu, kStatistics},
        .pass = Conv2dPass::kForward,
        .run = RunConv2dForward},
       {.name = "conv2d_backward_input",

@@ -185,6 +185,15 @@ void BatchNormStatistics(ConstTensorView input, Variance variance, TensorView me
   for (int64_t c = 0; c < C; ++c) var[c] = static_cast<float>(deviations.second[static_cast<size_t>(c)] / n);
 }
 
+void BatchNormMul(const BatchNormAffine& affine, TensorView mul) {
+  constexpr const char* kName = "BatchNormMul";
+  const int64_t C = mul.size();
+  CheckChannels(kName, "mul", mul, C);
+  CheckChannels(kName, "var", affine.var, C);
+  if (affine.scale.size() != 0) CheckChannels(kName, "scale", affine.scale, C);
+  for (int64_t c = 0; c < C; ++c) mul[c] = static_cast<float>(Scale(affine, c) * InverseStd(affine, c));
+}
+
 void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu,
                         TensorView output) {
   constexpr const char* kName = "BatchNormNormalize";

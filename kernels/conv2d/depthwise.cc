@@ -72,6 +72,9 @@ constexpr int64_t kTaskFloats = int64_t{1} << 16;
 constexpr int64_t kMinTasks = 32;
 // Images × row ranges of at most this many chunks: partial sums of the filter's gradient.
 constexpr int64_t kMaxChunks = 32;
+// Pixels of a chunk whose sums are formed by themselves before they are added to the chunk's: with those that registers
+// form of a few pixels each, and the chunks, no sum is longer than a few hundred terms.
+constexpr int64_t kGradientBlockPixels = 512;
 // Rows whose sums of the filter's gradient stay in registers.
 constexpr int64_t kGradientRows = 2;
 
@@ -342,15 +345,18 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
   const int64_t row_floats = g.OW * g.OC;
   const bool fetch = WorthFetching(g.input_shape().num_elements());
   ChunkedGradient gradient(chunks.count, filter_floats, grad_filter, workspace);
-  ParallelFor(chunks.count, [&](int64_t chunk) {
+  const auto run_chunk = [&](int64_t chunk, Scratch scratch) {
     float* sums = gradient.Chunk(chunk);
+    auto* block = scratch.Take<float>(filter_floats);
+    int64_t block_pixels = 0;
     std::fill_n(sums, filter_floats, 0.0f);
+    std::fill_n(block, filter_floats, 0.0f);
     std::vector<RowTap> taps;
     std::vector<PrefetchPiece> ahead;
     RowsAhead rows_ahead;
     DepthwiseGradientArgs args{};
     args.x_stride = g.stride_w * g.IC;
-    args.w = sums;
+    args.w = block;
     args.channels = g.IC;
     args.x_row_stride = problem.h.step * problem.source_row_floats();
     args.grad_row_stride = row_floats;
@@ -375,8 +381,14 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
         args.pixels = end - begin;
         HWY_DYNAMIC_DISPATCH(DepthwiseGradient)(args);
       });
+      block_pixels += args.rows * g.OW;
+      if (block_pixels >= kGradientBlockPixels || next == chunks.End(chunk)) {
+        for (int64_t i = 0; i < filter_floats; ++i) sums[i] += std::exchange(block[i], 0.0f);
+        block_pixels = 0;
+      }
     }
-  });
+  };
+  ParallelForWithScratch(chunks.count, Scratch::Bytes<float>(filter_floats), run_chunk);
   gradient.Add();
 }
 

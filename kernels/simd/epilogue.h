@@ -8,7 +8,8 @@
 
 namespace hwynn {
 
-/// Per channel y = (x − mean)·mul + bias as BatchNormNormalize computes it; then, with relu, y is clipped to [0, upper].
+/// Per channel y = (x − mean)·mul + bias as BatchNormNormalize computes it; then, with relu, y is clipped to [0,
+/// upper].
 struct Normalization {
   // [channels] each, all three or none: null, x stays as it is.
   const float* mean = nullptr;

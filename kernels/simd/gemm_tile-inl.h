@@ -109,14 +109,15 @@ HWY_INLINE void TileEpilogueInRegisters(D d, const ForwardTileArgs& args, int64_
   HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
     const int64_t column = j * static_cast<int64_t>(hn::Lanes(d));
     const ChannelNorm<D> norm(d, Whole<D>(), epilogue.norm, column);
-    norm.template Epilogue<kMR>([&](int i) HWY_ATTR -> hn::Vec<D>& { return acc[i][j]; }, epilogue.residual != nullptr,
-                                [&](int i) HWY_ATTR { return hn::LoadU(d, epilogue.residual + offset + RowOfC(args, i) + column); });
+    norm.template Epilogue<kMR>(
+        [&](int i) HWY_ATTR -> hn::Vec<D>& { return acc[i][j]; }, epilogue.residual != nullptr,
+        [&](int i) HWY_ATTR { return hn::LoadU(d, epilogue.residual + offset + RowOfC(args, i) + column); });
   }
 }
 
 // The same for a tile whose last vector is only partly in C, from memory: [rows][vectors]. Rare, so out of line.
 inline HWY_NOINLINE void FinishPartialTile(const float* HWY_RESTRICT sums, int rows, int64_t width,
-                                    const ForwardTileArgs& args, int64_t offset) noexcept {
+                                           const ForwardTileArgs& args, int64_t offset) noexcept {
   const TileEpilogue none;
   const TileEpilogue& epilogue = args.epilogue != nullptr ? *args.epilogue : none;
   ForChannels(args.columns, [&](const auto& access, auto d, int64_t column) HWY_ATTR {

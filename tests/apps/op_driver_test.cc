@@ -13,6 +13,8 @@
 
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/program.h"
 #include "hwynn/tests/support/targets.h"
 
@@ -158,6 +160,9 @@ TEST_F(OpDriverTest, RefusesWithOneSentence) {
   const std::string scalar = WriteInputs("scalar", {{"input", {}}});
   const std::string empty = WriteInputs("empty", {{"input", {1, 0, 5, 4}}});
   const std::string grads = WriteInputs("grads", {{"grad_output", {1, 1, 1, 1}}, {"filter", {1, 1, 1, 1}}});
+  const std::string convolution = WriteInputs("convolution", {{"input", {1, 5, 5, 4}}, {"filter", {1, 1, 4, 1}}});
+  const std::string half_prologue =
+      WriteInputs("half_prologue", {{"input", {1, 5, 5, 4}}, {"filter", {1, 1, 4, 1}}, {"prologue_mean", {4}}});
   const std::string filter = WriteInputs("filter", {{"grad_output", {1, 1, 1, 1}}, {"input", {1, 1, 1, 1}}});
   const std::string long_product = WriteInputs("product", {{"a", {20000, 1}}, {"b", {1, 20000}}});
   const std::string vectors = WriteInputs("vectors", {{"a", {4}}, {"b", {4}}});
@@ -219,6 +224,8 @@ TEST_F(OpDriverTest, RefusesWithOneSentence) {
       {"conv2d_backward_input", grads, R"({"input_shape": [1,40000,40000,1], "stride": [40000,40000]})", "more than"},
       {"conv2d_backward_filter", filter, R"({"filter_shape": [40001,40001,1,1]})", "more than"},
       {"conv2d_backward_filter", filter, R"({"filter_shape": [1,1,2,1]})", "filter IC (2) != input C (1)"},
+      {"conv2d_forward", half_prologue, "{}", "needs \"prologue_mean\" and \"prologue_var\""},
+      {"conv2d_forward", convolution, R"({"statistics": 1})", "attribute statistics must be true or false, is 1"},
       {"max_pool_forward", image, "{}", "attribute window is missing"},
       {"max_pool_forward", image, R"({"window": [6,1]})", "larger than the padded input"},
       {"max_pool_forward", image, R"({"window": [9223372036854775807,1], "padding": "SAME"})", "exceeds"},
@@ -247,6 +254,62 @@ TEST_F(OpDriverTest, RefusesWithOneSentence) {
   }
   for (const std::string option : {"--op=conv2d_forward", "--output=x", "--inputs=x"}) {
     EXPECT_EQ(Run({option}).code, 2) << option;
+  }
+}
+
+// A BatchNorm and a ReLU before it, a scale, a bias, a residual, a ReLU and statistics behind it.
+TEST_F(OpDriverTest, ConvolutionWithPrologueEpilogueAndStatistics) {
+  const Conv2dGeometry g = ResolveConv2d("test", {}, {2, 23, 22, 16}, {3, 3, 16, 20});
+  std::map<std::string, Tensor> inputs;
+  uint32_t seed = 0;
+  const auto add = [&](const std::string& name, const Shape& shape, float mean) {
+    inputs.emplace(name, testing::Normals(shape, ++seed, mean));
+  };
+  add("input", g.input_shape(), 3), add("filter", g.filter_shape(), 0);
+  for (const char* name : {"prologue_mean", "prologue_scale", "prologue_bias"}) add(name, {g.IC}, 1);
+  add("prologue_var", {g.IC}, 20);
+  add("epilogue_scale", {g.OC}, 1), add("bias", {g.OC}, 10000), add("residual", g.output_shape(), 0);
+  SafetensorsEntries entries;
+  for (const auto& [name, tensor] : inputs) {
+    entries.emplace(name, SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())});
+  }
+  WriteSafetensors(inputs_, entries, {});
+
+  Tensor mul({g.IC});
+  for (int64_t c = 0; c < g.IC; ++c) {
+    mul[c] = static_cast<float>(inputs.at("prologue_scale")[c] / std::sqrt(inputs.at("prologue_var")[c] + 0.5));
+  }
+  const reference::Sums expected = reference::Conv2dForward(
+      g, inputs.at("input"), inputs.at("filter"),
+      {.mean = inputs.at("prologue_mean"), .mul = mul, .bias = inputs.at("prologue_bias"), .relu = true},
+      {.scale = inputs.at("epilogue_scale"),
+       .bias = inputs.at("bias"),
+       .residual = inputs.at("residual"),
+       .relu = true});
+  for (const std::string& target : SupportedTargets()) {
+    for (const std::string_view algorithm : Conv2dAlgorithms(Conv2dPass::kForward)) {
+      if (!Conv2dSupports(Conv2dPass::kForward, algorithm, g)) continue;
+      SCOPED_TRACE(StrCat(target, " ", algorithm));
+      const ProgramResult result =
+          Run({"--op=conv2d_forward", "--inputs", inputs_, "--output", outputs_, "--target", target, "--algorithm",
+               std::string(algorithm), "--attributes",
+               R"({"prologue_epsilon": 0.5, "prologue_relu": true, "relu": true, "statistics": true})"});
+      ASSERT_EQ(result.code, 0) << result.err;
+      const SafetensorsFile file(outputs_);
+      ASSERT_EQ(file.entries().size(), 3u);
+      const std::vector<float> values = Floats(file.Entry("output"));
+      Tensor output(g.output_shape());
+      std::copy(values.begin(), values.end(), output.data());
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_NEAR(values[i], expected.values[i], 2e-6 * expected.magnitudes[i]) << "element " << i;
+      }
+      const reference::Moments moments = reference::Conv2dStatistics(output);
+      const std::vector<float> mean = Floats(file.Entry("mean")), var = Floats(file.Entry("var"));
+      for (size_t o = 0; o < mean.size(); ++o) {
+        ASSERT_NEAR(mean[o], moments.mean[o], 1e-7 * moments.mean[o]) << "channel " << o;
+        ASSERT_NEAR(var[o], moments.var[o], 1e-6 * moments.var[o]) << "channel " << o;
+      }
+    }
   }
 }
 

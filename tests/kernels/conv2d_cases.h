@@ -60,6 +60,22 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       // More blocks of pixels than chunks, which they don't divide by.
       {{1, 96, 97, 2}, {3, 3, 2, 3}, {}},
       {{3, 61, 70, 3}, {1, 1, 3, 4}, {}},
+      // Strides of one axis alone, which leave pixels without a tap.
+      {{1, 7, 7, 3}, {1, 1, 3, 4}, {.stride = {1, 2}}},
+      {{1, 7, 6, 20}, {1, 1, 20, 4}, {.stride = {3, 1}}},
+      // More taps than a tile takes runs, none of which touch; and just as many as depthwise takes, and one row more.
+      {{1, 40, 40, 2}, {9, 9, 2, 3}, {.dilation = {2, 2}}},
+      {{1, 18, 19, 3}, {16, 16, 1, 3}, {.groups = 3}},
+      {{1, 18, 19, 3}, {17, 16, 1, 3}, {.groups = 3}},
+      // Just past a block: of 448 pixels, 224, 112 and 512 (of a depthwise filter's gradient, in a chunk of five rows).
+      {{1, 3, 150, 4}, {3, 3, 4, 3}, {}},
+      {{1, 15, 15, 17}, {1, 1, 17, 3}, {}},
+      {{1, 17, 15, 17}, {3, 3, 17, 18}, {.stride = {1, 2}}},
+      {{2, 66, 130, 3}, {3, 3, 1, 3}, {.groups = 3}},
+      // Just past a task's channels: 512 of the filter's gradient, 1024 of depth by taps.
+      {{1, 3, 3, 513}, {1, 1, 513, 5}, {}},
+      {{1, 3, 3, 5}, {1, 1, 5, 513}, {}},
+      {{1, 4, 4, 114}, {3, 3, 114, 5}, {}},
       // Whole blocks of columns in the padding.
       {{1, 2, 4, 3}, {2, 3, 3, 4}, {.padding = Padding::Explicit(0, 1, 600, 600)}},
       // Geometry.

@@ -135,28 +135,56 @@ TEST(Conv2dTest, RoundingErrorsAreBounded) {
   }
 }
 
+// Shapes that make several tasks, and more chunks of a gradient than there are threads.
 TEST(Conv2dTest, SameBitsForAnyNumberOfThreads) {
   const Workspace workspace;
   for (const Conv2dCase& c :
        {Conv2dCase{{3, 14, 14, 24}, {3, 3, 24, 40}, {}}, Conv2dCase{{16, 7, 7, 64}, {3, 3, 64, 96}, {.stride = {2, 2}}},
-        Conv2dCase{{4, 16, 16, 130}, {1, 1, 130, 70}, {}},
-        Conv2dCase{{4, 16, 16, 20}, {3, 3, 1, 20}, {.groups = 20}}}) {
+        Conv2dCase{{4, 16, 16, 130}, {1, 1, 130, 70}, {}}, Conv2dCase{{1, 270, 270, 2}, {3, 3, 2, 3}, {}},
+        Conv2dCase{{4, 30, 28, 24}, {3, 3, 24, 20}, {}}, Conv2dCase{{1, 9, 9, 140}, {3, 3, 140, 130}, {}},
+        Conv2dCase{{4, 16, 16, 20}, {3, 3, 1, 20}, {.groups = 20}},
+        Conv2dCase{{1, 130, 140, 3}, {3, 3, 1, 3}, {.groups = 3}}}) {
     const Conv2dGeometry g = GeometryOf(c);
     for (const Conv2dPass pass : kPasses) {
       const PassShapes shapes = ShapesOf(pass, g);
       const Tensor a = Normals(shapes.a, 5);
       const Tensor b = Normals(shapes.b, 6);
       ForEachTarget([&](const std::string&) {
-        Tensor one(shapes.result);
-        RunWithThreads(1, [&] { RunPass(pass, c.params, a, b, one, workspace, ""); });
-        for (const int threads : {2, 3, 8}) {
-          Tensor several(shapes.result);
-          RunWithThreads(threads, [&] { RunPass(pass, c.params, a, b, several, workspace, ""); });
-          EXPECT_EQ(std::memcmp(one.data(), several.data(), static_cast<size_t>(one.size()) * sizeof(float)), 0)
-              << c << " pass " << static_cast<int>(pass) << " threads " << threads;
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          if (!Conv2dSupports(pass, algorithm, g)) continue;
+          Tensor one(shapes.result);
+          RunWithThreads(1, [&] { RunPass(pass, c.params, a, b, one, workspace, algorithm); });
+          for (const int threads : {2, 3, 8}) {
+            Tensor several(shapes.result);
+            RunWithThreads(threads, [&] { RunPass(pass, c.params, a, b, several, workspace, algorithm); });
+            EXPECT_EQ(std::memcmp(one.data(), several.data(), static_cast<size_t>(one.size()) * sizeof(float)), 0)
+                << c << " " << algorithm << " pass " << static_cast<int>(pass) << " threads " << threads;
+          }
         }
       });
     }
+  }
+}
+
+// A filter's gradient is a sum over all pixels. In one sum of a chunk's the last bits of these values would get lost,
+// far below any bound that grows with the number of terms.
+TEST(Conv2dTest, LongSumsKeepTheirBits) {
+  const Workspace workspace;
+  constexpr float kValue = 1 + 0x1p-17f;
+  for (const int64_t groups : {1, 2}) {
+    const Conv2dParams params{.padding = Padding::Valid(), .groups = groups};
+    const Conv2dGeometry g = ResolveConv2d("test", params, {1, 1026, 258, 2}, {3, 3, 2 / groups, 2});
+    const Tensor x(g.input_shape(), 1.0f);
+    const Tensor dy(g.output_shape(), kValue);
+    const double expected = static_cast<double>(g.OH * g.OW) * kValue;
+    ForEachTarget([&](const std::string&) {
+      for (const std::string_view algorithm : {"direct", "direct_depthwise"}) {
+        if (!Conv2dSupports(Conv2dPass::kBackwardFilter, algorithm, g)) continue;
+        Tensor dw(g.filter_shape());
+        Conv2dBackwardFilter(params, x, dy, dw, workspace, {.algorithm = algorithm});
+        for (const float value : dw.span()) EXPECT_NEAR(value, expected, 3e-6 * expected) << algorithm;
+      }
+    });
   }
 }
 

@@ -35,8 +35,9 @@ std::vector<Case> Cases() {
       {{1, 9, 6, 70}, {3, 3, 70, 150}},
       // More blocks than tasks wanted, in several images, the last block smaller.
       {{3, 26, 27, 18}, {3, 3, 18, 20}},
-      // Backward-filter: slices of both channels and several chunks; point by point.
+      // Backward-filter: slices of both channels; several chunks; point by point.
       {{2, 22, 21, 66}, {3, 3, 66, 70}},
+      {{4, 28, 27, 24}, {3, 3, 24, 20}},
       {{2, 7, 9, 130}, {3, 3, 130, 136}},
       // Filters beyond the second-level cache, with many tiles and with few.
       {{8, 15, 14, 96}, {3, 3, 96, 160}},
@@ -161,6 +162,100 @@ TEST(WinogradTest, SameBitsForAnyNumberOfThreads) {
             << algorithm << " input " << c.input << " threads " << threads;
       }
     }
+  }
+}
+
+// Point by point the tiles of a gradient may be more than are transformed at once: each pass adds to the sums.
+TEST(WinogradTest, SeveralPassesOverTheTiles) {
+  const Workspace workspace;
+  const Conv2dGeometry g = ResolveConv2d("test", {}, {17, 28, 28, 130}, {3, 3, 130, 130});
+  const Operands in(g);
+  Tensor dw(g.filter_shape());
+  Conv2dBackwardFilter({}, in.x, in.dy, dw, workspace, {.algorithm = "winograd_f4x4"});
+  EXPECT_LT(ErrorsOf(BackwardFilterAt, g, in.x, in.dy, dw, 997).largest, 1e-4);
+}
+
+// Σ over channels of the largest |input| in the tile that makes the output, times the largest |weight|: what the errors
+// of a tile's outputs are relative to.
+double TileMagnitude(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, int64_t m, int64_t oy, int64_t ox,
+                     int64_t o) {
+  const int64_t y0 = oy / m * m - g.pad_top;
+  const int64_t x0 = ox / m * m - g.pad_left;
+  double sum = 0;
+  for (int64_t c = 0; c < g.IC; ++c) {
+    float input = 0;
+    float weight = 0;
+    for (int64_t iy = std::max<int64_t>(y0, 0); iy < std::min(y0 + m + 2, g.IH); ++iy) {
+      for (int64_t ix = std::max<int64_t>(x0, 0); ix < std::min(x0 + m + 2, g.IW); ++ix) {
+        input = std::max(input, std::abs(x[(iy * g.IW + ix) * g.IC + c]));
+      }
+    }
+    for (int64_t tap = 0; tap < 9; ++tap) weight = std::max(weight, std::abs(w[(tap * g.IC + c) * g.OC + o]));
+    sum += static_cast<double>(input) * weight;
+  }
+  return sum;
+}
+
+// docs/numerics.md states these bounds: one large pixel spoils what lies in its tile, in this measure and no more.
+TEST(WinogradTest, ErrorsAreBoundedByTheLargestInputOfTheTile) {
+  const Workspace workspace;
+  struct Variant {
+    const char* algorithm;
+    int64_t m;
+    double constant, of_channels;
+  };
+  for (const Variant& variant : {Variant{"winograd_f4x4", 4, 90, 15}, Variant{"winograd_f2x2", 2, 25, 3}}) {
+    double worst = 0;
+    for (const int64_t channels : {1, 7, 64, 256}) {
+      const Conv2dGeometry g = ResolveConv2d("test", {}, {1, 11, 15, channels}, {3, 3, channels, 6});
+      const Tensor w = Normals(g.filter_shape(), 90);
+      const double bound = (variant.constant + variant.of_channels * std::sqrt(channels)) * 0x1p-24;
+      for (const float outlier : {0.0f, 1e3f, 1e6f}) {
+        Tensor x = Normals(g.input_shape(), 91);
+        if (outlier != 0) x[(5 * g.IW + 6) * channels + channels / 3] = outlier;
+        const reference::Sums expected = reference::Conv2dForward(g, x, w);
+        ForEachTarget([&](const std::string&) {
+          Tensor y(g.output_shape());
+          Conv2dForward({}, x, w, y, workspace, {.algorithm = variant.algorithm});
+          for (int64_t i = 0; i < y.size(); ++i) {
+            const double magnitude = TileMagnitude(g, x, w, variant.m, i / (g.OW * g.OC), i / g.OC % g.OW, i % g.OC);
+            const double error = std::abs(y[i] - expected.values[static_cast<size_t>(i)]);
+            ASSERT_LE(error, bound * magnitude)
+                << variant.algorithm << " channels " << channels << " outlier " << outlier << " element " << i;
+            worst = std::max(worst, error / (bound * magnitude));
+          }
+        });
+      }
+    }
+    EXPECT_GE(worst, 0.2) << variant.algorithm << ": a bound that is never approached tests nothing";
+  }
+}
+
+// Beyond the 3×3 outputs that see it, an infinity reaches those of its tiles: up to five along an axis, or for tiles of
+// two outputs four.
+TEST(WinogradTest, InfinityStaysInItsTiles) {
+  const Workspace workspace;
+  const Conv2dGeometry g = ResolveConv2d("test", {}, {1, 24, 24, 3}, {3, 3, 3, 5});
+  const Tensor w = Normals(g.filter_shape(), 93);
+  for (int64_t place = 8; place < 12; ++place) {
+    Tensor x = Normals(g.input_shape(), 94);
+    x[(place * g.IW + place) * g.IC + 1] = INFINITY;
+    ForEachTarget([&](const std::string&) {
+      for (const char* algorithm : kAlgorithms) {
+        Tensor y(g.output_shape());
+        Conv2dForward({}, x, w, y, workspace, {.algorithm = algorithm});
+        int64_t lost = 0;
+        for (int64_t oy = 0; oy < g.OH; ++oy) {
+          for (int64_t ox = 0; ox < g.OW; ++ox) {
+            const bool sees = std::max(std::abs(oy - place), std::abs(ox - place)) <= 1;
+            const bool finite = std::isfinite(y[(oy * g.OW + ox) * g.OC]);
+            EXPECT_FALSE(sees && finite) << algorithm << " output " << oy << "," << ox;
+            lost += finite ? 0 : 1;
+          }
+        }
+        EXPECT_LE(lost, std::string_view(algorithm) == "winograd_f4x4" ? 25 : 16) << algorithm << " at " << place;
+      }
+    });
   }
 }
 
