@@ -62,7 +62,7 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
                                 const LossFunction& loss, const ApplyOptions& options, const Workspace& workspace) {
   Check(input.size() > 0, "ValueAndGrad: the input ", input.shape(), " is empty");
   ValueAndGradResult result{.updates = MutableCopies(module, variables, input.shape(), options.mutable_collections),
-                            .gradients = ZerosLike(GetCollection(variables, kParams))};
+                            .gradients = Gradients(GetCollection(variables, kParams))};
   Tape tape;
   LinenRules rules(options.dropout_key);
   const CallContext context{.workspace = &workspace,
@@ -80,13 +80,14 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
 
 Loss ForwardBackward(const Module& module, const CallContext& context, Activation input, const LossFunction& loss,
                      Activation* output) {
-  const Scope scope(context);
-  Activation result = module.Forward(scope, std::move(input));
+  context.tape->Clear();  // of a call that an exception ended
+  Activation result = module.Forward(Scope(context), std::move(input));
   Loss value = loss(*result);
   Check(value.gradient.shape() == result.shape(), "the loss's gradient ", value.gradient.shape(),
         " must have the shape of the output, ", result.shape());
   if (output != nullptr) *output = std::move(result);
-  module.Backward(scope, std::move(value.gradient));
+  result.reset();
+  Differentiate(module, context, std::move(value.gradient));
   value.gradient = Tensor();
   return value;
 }

@@ -51,8 +51,8 @@ struct ValueAndGradResult {
   double value = 0;  // the loss
   int64_t correct = 0;
   Activation output;
-  Variables updates;     // as in ApplyResult
-  Collection gradients;  // d value / d params, at the params' paths
+  Variables updates;    // as in ApplyResult
+  Gradients gradients;  // d value / d params, at the params' paths
 };
 
 /// (value, (output, updates)), gradients = jax.value_and_grad(loss of module.apply, has_aux=True)(params).
@@ -60,8 +60,8 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
                                 const LossFunction& loss, const ApplyOptions& options,
                                 const Workspace& workspace = Workspace());
 
-/// What both ValueAndGrads do, in a context of the caller's with tape and gradients: Forward, the loss, Backward. The
-/// result holds the value, not the gradient, which Backward used up.
+/// What every training step does, in a context of the caller's with tape and gradients: Forward, the loss, Backward.
+/// The result holds the value, not the gradient, which Backward used up. What `loss` throws passes through.
 Loss ForwardBackward(const Module& module, const CallContext& context, Activation input, const LossFunction& loss,
                      Activation* output = nullptr);
 

@@ -26,4 +26,12 @@ Activation Predict(const Module& module, const Variables& variables, ConstTensor
   return module.Forward(Scope(context), BorrowActivation(input));
 }
 
+Tensor Differentiate(const Module& module, const CallContext& context, Tensor grad_output) {
+  Check(context.gradients != nullptr, "Backward needs CallContext::gradients");
+  context.gradients->Start();
+  Tensor grad_input = module.Backward(Scope(context), std::move(grad_output));
+  context.gradients->Finish();
+  return grad_input;
+}
+
 }  // namespace hwynn

@@ -16,6 +16,7 @@
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/layers/activation.h"
+#include "hwynn/layers/gradients.h"
 #include "hwynn/layers/init_scope.h"
 #include "hwynn/layers/scope.h"
 #include "hwynn/layers/tape.h"
@@ -40,7 +41,8 @@ class Module {
   virtual Activation Forward(const Scope& scope, Activation input) const = 0;
 
   /// Takes d loss / d output, writes the gradients of its params into scope.Gradient(…), returns d loss / d input.
-  /// `scope` is that of Forward: same context, same path.
+  /// `scope` is that of Forward: same context, same path. Called by the module around it; the outermost by
+  /// Differentiate.
   virtual Tensor Backward(const Scope& scope, Tensor grad_output) const = 0;
 
   /// Backward where the gradients of several paths meet: returns grad_input + d loss / d input, in grad_input's memory.
@@ -58,6 +60,10 @@ Variables Init(const Module& module, Key key, const Shape& input,
 /// first call only.
 Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace,
                    PackedFilters* packed_filters = nullptr);
+
+/// Backward of a whole model: takes d loss / d output of the Forward that `context` had, returns d loss / d input.
+/// context.gradients are then the sums of what all calls of its modules wrote; of params that none wrote they are 0.
+Tensor Differentiate(const Module& module, const CallContext& context, Tensor grad_output);
 
 }  // namespace hwynn
 

@@ -42,15 +42,20 @@ Model::Model(std::shared_ptr<const Module> module, const Shape& input, Rngs& rng
   module_->Init(InitScope(variables_, rngs, dropout_streams_), input);
 }
 
-CallContext Model::Context(CallRules& rules) {
-  return {.workspace = &workspace_, .variables = &variables_, .updates = &variables_, .mode = mode_, .rules = &rules};
+CallContext Model::BeginCall(CallRules& rules) {
+  return {.workspace = &workspace_,
+          .variables = &variables_,
+          .updates = &updates_.Begin(variables_),
+          .mode = mode_,
+          .rules = &rules};
 }
 
 Activation Model::operator()(ConstTensorView input) {
   Check(input.size() > 0, "nnx::Model: the input ", input.shape(), " is empty");
   NnxRules rules(dropout_streams_);
-  const CallContext context = Context(rules);
+  const CallContext context = BeginCall(rules);
   Activation output = module_->Forward(Scope(context), BorrowActivation(input));
+  updates_.Commit(variables_);
   rules.Commit();
   return output;
 }
@@ -64,15 +69,16 @@ TensorView Model::Get(std::string_view collection, std::string_view path) {
 
 ValueAndGradResult ValueAndGrad(Model& model, ConstTensorView input, const LossFunction& loss) {
   Check(input.size() > 0, "nnx::ValueAndGrad: the input ", input.shape(), " is empty");
-  ValueAndGradResult result{.gradients = ZerosLike(GetCollection(model.variables_, kParams))};
+  ValueAndGradResult result{.gradients = Gradients(GetCollection(model.variables_, kParams))};
   Tape tape;
   NnxRules rules(model.dropout_streams_);
-  CallContext context = model.Context(rules);
+  CallContext context = model.BeginCall(rules);
   context.gradients = &result.gradients;
   context.tape = &tape;
   const Loss value = ForwardBackward(*model.module_, context, BorrowActivation(input), loss, &result.output);
   result.value = value.value;
   result.correct = value.correct;
+  model.updates_.Commit(model.variables_);
   rules.Commit();
   return result;
 }

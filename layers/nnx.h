@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "hwynn/layers/functional.h"
+#include "hwynn/layers/pending_updates.h"
 #include "hwynn/layers/rngs.h"
 
 namespace hwynn::nnx {
@@ -20,6 +21,8 @@ namespace hwynn::nnx {
 ///     layers.Add("linear", Dense({.features = 8})).Add("bn", BatchNorm()).Add(Relu());
 ///     nnx::Rngs rngs(0);
 ///     nnx::Model model(layers, {1, 3}, rngs);
+///
+/// A call that throws leaves the model as it was.
 ///
 /// Variables: in variables(), by collection: nnx.Param is params, nnx.BatchStat batch_stats.
 /// Threads: one call at a time.
@@ -47,11 +50,13 @@ class Model {
 
  private:
   friend ValueAndGradResult ValueAndGrad(Model& model, ConstTensorView input, const LossFunction& loss);
-  CallContext Context(CallRules& rules);
+  // A call that writes its updates apart, until it has succeeded.
+  CallContext BeginCall(CallRules& rules);
 
   std::shared_ptr<const Module> module_;
   Variables variables_;
   RngStreams dropout_streams_;
+  PendingUpdates updates_;
   Mode mode_ = Mode::kTrain;
   Workspace workspace_;
 };

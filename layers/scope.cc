@@ -23,6 +23,7 @@ auto* Find(Tree& variables, std::string_view collection, const std::string& path
 Scope::Scope(const CallContext& context) : context_(&context) {
   Check(context.workspace != nullptr && context.variables != nullptr,
         "Scope: a CallContext needs workspace and variables");
+  if (context.gradients != nullptr) number_ = context.gradients->NumberScope();
 }
 
 Scope Scope::Child(std::string_view name) const {
@@ -54,9 +55,7 @@ TensorView Scope::MutableVariable(std::string_view collection, std::string_view 
 
 TensorView Scope::Gradient(std::string_view name) const {
   Check(context_->gradients != nullptr, "Backward needs CallContext::gradients");
-  const auto found = context_->gradients->find(JoinPath(path_, name));
-  Check(found != context_->gradients->end(), "the gradients have no array \"", name, "\" in \"/", path_, "\"");
-  return found->second;
+  return context_->gradients->Write(JoinPath(path_, name), {number_, has_tape() ? context_->tape->pops() : 0});
 }
 
 Tape& Scope::tape(const Module* owner) const {

@@ -3,6 +3,7 @@
 
 // What a call brings along (CallContext), and what one module sees of it (Scope).
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "hwynn/core/workspace.h"
 #include "hwynn/layers/activation.h"
 #include "hwynn/layers/call_rules.h"
+#include "hwynn/layers/gradients.h"
 #include "hwynn/layers/tape.h"
 #include "hwynn/layers/variables.h"
 
@@ -25,9 +27,9 @@ enum class Mode { kTrain, kEval };
 struct CallContext {
   const Workspace* workspace = nullptr;  // required: outputs and temporaries come from here
   const Variables* variables = nullptr;  // required
-  Variables* updates = nullptr;     // the collections that this call may write, e.g. batch_stats; may be *variables
-  Collection* gradients = nullptr;  // Backward overwrites the gradients of params here; needed by Backward only
-  Tape* tape = nullptr;             // null: nothing is kept, and Backward can't follow
+  Variables* updates = nullptr;    // the collections that this call may write, e.g. batch_stats; may be *variables
+  Gradients* gradients = nullptr;  // of all params: Differentiate makes them; needed by Backward only
+  Tape* tape = nullptr;            // null: nothing is kept, and Backward can't follow
   Mode mode = Mode::kEval;
   CallRules* rules = nullptr;               // null: Linen's, without a key for random draws
   PackedFilters* packed_filters = nullptr;  // of these params, for evaluation; null: packed in every call
@@ -40,7 +42,7 @@ class Scope {
   explicit Scope(const CallContext& context);
   explicit Scope(const CallContext&& context) = delete;
 
-  /// The scope of a child module: path + "/" + name.
+  /// The scope of a child module: path + "/" + name. Each call of a child has one of its own.
   Scope Child(std::string_view name) const;
 
   bool train() const { return context_->mode == Mode::kTrain; }
@@ -58,7 +60,8 @@ class Scope {
   /// "/BatchNorm_0" because collection "batch_stats" is immutable.`
   TensorView MutableVariable(std::string_view collection, std::string_view name) const;
 
-  /// Where Backward writes the gradient of a param.
+  /// Where Backward writes the gradient of a param, whole: whatever is there is of no account. A module that is called
+  /// several times at one path writes each call's gradient; they are added up.
   TensorView Gradient(std::string_view name) const;
 
   /// Tape access; Save does nothing without a tape, Saved throws without one.
@@ -83,6 +86,7 @@ class Scope {
 
   const CallContext* context_;
   std::string path_;
+  uint64_t number_ = 0;  // of this scope, in calls with gradients
 };
 
 }  // namespace hwynn

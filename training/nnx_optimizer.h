@@ -4,13 +4,14 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hwynn/layers/nnx.h"
 #include "hwynn/training/optimizer.h"
 
 namespace hwynn::nnx {
 
-/// What an optimizer changes (`wrt`): the params, or those of them at whose paths `where` is true.
+/// What an optimizer changes (`wrt`): the params, or those of them at whose paths `where` is true when it is made.
 ///
 ///     nnx::Wrt head{.collection = kParams, .where = [](std::string_view path) { return path.starts_with("head/"); }};
 struct Wrt {
@@ -22,18 +23,19 @@ struct Wrt {
 class Optimizer {
  public:
   /// Throws std::invalid_argument when wrt selects nothing of the model or another collection than params.
-  Optimizer(const Model& model, const OptimizerOptions& options, Wrt wrt);
+  Optimizer(const Model& model, const OptimizerOptions& options, const Wrt& wrt);
 
-  /// optimizer.update(model, gradients): one step. No other variable changes.
-  /// Throws std::invalid_argument, before anything is written, when `gradients` lacks a variable or its shape differs.
-  void Update(Model& model, const Collection& gradients, float learning_rate);
+  /// optimizer.update(model, gradients): one step. No other variable changes, and no other gradient counts for the
+  /// norm that is clipped.
+  /// Throws as hwynn::Optimizer::Update does, before anything is written.
+  void Update(Model& model, const Gradients& gradients, float learning_rate);
 
   /// Steps made.
   int64_t step() const { return step_; }
 
  private:
   hwynn::Optimizer rule_;
-  Wrt wrt_;
+  std::vector<std::string> paths_;  // of the params that it changes
   Collection state_;
   int64_t step_ = 0;
 };

@@ -10,22 +10,32 @@
 namespace hwynn {
 namespace {
 
-template <class C>
-auto& Find(C& collection, const char* what, const std::string& path, const Shape& shape) {
-  const auto found = collection.find(path);
-  Check(found != collection.end(), "Optimizer::Update: ", what, " has no array \"", path, "\"");
-  Check(found->second.shape() == shape, "Optimizer::Update: ", what, " \"", path, "\" has shape ",
-        found->second.shape(), ", its param has ", shape);
+void CheckShape(const char* what, std::string_view path, const Shape& shape, const Shape& expected) {
+  Check(shape == expected, "Optimizer::Update: ", what, " \"", path, "\" has shape ", shape, ", its param has ",
+        expected);
+}
+
+ConstTensorView FindGradient(const Gradients& gradients, std::string_view path, const Shape& shape) {
+  Check(gradients.contains(path), "Optimizer::Update: gradients has no array \"", path, "\"");
+  CheckShape("gradients", path, gradients.at(path).shape(), shape);
+  return gradients.at(path);
+}
+
+TensorView FindState(Collection& state, const char* name, std::string_view path, const Shape& shape) {
+  const auto found = state.find(StrCat(name, "/", path));
+  Check(found != state.end(), "Optimizer::Update: state has no array \"", name, "/", path, "\"");
+  CheckShape("state", found->first, found->second.shape(), shape);
   return found->second;
 }
 
-/// The factor that brings the gradients' global norm down to clip_norm; 1 when it is there already.
-float ClipScale(float clip_norm, const Collection& gradients) {
-  if (clip_norm == 0.0f) return 1.0f;
-  std::vector<ConstTensorView> arrays;
-  for (const auto& [path, gradient] : gradients) arrays.emplace_back(gradient);
-  const double norm = std::sqrt(SumOfSquares(arrays));
-  return norm > clip_norm ? static_cast<float>(clip_norm / norm) : 1.0f;
+// The global norm, which is finite when all gradients are: the sum is in double.
+double FiniteNorm(std::span<const ConstTensorView> gradients, std::span<const Optimizer::Param> params, int64_t count) {
+  const double sum = SumOfSquares(gradients);
+  for (size_t i = 0; !std::isfinite(sum) && i < gradients.size(); ++i) {
+    CheckData(std::isfinite(SumOfSquares(gradients.subspan(i, 1))), "the gradient of \"", params[i].path,
+              "\" isn't finite in step ", count, "; a lower learning rate or a longer warm-up may help");
+  }
+  return std::sqrt(sum);
 }
 
 }  // namespace
@@ -56,24 +66,33 @@ Collection Optimizer::Init(const Collection& params) const {
   return state;
 }
 
-void Optimizer::Update(float learning_rate, int64_t count, const Collection& gradients, Collection& params,
+void Optimizer::Update(float learning_rate, int64_t count, const Gradients& gradients, Collection& params,
                        Collection& state) const {
+  std::vector<Param> all;
+  for (auto& [path, param] : params) all.push_back({path, param});
+  Update(learning_rate, count, gradients, all, state);
+}
+
+void Optimizer::Update(float learning_rate, int64_t count, const Gradients& gradients, std::span<const Param> params,
+                       Collection& state) const {
+  std::vector<ConstTensorView> of_params;
   std::vector<SgdLeaf> sgd;
   std::vector<AdamLeaf> adam;
-  for (auto& [path, param] : params) {
+  for (const auto& [path, param] : params) {
     const Shape& shape = param.shape();
-    const ConstTensorView gradient = Find(gradients, "gradients", path, shape);
+    const ConstTensorView gradient = of_params.emplace_back(FindGradient(gradients, path, shape));
     const bool decay = options_.decay_all || shape.rank() > 1;
     if (options_.kind == OptimizerKind::kSgd) {
-      TensorView trace;
-      if (options_.momentum > 0) trace = Find(state, "state", "trace/" + path, shape);
+      const TensorView trace = options_.momentum > 0 ? FindState(state, "trace", path, shape) : TensorView();
       sgd.push_back({param, gradient, trace, decay});
     } else {
-      adam.push_back({param, gradient, Find(state, "state", "mu/" + path, shape),
-                      Find(state, "state", "nu/" + path, shape), decay});
+      adam.push_back(
+          {param, gradient, FindState(state, "mu", path, shape), FindState(state, "nu", path, shape), decay});
     }
   }
-  const float grad_scale = ClipScale(options_.clip_norm, gradients);
+  const double norm = FiniteNorm(of_params, params, count);
+  const bool clips = options_.clip_norm > 0 && norm > options_.clip_norm;
+  const float grad_scale = clips ? static_cast<float>(options_.clip_norm / norm) : 1.0f;
   if (options_.kind == OptimizerKind::kSgd) {
     SgdUpdate({.learning_rate = learning_rate,
                .momentum = options_.momentum,

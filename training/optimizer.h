@@ -4,7 +4,10 @@
 // Optimizers over a whole collection: optax's sgd, adam and adamw, with clipping by the global norm.
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 
+#include "hwynn/layers/gradients.h"
 #include "hwynn/layers/variables.h"
 
 namespace hwynn {
@@ -33,10 +36,19 @@ class Optimizer {
   /// The state before the first step: zeros.
   Collection Init(const Collection& params) const;
 
-  /// Changes `params` and `state` by one step. `count` is 1 in the first step (Adam's bias correction).
-  /// Throws std::invalid_argument, before anything is written, when a path is missing in gradients or state or the
-  /// shapes differ.
-  void Update(float learning_rate, int64_t count, const Collection& gradients, Collection& params,
+  /// Changes `params` and `state` by one step. `count` is 1 in the first step (Adam's bias correction). Gradients of
+  /// paths that `params` lacks are of no account, not in the global norm either.
+  /// Throws, before anything is written, std::invalid_argument when a path is missing in gradients or state or the
+  /// shapes differ; std::runtime_error that names step and path when a gradient is NaN or infinite.
+  void Update(float learning_rate, int64_t count, const Gradients& gradients, Collection& params,
+              Collection& state) const;
+
+  /// The same for params that are no collection: some of a model's.
+  struct Param {
+    std::string_view path;
+    TensorView values;
+  };
+  void Update(float learning_rate, int64_t count, const Gradients& gradients, std::span<const Param> params,
               Collection& state) const;
 
  private:

@@ -1,11 +1,12 @@
 #include "hwynn/training/train_state.h"
 
 #include <cmath>
-#include <memory>
+#include <functional>
 #include <utility>
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/layers/functional.h"
 
 namespace hwynn {
 namespace {
@@ -27,7 +28,7 @@ TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimiz
   return state;
 }
 
-void ApplyGradients(const Optimizer& optimizer, const Collection& gradients, float learning_rate, TrainState& state) {
+void ApplyGradients(const Optimizer& optimizer, const Gradients& gradients, float learning_rate, TrainState& state) {
   optimizer.Update(learning_rate, state.step + 1, gradients, GetCollection(state.variables, kParams), state.opt_state);
   ++state.step;
 }
@@ -41,24 +42,27 @@ Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float l
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
                           TrainState& state) {
   CheckBatch(images, labels);
-  if (gradients_.empty()) gradients_ = ZerosLike(GetCollection(state.variables, kParams));
-  tape_.Clear();  // of a step that an exception ended
+  const Collection& params = GetCollection(state.variables, kParams);
+  if (!gradients_.Fit(params)) gradients_ = Gradients(params);
   LinenRules rules(dropout_key);
   const CallContext context{.workspace = &workspace_,
                             .variables = &state.variables,
-                            .updates = &state.variables,
+                            .updates = &updates_.Begin(state.variables),
                             .gradients = &gradients_,
                             .tape = &tape_,
                             .mode = Mode::kTrain,
                             .rules = &rules};
-  const Scope scope(context);
-  const Activation logits = model_.Forward(scope, BorrowActivation(images));
-  Tensor grad_logits = workspace_.NewTensor(logits.shape());
-  const LossResult result = SoftmaxCrossEntropy(*logits, labels, label_smoothing_, grad_logits);
-  CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
-            "; a lower learning rate or a longer warm-up may help");
-  model_.Backward(scope, std::move(grad_logits));
+  LossResult result;
+  const auto loss = [&](ConstTensorView logits) {
+    Tensor gradient = workspace_.NewTensor(logits.shape());
+    result = SoftmaxCrossEntropy(logits, labels, label_smoothing_, gradient);
+    CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
+              "; a lower learning rate or a longer warm-up may help");
+    return Loss{.value = result.loss, .gradient = std::move(gradient), .correct = result.correct};
+  };
+  ForwardBackward(model_, context, BorrowActivation(images), std::cref(loss));
   ApplyGradients(optimizer_, gradients_, learning_rate, state);
+  updates_.Commit(state.variables);
   return result;
 }
 

@@ -8,6 +8,7 @@
 
 #include "hwynn/kernels/loss.h"
 #include "hwynn/layers/module.h"
+#include "hwynn/layers/pending_updates.h"
 #include "hwynn/training/metrics.h"
 #include "hwynn/training/optimizer.h"
 
@@ -27,7 +28,8 @@ TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimiz
                             const Shape& example_shape);
 
 /// One step of the optimizer (Flax: state.apply_gradients): changes params, opt_state and step.
-void ApplyGradients(const Optimizer& optimizer, const Collection& gradients, float learning_rate, TrainState& state);
+/// Throws as Optimizer::Update does, before anything changes.
+void ApplyGradients(const Optimizer& optimizer, const Gradients& gradients, float learning_rate, TrainState& state);
 
 /// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but
 /// memory that steps share; a host program that has its own loop over its own batches needs nothing else.
@@ -39,7 +41,8 @@ class Stepper {
 
   /// Forward, loss, Backward, optimizer: changes params, batch_stats, opt_state and step. The result is the loss
   /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
-  /// Throws std::runtime_error that names the step, before params change, when the loss is NaN or infinite.
+  /// Throws std::runtime_error that names the step when the loss or a gradient is NaN or infinite. Whatever is thrown,
+  /// `state` is as it was before.
   LossResult Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
                    TrainState& state);
 
@@ -52,7 +55,8 @@ class Stepper {
   float label_smoothing_;
   Workspace workspace_;
   Tape tape_;
-  Collection gradients_;
+  Gradients gradients_;
+  PendingUpdates updates_;
 };
 
 }  // namespace hwynn

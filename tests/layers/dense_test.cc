@@ -51,7 +51,7 @@ TEST(DenseTest, FirstLayerNeedsNoInputGradient) {
   EXPECT_TRUE(first_bed.Backward(Mode::kTrain, grad).empty());
   EXPECT_EQ(other_bed.Backward(Mode::kTrain, grad).shape(), Shape({7, 4}));
   for (const auto& [path, gradient] : first_bed.gradients) {
-    EXPECT_EQ(testing::MaxDifference(gradient, other_bed.gradients.find(path)->second), 0.0) << path;
+    EXPECT_EQ(testing::MaxDifference(gradient, other_bed.gradients.at(path)), 0.0) << path;
   }
 }
 

@@ -253,5 +253,53 @@ TEST(NnxTest, OptimizerChangesWhatWrtSelects) {
   EXPECT_EQ(Describe(GetCollection(model.variables(), kParams)), Describe(before));
 }
 
+// What isn't selected has no part in the norm that is clipped.
+TEST(NnxTest, ClipsTheNormOfWhatWrtSelects) {
+  nnx::Rngs rngs(0);
+  nnx::Model model(Net(), {1, 3}, rngs);
+  nnx::Optimizer optimizer(
+      model, {.momentum = 0, .nesterov = false, .clip_norm = 1},
+      {.collection = kParams, .where = [](std::string_view path) { return path.starts_with("bn/"); }});
+  Gradients gradients(GetCollection(model.variables(), kParams));
+  for (float& value : gradients.at("linear/kernel").span()) value = 1000.0f;
+  for (float& value : gradients.at("bn/bias").span()) value = 0.25f;  // norm 0.5
+  optimizer.Update(model, gradients, 1.0f);
+  for (int64_t c = 0; c < 4; ++c) EXPECT_EQ(model.Get(kParams, "bn/bias")[c], -0.25f);
+  for (float& value : gradients.at("bn/bias").span()) value = 2.0f;  // norm 4
+  optimizer.Update(model, gradients, 1.0f);
+  for (int64_t c = 0; c < 4; ++c) EXPECT_EQ(model.Get(kParams, "bn/bias")[c], -0.75f);
+}
+
+// `where` is asked when the optimizer is made, never with a model half in pieces.
+TEST(NnxTest, AWhereThatThrowsLosesNothing) {
+  nnx::Rngs rngs(0);
+  nnx::Model model(Net(), {1, 3}, rngs);
+  const std::vector<std::string> before = Describe(GetCollection(model.variables(), kParams));
+  int asked = 0;
+  const int throws_at = 3;
+  const auto where = [&](std::string_view) {
+    if (++asked == throws_at) throw std::runtime_error("where");
+    return true;
+  };
+  EXPECT_THROW(nnx::Optimizer(model, {}, {.collection = kParams, .where = where}), std::runtime_error);
+  EXPECT_EQ(Describe(GetCollection(model.variables(), kParams)), before);
+  asked = -2;  // of four params: the constructor's questions pass, the next would throw
+  nnx::Optimizer optimizer(model, {}, {.collection = kParams, .where = where});
+  EXPECT_NO_THROW(optimizer.Update(model, Gradients(GetCollection(model.variables(), kParams)), 0.1f));
+  EXPECT_EQ(Describe(GetCollection(model.variables(), kParams)), before);
+}
+
+// A call whose loss throws leaves the running statistics as they were.
+TEST(NnxTest, ACallThatThrowsChangesNothing) {
+  nnx::Rngs rngs(0);
+  const Tensor x = Input();
+  nnx::Model model(Net(), x.shape(), rngs);
+  EXPECT_THROW(nnx::ValueAndGrad(model, x, [](ConstTensorView) -> Loss { throw std::runtime_error("loss"); }),
+               std::runtime_error);
+  EXPECT_EQ(model.Get(kBatchStats, "bn/mean")[0], 0.0f);
+  model(x);
+  EXPECT_NE(model.Get(kBatchStats, "bn/mean")[0], 0.0f);
+}
+
 }  // namespace
 }  // namespace hwynn

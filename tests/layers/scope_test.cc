@@ -64,6 +64,10 @@ TEST(ScopeTest, NamesWhatIsMissing) {
   context.gradients = nullptr;
   forward(context);
   ExpectError<std::invalid_argument>([&] { net.Backward(Scope(context), Normals({3, 2}, 5)); }, {"gradients"});
+  bed.tape.Clear();
+  context = bed.Context(Mode::kTrain);
+  forward(context);
+  ExpectError<std::invalid_argument>([&] { net.Backward(Scope(context), Normals({3, 2}, 5)); }, {"Differentiate"});
 }
 
 TEST(ScopeTest, WithoutATapeNothingIsKept) {

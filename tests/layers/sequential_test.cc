@@ -57,17 +57,19 @@ TEST(SequentialTest, BackwardAccumulates) {
     const Tensor grad_output = Integers({2, 5, 4, 3}, 3);
     const Tensor before = Integers({2, 5, 4, 3}, 4);
     const Tensor gradient = bed.Backward(Mode::kTrain, grad_output);
-    const Collection params = std::exchange(bed.gradients, ZerosLike(bed.gradients));
+    const Gradients params = std::exchange(bed.gradients, Gradients(GetCollection(bed.variables, kParams)));
     bed.Forward(Mode::kTrain);
     const CallContext context = bed.Context(Mode::kTrain);
+    bed.gradients.Start();
     Tensor sum = before.Clone();
     const float* memory = sum.data();
     sum = net.BackwardAccumulate(Scope(context), grad_output.Clone(), std::move(sum));
+    bed.gradients.Finish();
     EXPECT_TRUE(bed.tape.empty());
     EXPECT_EQ(sum.data(), memory);
     for (int64_t i = 0; i < sum.size(); ++i) ASSERT_NEAR(sum[i], before[i] + gradient[i], 1e-4) << i;
     for (const auto& [path, values] : params) {
-      for (int64_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], bed.gradients.find(path)->second[i]) << path;
+      for (int64_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], bed.gradients.at(path)[i]) << path;
     }
   }
   Sequential first_layer;

@@ -53,7 +53,7 @@ TEST(TapeTest, BackwardTwiceIsAnError) {
   const Tensor grad = Normals({3, 2}, 5);
   bed.Backward(Mode::kTrain, grad);
   const CallContext context = bed.Context(Mode::kTrain);
-  ExpectError<std::invalid_argument>([&] { dense.Backward(Scope(context), grad.Clone()); }, {"Dense", "empty"});
+  ExpectError<std::invalid_argument>([&] { Differentiate(dense, context, grad.Clone()); }, {"Dense", "empty"});
 }
 
 }  // namespace

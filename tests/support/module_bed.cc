@@ -31,7 +31,7 @@ ModuleBed::ModuleBed(const Module& tested, const Shape& input_shape, uint32_t se
     const Tensor noise = Normals(values.shape(), ++seed, 0.0f, 0.2f);
     for (int64_t i = 0; i < values.size(); ++i) values[i] += std::abs(noise[i]);
   }
-  gradients = ZerosLike(GetCollection(variables, kParams));
+  gradients = Gradients(GetCollection(variables, kParams));
 }
 
 CallContext ModuleBed::Context(Mode mode) {
@@ -54,7 +54,7 @@ Activation ModuleBed::Forward(Mode mode) {
 Tensor ModuleBed::Backward(Mode mode, const Tensor& grad_output) {
   Forward(mode);
   const CallContext context = Context(mode);
-  Tensor grad_input = module.Backward(Scope(context), grad_output.Clone());
+  Tensor grad_input = Differentiate(module, context, grad_output.Clone());
   EXPECT_TRUE(tape.empty()) << "Backward left entries on the tape";
   return grad_input;
 }
@@ -87,13 +87,18 @@ void CheckGradients(const Module& module, const Shape& input_shape, Mode mode, c
     }
   };
   if (!grad_input.empty()) check("input", bed.input, grad_input);
-  const Collection gradients = Clone(bed.gradients);
-  for (auto& [path, values] : bed.variables.find(kParams)->second) check(path, values, gradients.find(path)->second);
+  for (auto& [path, values] : bed.variables.find(kParams)->second) check(path, values, bed.gradients.at(path));
 }
 
 std::vector<std::string> Describe(const Collection& collection) {
   std::vector<std::string> lines;
   for (const auto& [path, tensor] : collection) lines.push_back(path + tensor.shape().ToString());
+  return lines;
+}
+
+std::vector<std::string> Describe(const Gradients& gradients) {
+  std::vector<std::string> lines;
+  for (const auto& [path, view] : gradients) lines.push_back(path + view.shape().ToString());
   return lines;
 }
 

@@ -24,7 +24,7 @@ class ModuleBed {
   const Module& module;
   Workspace workspace;
   Variables variables;
-  Collection gradients;
+  Gradients gradients;
   Tape tape;
   LinenRules rules;
   Tensor input;
@@ -46,6 +46,7 @@ void CheckGradients(const Module& module, const Shape& input_shape, Mode mode = 
 
 /// "path[shape]" of each array, sorted, as in "Dense_0/kernel[3,4]".
 std::vector<std::string> Describe(const Collection& collection);
+std::vector<std::string> Describe(const Gradients& gradients);
 
 /// Largest |a − b| of arrays of one size.
 double MaxDifference(ConstTensorView a, ConstTensorView b);

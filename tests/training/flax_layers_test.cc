@@ -55,7 +55,8 @@ double RelativeError(ConstTensorView actual, const Tensor& expected) {
   return std::isnan(error) ? error : error / (largest > 0 ? largest : 1);
 }
 
-void ExpectNear(const Collection& actual, const Collection& expected, double tolerance, const std::string& what) {
+template <class Arrays>
+void ExpectNear(const Arrays& actual, const Collection& expected, double tolerance, const std::string& what) {
   EXPECT_EQ(actual.size(), expected.size()) << what;
   for (const auto& [path, values] : expected) {
     ASSERT_TRUE(actual.contains(path)) << what << " " << path;
@@ -81,7 +82,7 @@ void ExpectFlaxs(const std::string& name, const Module& module, const LayerOptio
   ForEachTarget([&](const std::string&) {
     const Workspace workspace;
     Variables variables = Clone(initial);
-    Collection gradients = ZerosLike(GetCollection(variables, kParams));
+    Gradients gradients(GetCollection(variables, kParams));
     Tape tape;
     LinenRules rules(options.dropout_key);
     const CallContext context{.workspace = &workspace,
@@ -91,9 +92,8 @@ void ExpectFlaxs(const std::string& name, const Module& module, const LayerOptio
                               .tape = &tape,
                               .mode = options.mode,
                               .rules = &rules};
-    const Scope scope(context);
-    const Activation output = module.Forward(scope, BorrowActivation(x));
-    const Tensor grad_input = module.Backward(scope, Load(name + "/grad_output"));
+    const Activation output = module.Forward(Scope(context), BorrowActivation(x));
+    const Tensor grad_input = Differentiate(module, context, Load(name + "/grad_output"));
     EXPECT_LE(RelativeError(*output, Load(name + "/output")), options.tolerance);
     EXPECT_LE(RelativeError(grad_input, Load(name + "/grad_input")), options.tolerance);
     ExpectNear(gradients, LoadCollection(name + "/grads"), options.tolerance, "gradient");
@@ -200,7 +200,7 @@ TEST(FlaxLayersTest, Optimizers) {
             value *= static_cast<float>((step % 2 == 0 ? 1.0 : -1.0) / static_cast<double>(step + 1));
           }
         }
-        optimizer.Update(test.learning_rate, step + 1, gradients, params, state);
+        optimizer.Update(test.learning_rate, step + 1, Gradients::CopyOf(gradients), params, state);
         ExpectNear(params, LoadCollection(StrCat(at, "after", step)), 5e-7, at);
       }
     }

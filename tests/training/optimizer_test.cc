@@ -2,14 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
+#include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/module_bed.h"
 
 namespace hwynn {
 namespace {
 
+using testing::ExpectError;
+using testing::MaxDifference;
 using testing::Normals;
 
 Collection MakeParams(uint32_t seed) {
@@ -18,6 +23,8 @@ Collection MakeParams(uint32_t seed) {
   params.emplace("Dense_0/kernel", Normals({3, 5}, seed + 1));
   return params;
 }
+
+Gradients MakeGradients(uint32_t seed) { return Gradients::CopyOf(MakeParams(seed)); }
 
 constexpr float kRate = 0.05f;
 // Each update is a handful of roundings of numbers of this size.
@@ -33,7 +40,7 @@ TEST(Optimizer, SgdWithNesterovAndDecayOnKernelsFollowsOptax) {
 
   Collection expected = Clone(params), trace = ZerosLike(params);
   for (int step = 0; step < 3; ++step) {
-    const Collection gradients = MakeParams(10 + static_cast<uint32_t>(step));
+    const Gradients gradients = MakeGradients(10 + static_cast<uint32_t>(step));
     optimizer.Update(kRate, step + 1, gradients, params, state);
     for (auto& [path, param] : expected) {
       const double decay = param.shape().rank() > 1 ? 0.01 : 0.0;
@@ -56,7 +63,7 @@ void CheckAdam(OptimizerKind kind) {
   EXPECT_EQ(state.size(), 4u);
   Collection expected = Clone(params), mu = ZerosLike(params), nu = ZerosLike(params);
   for (int step = 1; step <= 3; ++step) {
-    const Collection gradients = MakeParams(20 + static_cast<uint32_t>(step));
+    const Gradients gradients = MakeGradients(20 + static_cast<uint32_t>(step));
     optimizer.Update(kRate, step, gradients, params, state);
     for (auto& [path, param] : expected) {
       for (int64_t i = 0; i < param.size(); ++i) {
@@ -92,7 +99,7 @@ TEST(Optimizer, WeightDecayReachesEveryArrayOfMoreThanOneDimension) {
 }
 
 TEST(Optimizer, ClipsTheGlobalNormAndNotSmallerOnes) {
-  const Collection gradients = MakeParams(3);
+  const Gradients gradients = MakeGradients(3);
   double sum = 0;
   for (const auto& [path, gradient] : gradients) {
     for (const float value : gradient.span()) sum += static_cast<double>(value) * value;
@@ -100,7 +107,7 @@ TEST(Optimizer, ClipsTheGlobalNormAndNotSmallerOnes) {
   const double norm = std::sqrt(sum);
   for (const double clip : {0.5 * norm, 2.0 * norm}) {
     const Optimizer optimizer({.momentum = 0.0f, .nesterov = false, .clip_norm = static_cast<float>(clip)});
-    Collection params = ZerosLike(gradients), state = optimizer.Init(params);
+    Collection params = ZerosLike(MakeParams(3)), state = optimizer.Init(params);
     EXPECT_TRUE(state.empty());
     optimizer.Update(1.0f, 1, gradients, params, state);
     for (const auto& [path, gradient] : gradients) {
@@ -117,11 +124,44 @@ TEST(Optimizer, ChecksTreesBeforeItWrites) {
   Collection state = optimizer.Init(params);
   Collection gradients = MakeParams(5);
   gradients.erase("Dense_0/kernel");  // the second in order: the first mustn't have been updated
+  const auto update = [&] { optimizer.Update(1, 1, Gradients::CopyOf(gradients), params, state); };
   const float before = params.at("Dense_0/bias")[0];
-  EXPECT_THROW(optimizer.Update(1, 1, gradients, params, state), std::invalid_argument);
+  EXPECT_THROW(update(), std::invalid_argument);
   gradients.emplace("Dense_0/kernel", Normals({5, 3}, 6));
-  EXPECT_THROW(optimizer.Update(1, 1, gradients, params, state), std::invalid_argument);
+  EXPECT_THROW(update(), std::invalid_argument);
   EXPECT_EQ(params.at("Dense_0/bias")[0], before);
+}
+
+TEST(Optimizer, RefusesGradientsThatArentFinite) {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    const Optimizer optimizer({.kind = kind});
+    Collection params = MakeParams(4), state = optimizer.Init(params);
+    const Collection params_before = Clone(params), state_before = Clone(state);
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      Gradients gradients = MakeGradients(5);
+      gradients.at("Dense_0/kernel")[7] = bad;  // the second in order
+      ExpectError<std::runtime_error>([&] { optimizer.Update(0.1f, 12, gradients, params, state); },
+                                      {"\"Dense_0/kernel\"", "step 12"});
+    }
+    for (const auto& [path, values] : params_before) EXPECT_EQ(MaxDifference(params.at(path), values), 0) << path;
+    for (const auto& [path, values] : state_before) EXPECT_EQ(MaxDifference(state.at(path), values), 0) << path;
+    // The largest finite ones aren't refused: their squares are summed in double.
+    Gradients gradients = MakeGradients(5);
+    gradients.at("Dense_0/kernel")[7] = 3e38f;
+    EXPECT_NO_THROW(optimizer.Update(0.1f, 12, gradients, params, state));
+  }
+}
+
+// Gradients of params that aren't given are of no account, whatever they are.
+TEST(Optimizer, ClipsTheNormOfTheGivenParamsAlone) {
+  const Optimizer optimizer({.momentum = 0.0f, .nesterov = false, .clip_norm = 1.0f});
+  Gradients gradients = MakeGradients(6);
+  Collection params = ZerosLike(MakeParams(6)), state;
+  std::ranges::fill(gradients.at("Dense_0/bias").span(), 0.25f);
+  gradients.at("Dense_0/kernel")[0] = NAN;
+  params.erase("Dense_0/kernel");
+  optimizer.Update(1.0f, 1, gradients, params, state);
+  for (const float value : params.at("Dense_0/bias").span()) EXPECT_EQ(value, -0.25f);  // norm 0.56
 }
 
 TEST(Optimizer, RefusesOptionsOutOfRange) {
