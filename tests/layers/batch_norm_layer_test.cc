@@ -6,6 +6,7 @@
 
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/sequential.h"
+#include "hwynn/tests/support/double_net.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
@@ -13,10 +14,12 @@
 namespace hwynn {
 namespace {
 
+using testing::CheckAgainstDouble;
 using testing::CheckGradients;
 using testing::Describe;
+using testing::DoubleArray;
+using testing::DoubleNet;
 using testing::ExpectError;
-using testing::kWithRelu;
 using testing::MaxDifference;
 using testing::ModuleBed;
 using testing::Normals;
@@ -117,7 +120,13 @@ TEST(BatchNormLayerTest, Gradients) {
   CheckGradients(BatchNorm({.use_scale = false}), {16, 5});
   CheckGradients(BatchNorm({.use_bias = false}), {16, 5});
   CheckGradients(BatchNorm(), {16, 5}, Mode::kEval);
-  CheckGradients(BatchNorm({.relu = true}), {8, 8, 8, 5}, Mode::kTrain, kWithRelu);
+  Sequential with_relu;
+  with_relu.Add(BatchNorm({.relu = true}));
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    CheckAgainstDouble(with_relu, {8, 8, 8, 5}, mode, [](const DoubleNet& net, const DoubleArray& x) {
+      return DoubleNet::Relu(net.BatchNorm("BatchNorm_0", x));
+    });
+  }
 }
 
 // The fused forms agree with the plain layer followed by the addition and ReLU.

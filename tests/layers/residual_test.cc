@@ -2,15 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include "hwynn/tests/support/double_net.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
 
 namespace hwynn {
 namespace {
 
-using testing::CheckGradients;
+using testing::CheckAgainstDouble;
 using testing::Describe;
-using testing::kWithRelu;
+using testing::DoubleArray;
+using testing::DoubleNet;
 using testing::MaxDifference;
 using testing::ModuleBed;
 using testing::Normals;
@@ -40,11 +42,29 @@ TEST(ResidualTest, StartsAsTheIdentity) {
 }
 
 TEST(ResidualTest, Gradients) {
-  CheckGradients(ResNetBlock({.filters = 4}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
-  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
-  CheckGradients(ResNetBlock({.filters = 6, .stride = 2}), {16, 8, 8, 4}, Mode::kEval, kWithRelu);
-  CheckGradients(BottleneckResNetBlock({.filters = 4, .stride = 2}), {16, 8, 8, 4}, Mode::kTrain, kWithRelu);
-  CheckGradients(BottleneckResNetBlock({.filters = 2}), {16, 8, 8, 8}, Mode::kTrain, kWithRelu);
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    for (const int64_t stride : {1, 2}) {
+      const auto basic = [&](const DoubleNet& net, const DoubleArray& x) { return net.ResNetBlock("", x, stride); };
+      const auto bottleneck = [&](const DoubleNet& net, const DoubleArray& x) {
+        return net.BottleneckResNetBlock("", x, stride);
+      };
+      CheckAgainstDouble(ResNetBlock({.filters = 4, .stride = stride}), {16, 8, 8, 4}, mode, basic);
+      CheckAgainstDouble(ResNetBlock({.filters = 6, .stride = stride}), {8, 7, 5, 4}, mode, basic);
+      CheckAgainstDouble(BottleneckResNetBlock({.filters = 2, .stride = stride}), {16, 8, 8, 8}, mode, bottleneck);
+      CheckAgainstDouble(BottleneckResNetBlock({.filters = 4, .stride = stride}), {8, 8, 6, 4}, mode, bottleneck);
+    }
+  }
+}
+
+// A stride that changes no extent needs no projection: Flax compares shapes.
+TEST(ResidualTest, ProjectsOnlyWhereShapesDiffer) {
+  const ResNetBlock block({.filters = 4, .stride = 2});
+  Variables variables = Init(block, KeyFromSeed(0), {1, 1, 1, 4});
+  EXPECT_FALSE(GetCollection(variables, kParams).contains("conv_proj/kernel"));
+  variables = Init(block, KeyFromSeed(0), {1, 1, 2, 4});
+  EXPECT_TRUE(GetCollection(variables, kParams).contains("conv_proj/kernel"));
+  CheckAgainstDouble(block, {5, 1, 1, 4}, Mode::kTrain,
+                     [](const DoubleNet& net, const DoubleArray& x) { return net.ResNetBlock("", x, 2); });
 }
 
 // On even extents SAME's windows start one pixel later than PyTorch's.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hwynn/tests/support/double_net.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
@@ -9,10 +10,12 @@
 namespace hwynn {
 namespace {
 
+using testing::CheckAgainstDouble;
 using testing::CheckGradients;
 using testing::Describe;
+using testing::DoubleArray;
+using testing::DoubleNet;
 using testing::ExpectError;
-using testing::kWithRelu;
 using testing::ModuleBed;
 using testing::Normals;
 
@@ -45,11 +48,22 @@ TEST(MlpTest, WithoutBatchNormHasNoStatistics) {
   const Variables variables = Init(mlp, KeyFromSeed(0), {2, 3, 4});
   EXPECT_FALSE(variables.contains(kBatchStats));
   EXPECT_EQ(GetCollection(variables, kParams).size(), 6U);
-  CheckGradients(mlp, {64, 3, 4}, Mode::kTrain, kWithRelu);
+  CheckAgainstDouble(mlp, {64, 3, 4}, Mode::kTrain, [](const DoubleNet& net, const DoubleArray& input) {
+    DoubleArray x = DoubleNet::Relu(net.Dense("Dense_0", DoubleNet::Reshaped(input, {64, 12})));
+    x = DoubleNet::Relu(net.Dense("Dense_1", x));
+    return net.Dense("Dense_2", x);
+  });
 }
 
 TEST(MlpTest, Gradients) {
-  CheckGradients(Mlp({.features = {6, 5, 3}, .input_gradient = true}), {64, 3, 4}, Mode::kTrain, kWithRelu);
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    CheckAgainstDouble(Mlp({.features = {6, 5, 3}, .input_gradient = true}), {64, 3, 4}, mode,
+                       [](const DoubleNet& net, const DoubleArray& input) {
+                         DoubleArray x = net.Dense("Dense_0", DoubleNet::Reshaped(input, {64, 12}));
+                         x = net.Dense("Dense_1", DoubleNet::Relu(net.BatchNorm("BatchNorm_0", x)));
+                         return net.Dense("Dense_2", DoubleNet::Relu(net.BatchNorm("BatchNorm_1", x)));
+                       });
+  }
   CheckGradients(Mlp({.features = {3}}), {8, 4});
 }
 

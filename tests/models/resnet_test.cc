@@ -7,15 +7,17 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/models/presets.h"
+#include "hwynn/tests/support/double_net.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
 
 namespace hwynn {
 namespace {
 
-using testing::CheckGradients;
+using testing::CheckAgainstDouble;
 using testing::Describe;
-using testing::kWithRelu;
+using testing::DoubleArray;
+using testing::DoubleNet;
 using testing::ModuleBed;
 using testing::Normals;
 
@@ -107,8 +109,15 @@ TEST(ResNetTest, OutputShapesForAnyImage) {
 TEST(ResNetTest, Gradients) {
   const ResNet model(
       {.stage_sizes = {1, 2}, .stem = ResNetStem::kCifar, .num_filters = 4, .num_classes = 3, .input_gradient = true});
-  CheckGradients(model, {16, 8, 8, 2}, Mode::kTrain, kWithRelu);
-  CheckGradients(model, {16, 8, 8, 2}, Mode::kEval, kWithRelu);
+  const auto definition = [](const DoubleNet& net, const DoubleArray& image) {
+    DoubleArray x = DoubleNet::Relu(net.BatchNorm("bn_init", net.Conv("conv_init", image)));
+    x = net.ResNetBlock("ResNetBlock_0/", x);
+    x = net.ResNetBlock("ResNetBlock_1/", x, 2);
+    x = net.ResNetBlock("ResNetBlock_2/", x);
+    return net.Dense("Dense_0", DoubleNet::GlobalAverage(x));
+  };
+  CheckAgainstDouble(model, {16, 8, 8, 2}, Mode::kTrain, definition);
+  CheckAgainstDouble(model, {16, 8, 8, 2}, Mode::kEval, definition);
 }
 
 // From the second step on a step takes no memory from the system, and between steps it holds none.
