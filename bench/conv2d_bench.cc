@@ -11,6 +11,7 @@
 #include "hwynn/bench/support/conv2d_shapes.h"
 #include "hwynn/bench/support/peak.h"
 #include "hwynn/core/parallel.h"
+#include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
 #include "hwynn/kernels/target.h"
@@ -50,7 +51,6 @@ PackedConv2dFilter Pack(const ConvCase& c, const Arrays& arrays, const Workspace
 
 void RunPass(const ConvCase& c, const Arrays& arrays, const PackedConv2dFilter& packed, TensorView result,
              const Workspace& workspace) {
-  const Conv2dOptions options{.algorithm = Forced(c)};
   const Conv2dParams params = ParamsOf(c.shape);
   switch (c.pass) {
     case Conv2dPass::kForward:
@@ -58,7 +58,7 @@ void RunPass(const ConvCase& c, const Arrays& arrays, const PackedConv2dFilter& 
     case Conv2dPass::kBackwardInput:
       return Conv2dBackwardInput(params, arrays.output, packed, result, workspace);
     case Conv2dPass::kBackwardFilter:
-      return Conv2dBackwardFilter(params, arrays.input, arrays.output, result, workspace, options);
+      return Conv2dBackwardFilter(params, arrays.input, arrays.output, result, workspace, {.algorithm = Forced(c)});
   }
 }
 

@@ -20,6 +20,12 @@ constexpr int64_t CeilDiv(int64_t a, int64_t b) {
 /// The smallest multiple of `unit` that is at least `value`.
 constexpr int64_t RoundUp(int64_t value, int64_t unit) { return CeilDiv(value, unit) * unit; }
 
+/// Half-open.
+struct Range {
+  int64_t begin, end;
+  constexpr int64_t size() const { return end - begin; }
+};
+
 /// Cuts `total` ≥ 1 into ⌈total/most⌉ pieces of at most `most` ≥ 1, whose sizes differ by one at most: piece `i` is
 /// [Begin(i), End(i)).
 struct EvenSplit {

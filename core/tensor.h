@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -61,6 +62,12 @@ BasicTensorView<T> BasicTensorView<T>::Rows(int64_t first, int64_t count) const 
 
 using TensorView = BasicTensorView<float>;
 using ConstTensorView = BasicTensorView<const float>;
+
+/// Whether two arrays share memory.
+inline bool Overlap(ConstTensorView a, ConstTensorView b) {
+  const std::less<const float*> less;
+  return a.size() != 0 && b.size() != 0 && less(a.data(), b.data() + b.size()) && less(b.data(), a.data() + a.size());
+}
 
 class WorkspaceMemory;  // core/workspace.h
 

@@ -47,6 +47,9 @@ class Buffer {
   std::shared_ptr<WorkspaceMemory> owner_;
 };
 
+/// Bytes of a tensor's elements.
+inline int64_t TensorBytes(const Shape& shape) { return shape.num_elements() * static_cast<int64_t>(sizeof(float)); }
+
 /// Hands out tensors and buffers whose memory is recycled.
 ///
 /// Threads: its functions and the tensors' destructors may run on any thread, but two calls that run at once should

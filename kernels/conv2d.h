@@ -5,7 +5,8 @@
 //
 //   output[n,oy,ox,o] = Σ_{ky,kx,c} input[n, oy·SH − top + ky·DH, ox·SW − left + kx·DW, c] · filter[ky,kx,c,o]
 //
-// with zeros outside the image. Names and geometry are Flax's.
+// with zeros outside the image. Names and geometry are Flax's. For calls that repeat, conv2d_plan.h has plans and
+// packed filters.
 
 #include <array>
 #include <limits>
@@ -28,6 +29,10 @@ struct Conv2dParams {
   Padding padding = Padding::Same();
   int64_t groups = 1;  // Flax's feature_group_count; depthwise: groups = IC
   Precision precision = Precision::kDefault;
+  // An image's output, and the gradient of its input, have the same bits in whatever batch it comes: the algorithm and
+  // all else that decides an order of sums is chosen as for a batch of 1. (Statistics and gradients of filters are sums
+  // over the batch and can't.)
+  bool batch_invariant = false;
 };
 
 /// Every extent of one convolution, resolved and checked.
@@ -92,12 +97,21 @@ struct Conv2dEpilogue {
   }
 };
 
-/// Options of one call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row
-/// doesn't support the shape); empty: the first row that does.
-struct Conv2dOptions {
-  Conv2dPrologue prologue{};  // forward only
-  Conv2dEpilogue epilogue{};  // forward only
-  bool accumulate = false;    // backward-input only: grad_input += instead of =, where gradients meet
+// Options of a call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row doesn't
+// support the shape); empty: the first row that does.
+
+struct Conv2dForwardOptions {
+  Conv2dPrologue prologue{};
+  Conv2dEpilogue epilogue{};
+  std::string_view algorithm{};
+};
+
+struct Conv2dBackwardInputOptions {
+  bool accumulate = false;  // grad_input += instead of =, where gradients meet
+  std::string_view algorithm{};
+};
+
+struct Conv2dBackwardFilterOptions {
   std::string_view algorithm{};
 };
 
@@ -108,56 +122,18 @@ struct Conv2dOptions {
 /// Determinism: the same bits for any number of threads.
 /// Throws: std::invalid_argument before anything is written.
 void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTensorView filter, TensorView output,
-                   const Workspace& workspace, const Conv2dOptions& options = {});
-
-/// A filter in the form that one pass reads: made once, used for any number of calls. Training makes it once a step at
-/// most, inference once. Knows its pass, algorithm, target and geometry; a call that differs in one of them (batches
-/// may differ) throws std::invalid_argument.
-class PackedConv2dFilter {
- public:
-  PackedConv2dFilter() = default;
-
-  Conv2dPass pass() const { return pass_; }
-  std::string_view algorithm() const { return algorithm_; }
-  const std::string& target() const { return target_; }
-  /// What it was packed for; N is the batch given then.
-  const Conv2dGeometry& geometry() const { return geometry_; }
-  int64_t bytes() const { return packed_.size() * static_cast<int64_t>(sizeof(float)); }
-  /// In the algorithm's own layout.
-  const float* data() const { return packed_.data(); }
-
- private:
-  friend PackedConv2dFilter PackConv2dFilter(Conv2dPass, const Conv2dParams&, const Shape&, ConstTensorView,
-                                             const Workspace&, std::string_view);
-
-  Conv2dPass pass_ = Conv2dPass::kForward;
-  std::string_view algorithm_;
-  std::string target_;
-  Conv2dGeometry geometry_{};
-  Tensor packed_;
-};
-
-/// Packs `filter` for forward or backward-input passes over inputs of shape `input`, with the algorithm that the
-/// dispatcher takes for them, or the one named.
-/// Throws: std::invalid_argument; backward-filter reads no filter and is refused.
-PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params, const Shape& input,
-                                    ConstTensorView filter, const Workspace& workspace,
-                                    std::string_view algorithm = {});
-
-/// The passes on packed filters; the same numbers as without. `options.algorithm` must be empty.
-void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const PackedConv2dFilter& filter,
-                   TensorView output, const Workspace& workspace, const Conv2dOptions& options = {});
-void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
-                         TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
+                   const Workspace& workspace, const Conv2dForwardOptions& options = {});
 
 /// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input, or adds to it
 /// with `options.accumulate`.
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
-                         TensorView grad_input, const Workspace& workspace, const Conv2dOptions& options = {});
+                         TensorView grad_input, const Workspace& workspace,
+                         const Conv2dBackwardInputOptions& options = {});
 
 /// grad_filter = d loss / d filter; overwritten.
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
-                          TensorView grad_filter, const Workspace& workspace, const Conv2dOptions& options = {});
+                          TensorView grad_filter, const Workspace& workspace,
+                          const Conv2dBackwardFilterOptions& options = {});
 
 /// grad_bias[o] = Σ over all other axes of grad_output[…,o].
 /// Shapes: grad_output [...,C]; grad_bias [C].
@@ -166,15 +142,12 @@ void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Works
 /// Names of the algorithms of a pass, best first: the order in which the dispatcher asks them.
 std::vector<std::string_view> Conv2dAlgorithms(Conv2dPass pass);
 
-/// The name of the row that `geometry` takes. Depends on nothing but its arguments.
-std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry,
-                              Precision precision = Precision::kDefault);
-
 /// True when the named algorithm supports `geometry`.
 bool Conv2dSupports(Conv2dPass pass, std::string_view algorithm, const Conv2dGeometry& geometry);
 
-/// One line a row of the table: which algorithm `geometry` takes, and why those before it declined.
-std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision = Precision::kDefault);
+/// The name of the row that `geometry` takes. Depends on nothing but its arguments.
+std::string_view ChooseConv2d(Conv2dPass pass, const Conv2dGeometry& geometry,
+                              Precision precision = Precision::kDefault);
 
 }  // namespace hwynn
 

@@ -9,7 +9,8 @@
 
 namespace hwynn {
 
-/// SAME: output = ⌈input/stride⌉, an odd pixel of padding at the end. VALID: none. Explicit: as given.
+/// SAME: output = ⌈input/stride⌉, an odd pixel of padding at the end. VALID: none. Explicit: as given; where it is
+/// negative, so many rows or columns are cropped.
 /// PyTorch's symmetric padding at stride 2 differs from SAME: there use Explicit.
 struct Padding {
   enum class Kind { kSame, kValid, kExplicit };

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/layers/packed_filters.h"
 
 namespace hwynn {
@@ -15,6 +15,12 @@ Conv2dParams KernelParams(const ConvOptions& options) {
           .padding = options.padding,
           .groups = options.groups,
           .precision = options.precision};
+}
+
+Conv2dParams KernelParams(const ConvOptions& options, const Scope& scope) {
+  Conv2dParams params = KernelParams(options);
+  params.batch_invariant = scope.batch_invariant();
+  return params;
 }
 
 }  // namespace
@@ -35,16 +41,17 @@ Shape Conv::Init(InitScope scope, const Shape& input) const {
 }
 
 Activation Conv::Forward(const Scope& scope, Activation input) const {
-  const Conv2dParams params = KernelParams(options_);
   const ConstTensorView kernel = scope.Param("kernel");
-  Conv2dOptions call;
+  PackedFilters* filters = scope.train() ? nullptr : scope.packed_filters();
+  const Conv2dPlan plan = Conv2dPlan::Forward(KernelParams(options_, scope), input.shape(), kernel.shape(),
+                                              {.packed_filter = filters != nullptr});
+  Conv2dForwardOptions call;
   if (options_.use_bias) call.epilogue.bias = scope.Param("bias");
-  Tensor output = scope.NewTensor(ResolveConv2d("Conv", params, input.shape(), kernel.shape()).output_shape());
-  if (PackedFilters* filters = scope.packed_filters(); filters != nullptr && !scope.train()) {
-    const auto packed = filters->Forward(scope.path(), params, input.shape(), kernel);
-    Conv2dForward(params, *input, *packed, output, scope.workspace(), call);
+  Tensor output = scope.NewTensor(plan.geometry().output_shape());
+  if (filters != nullptr) {
+    plan.RunForward(*input, *filters->Get(scope.path(), plan, kernel), output, scope.workspace(), call);
   } else {
-    Conv2dForward(params, *input, kernel, output, scope.workspace(), call);
+    plan.RunForward(*input, kernel, output, scope.workspace(), call);
   }
   scope.Save(this, std::move(input));
   return MakeActivation(std::move(output));
@@ -61,14 +68,14 @@ Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {
   const Shape input = BackwardParams(scope, grad_output);
   if (!options_.input_gradient) return {};
   Tensor grad_input = scope.NewTensor(input);
-  Conv2dBackwardInput(KernelParams(options_), grad_output, scope.Param("kernel"), grad_input, scope.workspace());
+  Conv2dBackwardInput(KernelParams(options_, scope), grad_output, scope.Param("kernel"), grad_input, scope.workspace());
   return grad_input;
 }
 
 Tensor Conv::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
   Check(options_.input_gradient, "Conv in \"/", scope.path(), "\": made without input_gradient");
   BackwardParams(scope, grad_output);
-  Conv2dBackwardInput(KernelParams(options_), grad_output, scope.Param("kernel"), grad_input, scope.workspace(),
+  Conv2dBackwardInput(KernelParams(options_, scope), grad_output, scope.Param("kernel"), grad_input, scope.workspace(),
                       {.accumulate = true});
   return grad_input;
 }

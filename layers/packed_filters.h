@@ -8,20 +8,20 @@
 #include <mutex>
 #include <string>
 
-#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/conv2d_plan.h"
 
 namespace hwynn {
 
 /// The packed filters of one set of params. Give it to every Predict with these params, and Clear() it when they
-/// change: it can't know. Takes memory of one to four times the filters'.
+/// change: it can't know. A convolution has one filter for each algorithm that it takes, whatever sizes of images and
+/// batches it sees: memory of one to four times the filters' each.
 ///
 /// Threads: calls may share one.
 class PackedFilters {
  public:
-  /// The filter of the convolution at `path`, packed by the first call. A convolution has one for each algorithm and
-  /// image size that it sees.
-  std::shared_ptr<const PackedConv2dFilter> Forward(const std::string& path, const Conv2dParams& params,
-                                                    const Shape& input, ConstTensorView filter);
+  /// The filter of the convolution at `path`, packed for a plan's calls by the first of them.
+  std::shared_ptr<const PackedConv2dFilter> Get(const std::string& path, const Conv2dPlan& plan,
+                                                ConstTensorView filter);
   void Clear();
   int64_t bytes() const;
 

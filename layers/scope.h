@@ -33,6 +33,7 @@ struct CallContext {
   Mode mode = Mode::kEval;
   CallRules* rules = nullptr;               // null: Linen's, without a key for random draws
   PackedFilters* packed_filters = nullptr;  // of these params, for evaluation; null: packed in every call
+  bool batch_invariant = false;             // Conv2dParams::batch_invariant
 };
 
 /// A CallContext seen from one module's path. Cheap to copy.
@@ -80,6 +81,7 @@ class Scope {
   void CheckGivenTwice(std::string_view argument) const;
 
   PackedFilters* packed_filters() const { return context_->packed_filters; }
+  bool batch_invariant() const { return context_->batch_invariant; }
 
  private:
   Tape& tape(const Module* owner) const;

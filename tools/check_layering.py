@@ -27,8 +27,8 @@ MAY_INCLUDE = {
     "bench": CHAIN + ["kernels/reference", "bench"],
 }
 TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]
-# Headers at the door of kernels/ that declare no kernels: rules that the families share.
-NO_KERNELS = ["padding", "precision", "target"]
+# Headers at the door of kernels/ that declare no kernels: rules that families share, and other ways to call kernels.
+NO_KERNELS = ["conv2d_plan", "padding", "precision", "target"]
 # A header in a folder of kernels/ is for kernels/ alone, and for its tests and benchmarks.
 INSIDE = re.compile(r"hwynn/(kernels/(?!reference/)\w+)/")
 # Folders of kernels/ that families share; a family knows these and itself.

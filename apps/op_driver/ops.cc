@@ -64,7 +64,7 @@ void RunConv2dForward(Case& c) {
   const bool relu = c.attributes().FlagOr("relu", false);
   const Conv2dGeometry g = Resolve(c, Conv2dPass::kForward, params, input.shape(), filter.shape());
   const PrologueOf prologue(c, g.IC);
-  Conv2dOptions options{.prologue = prologue.Get(),
+  Conv2dForwardOptions options{.prologue = prologue.Get(),
                         .epilogue = {.scale = scale, .bias = bias, .residual = residual, .relu = relu},
                         .algorithm = c.algorithm()};
   if (statistics) {

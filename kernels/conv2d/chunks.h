@@ -13,6 +13,10 @@ namespace hwynn {
 class ChunkedGradient {
  public:
   ChunkedGradient(int64_t chunks, int64_t floats, float* result, const Workspace& workspace);
+  /// Memory that it takes of the workspace.
+  static int64_t Bytes(int64_t chunks, int64_t floats) {
+    return chunks > 1 ? chunks * floats * static_cast<int64_t>(sizeof(float)) : 0;
+  }
   float* Chunk(int64_t chunk) { return (count_ > 1 ? partials_.data() : result_) + chunk * floats_; }
   /// result = Σ chunks, in their order.
   void Add();

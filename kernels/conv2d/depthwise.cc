@@ -247,8 +247,8 @@ void AddPixels(const float* target, int64_t C, int64_t end, bool last, int64_t& 
 }
 
 // Forward and backward-input. `args` has weights and prologue; a part of the statistics, null if not wanted, is a task.
-void Run(const Problem& problem, int64_t images, const float* source, float* target, const TileEpilogue& epilogue,
-         const OutputStatistics* statistics, DepthwiseArgs args) {
+void Convolve(const Problem& problem, int64_t images, const float* source, float* target, const TileEpilogue& epilogue,
+              const OutputStatistics* statistics, DepthwiseArgs args) {
   const int64_t rows = images * problem.h.target;
   const int64_t row_floats = problem.target_row_floats();
   const EvenSplit tasks = RowTasks(problem, images);
@@ -297,54 +297,26 @@ Problem ForwardProblem(const Conv2dGeometry& g) {
           ForwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
 }
 
-}  // namespace
-
-const char* DepthwiseDeclines(const Conv2dGeometry& g) {
-  if (g.groups != g.IC || g.OC != g.IC || g.IC == 1) return "not one filter a channel (groups = IC = OC)";
-  return g.KH * g.KW > kMaxTerms ? "a filter of more than 256 taps" : nullptr;
+Problem BackwardProblem(const Conv2dGeometry& g) {
+  return {BackwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
+          BackwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
 }
 
-int64_t DepthwisePackedFloats(Conv2dPass /*pass*/, const Conv2dGeometry& g) { return g.KH * g.KW * g.IC; }
+EvenSplit ChunksOf(const Conv2dGeometry& g) { return {g.N * g.OH, CeilDiv(g.N * g.OH, kMaxChunks)}; }
 
-void DepthwisePackFilter(Conv2dPass /*pass*/, const Conv2dGeometry& g, const float* filter, float* packed) {
-  std::copy_n(filter, g.KH * g.KW * g.IC, packed);
-}
+// The sums of a block of a chunk.
+int64_t GradientScratchBytes(const Conv2dGeometry& g) { return Scratch::Bytes<float>(g.filter_shape().num_elements()); }
 
-void DepthwiseForward(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                      const Workspace& workspace, const Conv2dOptions& options) {
-  DepthwiseArgs args{};
-  args.w = filter;
-  args.prologue = MakePrologue(options.prologue);
-  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
-  const Problem problem = ForwardProblem(g);
-  if (options.epilogue.mean.size() == 0) return Run(problem, g.N, input, output, epilogue.tile(), nullptr, args);
-  const EvenSplit tasks = RowTasks(problem, g.N);
-  const OutputStatistics statistics(tasks.count, g.OC, workspace);
-  Run(problem, g.N, input, output, epilogue.tile(), &statistics, args);
-  statistics.Merge([&](int64_t task) { return (tasks.End(task) - tasks.Begin(task)) * g.OW; }, options.epilogue.mean,
-                   options.epilogue.var);
-}
-
-void DepthwiseBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* filter, float* grad_input,
-                            const Workspace& /*workspace*/, const Conv2dOptions& options) {
-  const TileEpilogue epilogue{.norm = {}, .residual = options.accumulate ? grad_input : nullptr};
-  DepthwiseArgs args{};
-  args.w = filter;
-  const Problem problem{BackwardAxis(g.IH, g.OH, g.KH, g.stride_h, g.dilation_h, g.pad_top),
-                        BackwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
-  Run(problem, g.N, grad_output, grad_input, epilogue, nullptr, args);
-}
-
-void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
-                             const Workspace& workspace) {
+void RunGradient(const Conv2dGeometry& g, const Problem& problem, const Conv2dCall& call, const Workspace& workspace) {
+  const float* input = call.input;
+  const float* grad_output = call.filter;
   const int64_t rows = g.N * g.OH;
-  const EvenSplit chunks(rows, CeilDiv(rows, kMaxChunks));
-  const int64_t filter_floats = g.KH * g.KW * g.IC;
+  const EvenSplit chunks = ChunksOf(g);
+  const int64_t filter_floats = g.filter_shape().num_elements();
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
-  const Problem problem = ForwardProblem(g);
   const int64_t row_floats = g.OW * g.OC;
   const bool fetch = WorthFetching(g.input_shape().num_elements());
-  ChunkedGradient gradient(chunks.count, filter_floats, grad_filter, workspace);
+  ChunkedGradient gradient(chunks.count, filter_floats, call.output, workspace);
   const auto run_chunk = [&](int64_t chunk, Scratch scratch) {
     float* sums = gradient.Chunk(chunk);
     auto* block = scratch.Take<float>(filter_floats);
@@ -388,8 +360,82 @@ void DepthwiseBackwardFilter(const Conv2dGeometry& g, const float* input, const 
       }
     }
   };
-  ParallelForWithScratch(chunks.count, Scratch::Bytes<float>(filter_floats), run_chunk);
+  ParallelForWithScratch(chunks.count, GradientScratchBytes(g), run_chunk);
   gradient.Add();
+}
+
+// Forward and backward-input; the filter is read as it is.
+class DepthwiseConvolution final : public Conv2dPassPlan {
+ public:
+  DepthwiseConvolution(const Conv2dSetup& setup, Problem problem) : g_(setup.geometry), problem_(std::move(problem)) {
+    packs_filter_ = setup.packed_filter;
+    if (setup.pass == Conv2dPass::kForward) temporary_bytes_ = OutputEpilogue::Bytes(g_.OC);
+    if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(RowTasks(problem_, g_.N).count, g_.OC);
+  }
+
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override {
+    DepthwiseArgs args{};
+    args.w = call.filter;
+    if (call.epilogue == nullptr) {  // backward-input
+      const TileEpilogue epilogue{.norm = {}, .residual = call.accumulate ? call.output : nullptr};
+      return Convolve(problem_, g_.N, call.input, call.output, epilogue, nullptr, args);
+    }
+    args.prologue = MakePrologue(*call.prologue);
+    const OutputEpilogue epilogue(*call.epilogue, g_.OC, workspace);
+    if (call.epilogue->mean.size() == 0) {
+      return Convolve(problem_, g_.N, call.input, call.output, epilogue.tile(), nullptr, args);
+    }
+    const EvenSplit tasks = RowTasks(problem_, g_.N);
+    const OutputStatistics statistics(tasks.count, g_.OC, workspace);
+    Convolve(problem_, g_.N, call.input, call.output, epilogue.tile(), &statistics, args);
+    statistics.Merge([&](int64_t task) { return tasks.Size(task) * g_.OW; }, call.epilogue->mean, call.epilogue->var);
+  }
+
+ private:
+  Conv2dGeometry g_;
+  Problem problem_;
+};
+
+class DepthwiseBackwardFilter final : public Conv2dPassPlan {
+ public:
+  explicit DepthwiseBackwardFilter(const Conv2dSetup& setup)
+      : g_(setup.geometry), problem_(ForwardProblem(setup.geometry)) {
+    scratch_bytes_ = GradientScratchBytes(g_);
+    temporary_bytes_ = ChunkedGradient::Bytes(ChunksOf(g_).count, g_.filter_shape().num_elements());
+  }
+
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override {
+    RunGradient(g_, problem_, call, workspace);
+  }
+
+ private:
+  Conv2dGeometry g_;
+  Problem problem_;
+};
+
+}  // namespace
+
+const char* DepthwiseDeclines(const Conv2dGeometry& g) {
+  if (g.groups != g.IC || g.OC != g.IC || g.IC == 1) return "not one filter a channel (groups = IC = OC)";
+  return g.KH * g.KW > kMaxTerms ? "a filter of more than 256 taps" : nullptr;
+}
+
+int64_t DepthwisePackedFloats(const Conv2dFilterForm& form) { return form.filter.num_elements(); }
+
+void DepthwisePackFilter(const Conv2dFilterForm& form, const float* filter, float* packed) {
+  std::copy_n(filter, form.filter.num_elements(), packed);
+}
+
+std::unique_ptr<const Conv2dPassPlan> PlanDepthwiseForward(const Conv2dSetup& setup) {
+  return std::make_unique<DepthwiseConvolution>(setup, ForwardProblem(setup.geometry));
+}
+
+std::unique_ptr<const Conv2dPassPlan> PlanDepthwiseBackwardInput(const Conv2dSetup& setup) {
+  return std::make_unique<DepthwiseConvolution>(setup, BackwardProblem(setup.geometry));
+}
+
+std::unique_ptr<const Conv2dPassPlan> PlanDepthwiseBackwardFilter(const Conv2dSetup& setup) {
+  return std::make_unique<DepthwiseBackwardFilter>(setup);
 }
 
 }  // namespace hwynn

@@ -9,6 +9,7 @@
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/chunks.h"
 #include "hwynn/kernels/conv2d/window.h"
+#include "hwynn/kernels/simd/panels.h"
 
 namespace hwynn {
 namespace {
@@ -30,36 +31,30 @@ constexpr int64_t kMinTasks = 32;
 constexpr int64_t kMinBlocksPerChunk = 16;
 constexpr int64_t kMaxPartialFloats = int64_t{16} << 20;
 
-struct Plan {
-  Plan(const Conv2dGeometry& g, const Source& source, const GemmTiles& tiles)
-      : blocks(source, kBlockPixels),
-        panels(CeilDiv(g.group_oc(), tiles.panel()), kMaxColumns / tiles.panel()),
-        channels(g.group_ic(), MaxChannels(g)),
-        chunks(blocks.count(), ChunkBlocks(g)) {}
+Source SourceOf(const Conv2dGeometry& g) {
+  const Source source{g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w};
+  return IsOneTap(g) ? OneTapSource(source) : source;
+}
 
-  BlockGrid blocks;
-  EvenSplit panels;    // of each group's outputs
-  EvenSplit channels;  // of each group's inputs
-  EvenSplit chunks;    // of the blocks
+// dy on the grid of outputs that the source has.
+Source GradSource(const Source& x, int64_t channels) {
+  return {x.N, x.grid_h, x.grid_w, channels, x.grid_h, x.grid_w, 1, 1};
+}
 
- private:
-  static int64_t MaxChannels(const Conv2dGeometry& g) {
-    // Whole lines, not vectors: how channels are cut decides how many chunks there are, and so the order of the sums.
-    const int64_t columns = RoundUp(std::min(g.group_oc(), kMaxColumns), kLineFloats);
-    constexpr int64_t kRows = 4 * kBlockPixels;  // of x and dy: this block's and the next one's, and their copies
-    return std::clamp<int64_t>((kCacheFloats - kRows * columns) / (g.KH * g.KW * columns + kRows), 16, kMaxChannels);
-  }
-  int64_t ChunkBlocks(const Conv2dGeometry& g) const {
-    const int64_t parts = g.groups * channels.count * panels.count;
-    const int64_t wanted = std::min({CeilDiv(kMinTasks, parts), blocks.count() / kMinBlocksPerChunk,
-                                     kMaxPartialFloats / g.filter_shape().num_elements()});
-    const int64_t most = std::max<int64_t>(wanted, 1);
-    return CeilDiv(blocks.count(), most);
-  }
-};
+// Input channels of a task.
+int64_t MaxChannels(const Conv2dGeometry& g) {
+  // Whole lines, not vectors: how channels are cut decides how many chunks there are, and so the order of the sums.
+  const int64_t columns = RoundUp(std::min(g.group_oc(), kMaxColumns), kLineFloats);
+  constexpr int64_t kRows = 4 * kBlockPixels;  // of x and dy: this block's and the next one's, and their copies
+  return std::clamp<int64_t>((kCacheFloats - kRows * columns) / (g.KH * g.KW * columns + kRows), 16, kMaxChannels);
+}
 
-// Whole cache lines, which vectors of what follows them then don't cross.
-int64_t WholeLines(int64_t floats) { return RoundUp(floats, kLineFloats); }
+// Blocks of a chunk, where a chunk makes so many tasks.
+int64_t ChunkBlocks(const Conv2dGeometry& g, int64_t blocks, int64_t tasks) {
+  const int64_t chunks = std::min(
+      {CeilDiv(kMinTasks, tasks), blocks / kMinBlocksPerChunk, kMaxPartialFloats / g.filter_shape().num_elements()});
+  return CeilDiv(blocks, std::max<int64_t>(chunks, 1));
+}
 
 // What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
 // stay in them; an odd number of lines apart they spread over all. Of few channels the taps of a filter row make one
@@ -67,98 +62,216 @@ int64_t WholeLines(int64_t floats) { return RoundUp(floats, kLineFloats); }
 WindowCopy CopyOf(const Conv2dGeometry& g, const Source& source, int64_t channels) {
   const bool conflicts = source.step_w * source.pixel_pitch % 1024 == 0;
   return {.pad = g.group_ic() < kMinUnpadded,
-          .pitch = conflicts ? (WholeLines(channels) / kLineFloats | 1) * kLineFloats : 0};
+          .pitch = conflicts ? (CeilDiv(channels, kLineFloats) | 1) * kLineFloats : 0};
 }
 
-struct Operands {
-  const Conv2dGeometry& g;
-  const GemmTiles& tiles;
-  Source source;
-  const float* grad_output;
-  std::vector<Tap> taps;
-  TapExtent extent;
+// What a task owns: input and output channels of a group.
+struct Part {
+  int64_t group;
+  Range in, out;
 };
 
-// A run of neighbouring taps whose channels touch, in the window and in the filter alike: `length` consecutive k.
-struct TapGroup {
-  size_t tap;
-  int64_t length;
-  const PixelRow* rows = nullptr;  // of the block's pixels that meet it
-  int64_t num_rows = 0;
+class DirectBackwardFilter final : public Conv2dPassPlan {
+ public:
+  explicit DirectBackwardFilter(const Conv2dSetup& setup);
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override;
+
+ private:
+  friend class FilterTask;
+
+  Part PartOf(int64_t task) const;
+  int64_t parts() const { return g_.groups * channels_.count * panels_.count; }
+
+  Conv2dGeometry g_;
+  const GemmTiles& tiles_;
+  Source source_;
+  std::vector<Tap> taps_;
+  BlockGrid blocks_;
+  EvenSplit panels_;    // of each group's outputs
+  EvenSplit channels_;  // of each group's inputs
+  EvenSplit chunks_;    // of the blocks
+  SourceWindows windows_;
+  SourceWindows grad_windows_;  // in place: what is fetched
+  int64_t sum_floats_;          // of a part
 };
 
-std::vector<TapGroup> GroupTaps(const Operands& op, int64_t channels, int64_t pixel_pitch, bool padded) {
-  std::vector<TapGroup> groups;
-  const bool touching = padded && channels == pixel_pitch && channels == op.g.group_ic() && op.g.dilation_w == 1;
-  for (size_t t = 0; t < op.taps.size(); ++t) {
-    if (touching && op.taps[t].kx > 0) {
-      groups.back().length += channels;
-    } else {
-      groups.push_back({.tap = t, .length = channels});
+DirectBackwardFilter::DirectBackwardFilter(const Conv2dSetup& setup)
+    : g_(setup.geometry),
+      tiles_(CurrentGemmTiles()),
+      source_(SourceOf(g_)),
+      taps_(ForwardTaps(g_)),
+      blocks_(source_, kBlockPixels),
+      panels_(CeilDiv(g_.group_oc(), tiles_.panel()), kMaxColumns / tiles_.panel()),
+      channels_(g_.group_ic(), MaxChannels(g_)),
+      chunks_(blocks_.count(), ChunkBlocks(g_, blocks_.count(), g_.groups * channels_.count * panels_.count)),
+      windows_(source_, taps_, blocks_.Largest(), channels_.Largest(), CopyOf(g_, source_, channels_.Largest())),
+      grad_windows_(GradSource(source_, g_.OC), {{0, 0, 0}}, blocks_.Largest(), 0, {.pad = false}) {
+  const auto taps = static_cast<int64_t>(taps_.size());
+  const Block largest = blocks_.Largest();
+  const int64_t columns = std::min(g_.group_oc(), panels_.Largest() * tiles_.panel());
+  sum_floats_ = PackedPanels(tiles_, taps * channels_.Largest(), columns).floats();
+  scratch_bytes_ = Scratch::Bytes<float>(sum_floats_) +
+                   Scratch::Bytes<PixelRow>(taps * largest.n.size() * largest.y.size()) +
+                   Scratch::Bytes<float>(largest.outputs() * tiles_.panel()) + windows_.scratch_bytes();
+  temporary_bytes_ = ChunkedGradient::Bytes(chunks_.count, g_.filter_shape().num_elements());
+}
+
+Part DirectBackwardFilter::PartOf(int64_t task) const {
+  const int64_t panels = task % panels_.count;
+  const int64_t channels = task / panels_.count % channels_.count;
+  return {
+      .group = task / (panels_.count * channels_.count) % g_.groups,
+      .in = {channels_.Begin(channels), channels_.End(channels)},
+      .out = {panels_.Begin(panels) * tiles_.panel(), std::min(g_.group_oc(), panels_.End(panels) * tiles_.panel())}};
+}
+
+// The sums of one part over one chunk of the blocks.
+class FilterTask {
+ public:
+  FilterTask(const DirectBackwardFilter& plan, const Conv2dCall& call, int64_t task, Scratch scratch)
+      : plan_(plan),
+        input_(call.input),
+        grad_output_(call.filter),
+        task_(task),
+        chunk_(task / plan.parts()),
+        part_(plan.PartOf(task)),
+        sum_panels_(plan.tiles_, static_cast<int64_t>(plan.taps_.size()) * part_.in.size(), part_.out.size()),
+        sums_(scratch.Take<float>(plan.sum_floats_)),
+        scratch_(scratch) {}
+
+  /// `gradient` is laid out like dF.
+  void Run(float* gradient);
+
+ private:
+  // Neighbouring taps whose channels touch, in the window and in the filter alike: `length` consecutive k.
+  struct TapGroup {
+    const Tap* tap;
+    int64_t length;
+    const PixelRow* rows;  // of the block's pixels that meet it
+    int64_t num_rows;
+  };
+  // A block with what it reads.
+  struct OpenBlock {
+    Block block;
+    Window window;
+    std::vector<TapGroup> groups;
+    float* grad_copy;  // a panel's
+    bool first, last;  // of the chunk
+  };
+
+  void AppendMemory(int64_t block, const Part& part);
+  void AddBlock(int64_t index, float* gradient);
+  std::vector<TapGroup> GroupTaps(const Block& block, const Window& window, PixelRow* pixel_rows) const;
+  int64_t MakePixelRows(const Block& block, const Window& window, const Tap& tap, PixelRow* pixel_rows) const;
+  void PackGradOutput(const Block& block, int64_t panel, float* to) const;
+  void AddPanel(const OpenBlock& open, int64_t panel, float* gradient, PrefetchStream& prefetch) const;
+
+  // Tiles read whole vectors of dy.
+  bool GradInPlace() const {
+    const int64_t reuse = static_cast<int64_t>(plan_.taps_.size()) * part_.in.size();
+    return sum_panels_.padded_columns() == part_.out.size() &&
+           (plan_.g_.OC <= plan_.tiles_.panel() || reuse < kMinReuse);
+  }
+  int64_t input_channel() const { return part_.group * plan_.g_.group_ic() + part_.in.begin; }
+  int64_t output_channel() const { return part_.group * plan_.g_.group_oc() + part_.out.begin; }
+
+  const DirectBackwardFilter& plan_;
+  const float* input_;
+  const float* grad_output_;
+  const int64_t task_;
+  const int64_t chunk_;
+  const Part part_;
+  // Of the blocks so far: [tap][channel] rows of the part's columns. Rows of dF, up to 8 KiB apart, would share few
+  // sets of the caches; only the last block's sums go there.
+  const PackedPanels sum_panels_;
+  float* sums_;
+  Scratch scratch_;  // of a block
+  std::vector<PrefetchPiece> ahead_;
+};
+
+void FilterTask::Run(float* gradient) {
+  for (int64_t i = plan_.chunks_.Begin(chunk_); i < plan_.chunks_.End(chunk_); ++i) {
+    // What this thread will likely see next.
+    ahead_.clear();
+    if (i + 1 < plan_.chunks_.End(chunk_)) {
+      AppendMemory(i + 1, part_);
+    } else if (task_ + 1 < plan_.chunks_.count * plan_.parts()) {
+      AppendMemory(plan_.chunks_.Begin((task_ + 1) / plan_.parts()), plan_.PartOf(task_ + 1));
     }
+    AddBlock(i, gradient);
+  }
+}
+
+// The memory of x and dy that a part reads of a block.
+void FilterTask::AppendMemory(int64_t block, const Part& part) {
+  const Block at = plan_.blocks_.Get(block);
+  const int64_t in = part.group * plan_.g_.group_ic();
+  const int64_t out = part.group * plan_.g_.group_oc();
+  plan_.windows_.AppendMemory(input_, at, {in + part.in.begin, in + part.in.end}, ahead_);
+  plan_.grad_windows_.AppendMemory(grad_output_, at, {out + part.out.begin, out + part.out.end}, ahead_);
+}
+
+// Adds a block's sums to those so far, while it fetches what is ahead.
+void FilterTask::AddBlock(int64_t index, float* gradient) {
+  const Block block = plan_.blocks_.Get(index);
+  const auto taps = static_cast<int64_t>(plan_.taps_.size());
+  Scratch scratch = scratch_;
+  auto* pixel_rows = scratch.Take<PixelRow>(taps * block.n.size() * block.y.size());
+  auto* grad_copy = scratch.Take<float>(block.outputs() * plan_.tiles_.panel());
+  const Range channels{input_channel(), input_channel() + part_.in.size()};
+  const Window window = plan_.windows_.Open(input_, nullptr, block, channels, scratch);
+  const OpenBlock open{.block = block,
+                       .window = window,
+                       .groups = GroupTaps(block, window, pixel_rows),
+                       .grad_copy = grad_copy,
+                       .first = index == plan_.chunks_.Begin(chunk_),
+                       .last = index + 1 == plan_.chunks_.End(chunk_)};
+  const int64_t max_rows = plan_.tiles_.MaxRows(plan_.tiles_.PanelVectors(part_.out.size()));
+  PrefetchStream prefetch(ahead_, sum_panels_.count() * sum_panels_.rows() * block.outputs() / max_rows);
+  for (int64_t panel = 0; panel < sum_panels_.count(); ++panel) AddPanel(open, panel, gradient, prefetch);
+}
+
+std::vector<FilterTask::TapGroup> FilterTask::GroupTaps(const Block& block, const Window& window,
+                                                        PixelRow* pixel_rows) const {
+  const Conv2dGeometry& g = plan_.g_;
+  const int64_t channels = part_.in.size();
+  const bool touching =
+      plan_.windows_.pads() && channels == window.pixel_pitch() && channels == g.group_ic() && g.dilation_w == 1;
+  std::vector<TapGroup> groups;
+  for (const Tap& tap : plan_.taps_) {
+    if (touching && tap.number % g.KW > 0) {
+      groups.back().length += channels;
+      continue;
+    }
+    const int64_t rows = MakePixelRows(block, window, tap, pixel_rows);
+    groups.push_back({.tap = &tap, .length = channels, .rows = pixel_rows, .num_rows = rows});
+    pixel_rows += rows;
   }
   return groups;
 }
 
-// Columns [channel, channel + columns) of a block's dy, one pixel after the other, padded with zeros to whole vectors.
-void PackGradOutput(const Operands& op, const Block& block, int64_t channel, int64_t columns, float* to) {
-  const Source& source = op.source;
-  const int64_t pixels = block.x1 - block.x0;
-  const int64_t rows = block.y1 - block.y0;
-  const int64_t width = op.tiles.PaddedColumns(columns);
-  if (width != columns) std::fill_n(to, (block.n1 - block.n0) * rows * pixels * width, 0.0f);
-  for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = block.y0; y < block.y1; ++y, to += pixels * width) {
-      const float* from = op.grad_output + ((n * source.grid_h + y) * source.grid_w + block.x0) * op.g.OC + channel;
-      op.tiles.copy(from, op.g.OC, pixels, columns, to, width);
-    }
-  }
-}
-
-// What a task owns: input channels [c0, c1) and output channels [o0, o1) of a group.
-struct Part {
-  int64_t group, c0, c1, o0, o1;
-};
-
-// The memory of x and dy that a part reads of a block.
-void AppendOperands(const Operands& op, const Block& block, const Part& part, std::vector<PrefetchPiece>& pieces) {
-  const Source& source = op.source;
-  const Source grad{
-      op.grad_output, source.N, source.grid_h, source.grid_w, op.g.OC, source.grid_h, source.grid_w, 1, 1};
-  const int64_t channel0 = part.group * op.g.group_ic();
-  const int64_t output0 = part.group * op.g.group_oc();
-  AppendBlockMemory(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, pieces);
-  AppendBlockMemory(grad, TapExtent({{0, 0, 0, 0}}), block, output0 + part.o0, output0 + part.o1, pieces);
-}
-
-// A part's sums of its blocks so far: panel by panel [tap][channel][columns of the panel, whole vectors]. Rows of dF,
-// up to 8 KiB apart, would share few sets of the caches; only the last block's sums go there.
-struct Sums {
-  const float* so_far;  // null for the first block
-  float* next;          // null for the last block
-  float* filter;        // laid out like dF
-};
-
-// Appends the rows of a block's pixels that meet a tap inside the image, or in the padding of a padded window; rows
-// that touch are one. grad_output is read in place, or from a copy of the block. Returns their number.
-int64_t MakePixelRows(const Operands& op, const Block& block, const Window& window, const Tap& tap, bool padded,
-                      bool in_place, PixelRow* pixel_rows) {
-  const Source& source = op.source;
+// The rows of a block's pixels that meet a tap inside the image, or in the padding of a padded window; rows that touch
+// are one. Returns their number.
+int64_t FilterTask::MakePixelRows(const Block& block, const Window& window, const Tap& tap,
+                                  PixelRow* pixel_rows) const {
+  const Source& source = plan_.source_;
+  const bool in_place = GradInPlace();
   const int64_t a_stride = source.step_w * window.pixel_pitch();
-  int64_t x0 = block.x0;
-  int64_t x1 = block.x1;
-  if (!padded) {
+  int64_t x0 = block.x.begin;
+  int64_t x1 = block.x.end;
+  if (!plan_.windows_.pads()) {
     while (x0 < x1 && x0 * source.step_w + tap.x < 0) ++x0;
     while (x1 > x0 && (x1 - 1) * source.step_w + tap.x >= source.W) --x1;
   }
   int64_t count = 0;
-  for (int64_t n = block.n0; n < block.n1 && x0 < x1; ++n) {
-    for (int64_t gy = block.y0; gy < block.y1; ++gy) {
+  for (int64_t n = block.n.begin; n < block.n.end && x0 < x1; ++n) {
+    for (int64_t gy = block.y.begin; gy < block.y.end; ++gy) {
       const int64_t y = gy * source.step_h + tap.y;
       if (y < 0 || y >= source.H) continue;
-      const int64_t row = in_place ? n * source.grid_h + gy : (n - block.n0) * (block.y1 - block.y0) + gy - block.y0;
       const int64_t a = window.Offset(n, y, x0 * source.step_w + tap.x);
-      const int64_t b = in_place ? row * source.grid_w + x0 : row * (block.x1 - block.x0) + x0 - block.x0;
+      const int64_t b =
+          in_place ? (n * source.grid_h + gy) * source.grid_w + x0
+                   : ((n - block.n.begin) * block.y.size() + gy - block.y.begin) * block.x.size() + x0 - block.x.begin;
       PixelRow* last = count > 0 ? &pixel_rows[count - 1] : nullptr;
       if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels == b) {
         last->pixels += x1 - x0;
@@ -170,127 +283,66 @@ int64_t MakePixelRows(const Operands& op, const Block& block, const Window& wind
   return count;
 }
 
-// Adds one block's sums of a part to those so far, while it fetches `ahead`.
-void AddBlock(const Operands& op, const Block& block, const Part& part, const Sums& sums,
-              const std::vector<PrefetchPiece>& ahead, Scratch scratch) {
-  const Conv2dGeometry& g = op.g;
-  const Source& source = op.source;
-  const int64_t pixels = block.x1 - block.x0;
-  const int64_t rows = (block.n1 - block.n0) * (block.y1 - block.y0);
-  auto* pixel_rows = scratch.Take<PixelRow>(static_cast<int64_t>(op.taps.size()) * rows);
-  auto* grad_copy = scratch.Take<float>(rows * pixels * op.tiles.panel());
-  const int64_t grad_width = op.tiles.PaddedColumns(part.o1 - part.o0);
-  const int64_t channels = part.c1 - part.c0;
-  const int64_t channel0 = part.group * g.group_ic();
-  const int64_t output0 = part.group * g.group_oc();
-  const WindowCopy copy = CopyOf(g, source, channels);
-  const Window window(source, op.extent, block, channel0 + part.c0, channel0 + part.c1, copy, op.tiles, scratch);
-  // Tiles read whole vectors of dy.
-  const auto num_taps = static_cast<int64_t>(op.taps.size());
-  const bool in_place =
-      grad_width == part.o1 - part.o0 && (g.OC <= op.tiles.panel() || num_taps * channels < kMinReuse);
-  std::vector<TapGroup> tap_groups = GroupTaps(op, channels, window.pixel_pitch(), copy.pad);
-  for (TapGroup& group : tap_groups) {
-    group.rows = pixel_rows;
-    group.num_rows = MakePixelRows(op, block, window, op.taps[group.tap], copy.pad, in_place, pixel_rows);
-    pixel_rows += group.num_rows;
-  }
-
-  const int64_t max_rows = op.tiles.MaxRows(op.tiles.PanelVectors(part.o1 - part.o0));
-  const int64_t panels = CeilDiv(part.o1 - part.o0, op.tiles.panel());
-  PrefetchStream prefetch(ahead, panels * num_taps * channels * rows * pixels / max_rows);
-
-  for (int64_t column = part.o0; column < part.o1; column += op.tiles.panel()) {
-    const int64_t columns = std::min(op.tiles.panel(), part.o1 - column);
-    const int64_t vectors = op.tiles.PanelVectors(columns);
-    const int64_t width = vectors * op.tiles.lanes;
-    if (!in_place) PackGradOutput(op, block, output0 + column, columns, grad_copy);
-    for (const TapGroup& tap_group : tap_groups) {
-      const Tap& tap = op.taps[tap_group.tap];
-      FilterTileArgs args{};
-      args.a_stride = source.step_w * window.pixel_pitch();
-      args.b = in_place ? op.grad_output + output0 + column : grad_copy;
-      args.b_stride = in_place ? g.OC : width;
-      args.rows = tap_group.rows;
-      args.num_rows = tap_group.num_rows;
-      args.add_pitch = width;
-      args.prefetch = &prefetch;
-      const int64_t sum =
-          (column - part.o0) * num_taps * channels + static_cast<int64_t>(tap_group.tap) * channels * width;
-      const bool last = sums.next == nullptr;
-      float* c = last ? sums.filter + ((tap.ky * g.KW + tap.kx) * g.group_ic() + part.c0) * g.OC + output0 + column
-                      : sums.next + sum;
-      args.ldc = last ? g.OC : width;
-      args.columns = last ? columns : width;
-      const TileSplit split(tap_group.length, op.tiles.MaxRows(vectors));
-      for (int64_t i = 0; i < split.count; i += args.tiles) {
-        args.tiles = split.Alike(i);
-        args.a = window.data() + split.Begin(i);
-        args.add = sums.so_far != nullptr ? sums.so_far + sum + split.Begin(i) * width : nullptr;
-        args.c = c + split.Begin(i) * args.ldc;
-        op.tiles.filter[vectors - 1][split.Size(i) - 1](args);
-      }
+// A panel of a block's dy, one pixel after the other, padded with zeros to whole vectors.
+void FilterTask::PackGradOutput(const Block& block, int64_t panel, float* to) const {
+  const Source& source = plan_.source_;
+  const int64_t columns = sum_panels_.Columns(panel);
+  const int64_t width = sum_panels_.Width(panel);
+  if (width != columns) std::fill_n(to, block.outputs() * width, 0.0f);
+  const float* dy = grad_output_ + output_channel() + sum_panels_.Begin(panel);
+  for (int64_t n = block.n.begin; n < block.n.end; ++n) {
+    for (int64_t y = block.y.begin; y < block.y.end; ++y, to += block.x.size() * width) {
+      const float* from = dy + ((n * source.grid_h + y) * source.grid_w + block.x.begin) * plan_.g_.OC;
+      plan_.tiles_.copy(from, plan_.g_.OC, block.x.size(), columns, to, width);
     }
   }
 }
 
-}  // namespace
-
-void DirectBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
-                          const Workspace& workspace) {
-  Source source{input, g.N, g.IH, g.IW, g.IC, g.OH, g.OW, g.stride_h, g.stride_w};
-  if (IsOneTap(g)) source = OneTapSource(source);
-  std::vector<Tap> taps;
-  for (int64_t ky = 0; ky < g.KH; ++ky) {
-    for (int64_t kx = 0; kx < g.KW; ++kx) {
-      taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky, kx});
+void FilterTask::AddPanel(const OpenBlock& open, int64_t panel, float* gradient, PrefetchStream& prefetch) const {
+  const GemmTiles& tiles = plan_.tiles_;
+  const int64_t OC = plan_.g_.OC;
+  const int64_t width = sum_panels_.Width(panel);
+  const int64_t vectors = sum_panels_.Vectors(panel);
+  const int64_t channel = output_channel() + sum_panels_.Begin(panel);
+  const bool in_place = GradInPlace();
+  if (!in_place) PackGradOutput(open.block, panel, open.grad_copy);
+  FilterTileArgs args{};
+  args.a_stride = plan_.source_.step_w * open.window.pixel_pitch();
+  args.b = in_place ? grad_output_ + channel : open.grad_copy;
+  args.b_stride = in_place ? OC : width;
+  args.add_pitch = width;
+  args.ldc = open.last ? OC : width;
+  args.columns = open.last ? sum_panels_.Columns(panel) : width;
+  args.prefetch = &prefetch;
+  for (const TapGroup& group : open.groups) {
+    args.rows = group.rows;
+    args.num_rows = group.num_rows;
+    const int64_t row = group.tap->number * part_.in.size();
+    float* sums = sums_ + sum_panels_.Offset(0, panel, row);
+    float* to = open.last ? gradient + (group.tap->number * plan_.g_.group_ic() + part_.in.begin) * OC + channel : sums;
+    const TileSplit split(group.length, tiles.MaxRows(vectors));
+    for (int64_t i = 0; i < split.count; i += args.tiles) {
+      args.tiles = split.Alike(i);
+      args.a = open.window.data() + split.Begin(i);
+      args.add = open.first ? nullptr : sums + split.Begin(i) * width;
+      args.c = to + split.Begin(i) * args.ldc;
+      tiles.filter[vectors - 1][split.Size(i) - 1](args);
     }
   }
-  const TapExtent extent(taps);
-  const Operands op{g, CurrentGemmTiles(), source, grad_output, std::move(taps), extent};
-  const Plan plan(g, source, op.tiles);
-  const int64_t filter_floats = g.filter_shape().num_elements();
-  ChunkedGradient chunks(plan.chunks.count, filter_floats, grad_filter, workspace);
+}
 
-  const Block largest = plan.blocks.Largest();
-  const int64_t rows = largest.n1 * largest.y1;
-  const int64_t columns = std::min(g.group_oc(), plan.panels.Largest() * op.tiles.panel());
-  const int64_t sum_floats =
-      static_cast<int64_t>(op.taps.size()) * plan.channels.Largest() * op.tiles.PaddedColumns(columns);
-  const int64_t scratch_bytes = Scratch::Bytes<float>(sum_floats) +
-                                Scratch::Bytes<PixelRow>(static_cast<int64_t>(op.taps.size()) * rows) +
-                                Scratch::Bytes<float>(rows * largest.x1 * op.tiles.panel()) +
-                                Window::ScratchBytes(source, extent, largest, plan.channels.Largest(),
-                                                     CopyOf(g, source, plan.channels.Largest()));
-  const int64_t parts = g.groups * plan.channels.count * plan.panels.count;
-  const auto part_of = [&](int64_t task) {
-    const int64_t panels = task % plan.panels.count;
-    const int64_t channels = task / plan.panels.count % plan.channels.count;
-    return Part{task / (plan.panels.count * plan.channels.count) % g.groups, plan.channels.Begin(channels),
-                plan.channels.End(channels), plan.panels.Begin(panels) * op.tiles.panel(),
-                std::min(g.group_oc(), plan.panels.End(panels) * op.tiles.panel())};
-  };
-  const int64_t tasks = plan.chunks.count * parts;
-  ParallelForWithScratch(tasks, scratch_bytes, [&](int64_t task, Scratch scratch) {
-    auto* sums = scratch.Take<float>(sum_floats);
-    const int64_t chunk = task / parts;
-    const Part part = part_of(task);
-    std::vector<PrefetchPiece> ahead;
-    for (int64_t i = plan.chunks.Begin(chunk); i < plan.chunks.End(chunk); ++i) {
-      // What this thread will likely see next.
-      ahead.clear();
-      if (i + 1 < plan.chunks.End(chunk)) {
-        AppendOperands(op, plan.blocks.Get(i + 1), part, ahead);
-      } else if (task + 1 < tasks) {
-        AppendOperands(op, plan.blocks.Get(plan.chunks.Begin((task + 1) / parts)), part_of(task + 1), ahead);
-      }
-      const Sums part_sums{.so_far = i > plan.chunks.Begin(chunk) ? sums : nullptr,
-                           .next = i + 1 < plan.chunks.End(chunk) ? sums : nullptr,
-                           .filter = chunks.Chunk(chunk)};
-      AddBlock(op, plan.blocks.Get(i), part, part_sums, ahead, scratch);
-    }
+void DirectBackwardFilter::Run(const Conv2dCall& call, const Workspace& workspace) const {
+  ChunkedGradient gradient(chunks_.count, g_.filter_shape().num_elements(), call.output, workspace);
+  ParallelForWithScratch(chunks_.count * parts(), scratch_bytes_, [&](int64_t task, Scratch scratch) {
+    FilterTask(*this, call, task, scratch).Run(gradient.Chunk(task / parts()));
   });
-  chunks.Add();
+  gradient.Add();
+}
+
+}  // namespace
+
+std::unique_ptr<const Conv2dPassPlan> PlanDirectBackwardFilter(const Conv2dSetup& setup) {
+  return std::make_unique<DirectBackwardFilter>(setup);
 }
 
 }  // namespace hwynn

@@ -34,6 +34,8 @@ class OutputEpilogue {
   }
 
   const TileEpilogue& tile() const { return tile_; }
+  /// Memory that it takes of the workspace, at most.
+  static int64_t Bytes(int64_t channels) { return TensorBytes({2, channels}); }
 
  private:
   TileEpilogue tile_;

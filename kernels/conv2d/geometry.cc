@@ -31,15 +31,13 @@ Conv2dGeometry ResolveConv2d(std::string_view function, const Conv2dParams& para
   } else {
     check(filter[2] == g.group_ic(), "filter IC (", filter[2], ") != input C (", g.IC, ") / groups (", g.groups, ")");
   }
-  for (const int64_t pixels : params.padding.pixels) {
-    check(pixels >= 0, "padding (", pixels, ") must not be negative");
-  }
   // Far beyond what memory holds, and products of two still fit an int64_t.
   constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
   for (const int64_t extent :
        {g.IH, g.IW, g.KH, g.KW, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w, params.padding.pixels[0],
         params.padding.pixels[1], params.padding.pixels[2], params.padding.pixels[3]}) {
-    check(extent <= kLargest, "extent, stride, dilation or padding ", extent, " exceeds ", kLargest);
+    check(extent <= kLargest && extent >= -kLargest, "extent, stride, dilation or padding ", extent, " exceeds ",
+          kLargest);
   }
   const WindowAxis height = ResolveAxis(params.padding, 0, g.IH, g.KH, g.stride_h, g.dilation_h);
   const WindowAxis width = ResolveAxis(params.padding, 1, g.IW, g.KW, g.stride_w, g.dilation_w);

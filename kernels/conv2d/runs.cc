@@ -53,7 +53,7 @@ std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& exte
   const auto leaves = [](Range grid, int64_t step, int64_t size, int64_t min, int64_t max) {
     return grid.begin * step + min < 0 || (grid.end - 1) * step + max >= size;
   };
-  const Region whole{{block.y0, block.y1}, {block.x0, block.x1}};
+  const Region whole{block.y, block.x};
   const bool leaves_y = leaves(whole.y, source.step_h, source.H, extent.min_y, extent.max_y);
   // A copy has zeros left and right of the image.
   const bool leaves_x = !window.copied() && leaves(whole.x, source.step_w, source.W, extent.min_x, extent.max_x);
@@ -67,17 +67,17 @@ std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& exte
   return regions;
 }
 
-int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock& depth, int64_t group, int64_t n,
-                 const Region& region, std::array<TileRun, kMaxRuns>& runs) {
+int64_t MakeRuns(const Product& product, const Window& window, const DepthBlock& depth, const RunsFrom& from,
+                 std::array<TileRun, kMaxRuns>& runs) {
   const Source& source = product.source;
   const int64_t length = depth.c1 - depth.c0;
   int64_t count = 0;
   for (size_t t = depth.tap0; t < depth.tap1; ++t) {
-    const int64_t y = region.y.begin * source.step_h + product.taps[t].y;
-    const int64_t x = region.x.begin * source.step_w + product.taps[t].x;
+    const int64_t y = from.region.y.begin * source.step_h + product.taps[t].y;
+    const int64_t x = from.region.x.begin * source.step_w + product.taps[t].x;
     if (y < 0 || y >= source.H || (!window.copied() && (x < 0 || x >= source.W))) continue;
-    const int64_t a = window.Offset(n, y, x) + group * product.group_in + depth.c0;
-    const int64_t b = static_cast<int64_t>(t) * product.group_in + depth.c0;
+    const int64_t a = window.Offset(from.n, y, x) + from.group * product.group_in + depth.c0;
+    const int64_t b = product.taps[t].number * product.group_in + depth.c0;
     if (count > 0) {
       TileRun& last = runs[static_cast<size_t>(count - 1)];
       if (last.a + last.k == a && last.b + last.k == b) {

@@ -18,6 +18,11 @@ class OutputStatistics {
   OutputStatistics(int64_t parts, int64_t channels, const Workspace& workspace)
       : parts_(parts), channels_(channels), moments_(workspace.NewTensor({parts, 2, channels, kFloatsPerDouble})) {}
 
+  /// Memory that it takes of the workspace.
+  static int64_t Bytes(int64_t parts, int64_t channels) {
+    return parts * 2 * channels * static_cast<int64_t>(sizeof(double));
+  }
+
   /// Of no values yet.
   ChannelMoments Part(int64_t part) const {
     double* mean = reinterpret_cast<double*>(const_cast<float*>(moments_.data())) + part * 2 * channels_;

@@ -4,23 +4,16 @@
 #include <cstring>
 
 namespace hwynn {
-namespace {
 
-// The source rows and columns that a block's taps touch; rows clipped to the image, columns not.
-struct Span {
-  Span(const Source& source, const TapExtent& taps, const Block& block)
-      : y0(std::clamp<int64_t>(block.y0 * source.step_h + taps.min_y, 0, source.H)),
-        y1(std::clamp<int64_t>((block.y1 - 1) * source.step_h + taps.max_y + 1, y0, source.H)),
-        x0(block.x0 * source.step_w + taps.min_x),
-        x1((block.x1 - 1) * source.step_w + taps.max_x + 1) {}
-  int64_t y0, y1, x0, x1;
-};
-
-bool NeedsCopy(const Source& source, const Span& span, const WindowCopy& wanted) {
-  return wanted.pitch > 0 || wanted.prologue != nullptr || (wanted.pad && (span.x0 < 0 || span.x1 > source.W));
+std::vector<Tap> ForwardTaps(const Conv2dGeometry& g) {
+  std::vector<Tap> taps;
+  for (int64_t ky = 0; ky < g.KH; ++ky) {
+    for (int64_t kx = 0; kx < g.KW; ++kx) {
+      taps.push_back({ky * g.dilation_h - g.pad_top, kx * g.dilation_w - g.pad_left, ky * g.KW + kx});
+    }
+  }
+  return taps;
 }
-
-}  // namespace
 
 TapExtent::TapExtent(const std::vector<Tap>& taps)
     : min_y(taps.front().y), max_y(min_y), min_x(taps.front().x), max_x(min_x) {
@@ -39,11 +32,12 @@ Block BlockGrid::Get(int64_t i) const {
   const int64_t column = i % columns_.count;
   const int64_t row = i / columns_.count % rows_.count;
   const int64_t image = i / columns_.count / rows_.count;
-  return {images_.Begin(image), images_.End(image),     rows_.Begin(row),
-          rows_.End(row),       columns_.Begin(column), columns_.End(column)};
+  return {{images_.Begin(image), images_.End(image)},
+          {rows_.Begin(row), rows_.End(row)},
+          {columns_.Begin(column), columns_.End(column)}};
 }
 
-Block BlockGrid::Largest() const { return {0, images_.Largest(), 0, rows_.Largest(), 0, columns_.Largest()}; }
+Block BlockGrid::Largest() const { return {{0, images_.Largest()}, {0, rows_.Largest()}, {0, columns_.Largest()}}; }
 
 bool IsOneTap(const Conv2dGeometry& g) {
   return g.KH == 1 && g.KW == 1 && g.pad_top == 0 && g.pad_left == 0 && g.pad_bottom == 0 && g.pad_right == 0;
@@ -52,10 +46,9 @@ bool IsOneTap(const Conv2dGeometry& g) {
 Source OneTapSource(const Source& source) {
   if (source.step_h == 1 && source.step_w == 1 && source.grid_h == source.H && source.grid_w == source.W) {
     const int64_t pixels = source.N * source.H * source.W;
-    return {source.data, 1, 1, pixels, source.C, 1, pixels, 1, 1};
+    return {1, 1, pixels, source.C, 1, pixels, 1, 1};
   }
-  return {.data = source.data,
-          .N = source.N,
+  return {.N = source.N,
           .H = source.grid_h,
           .W = source.grid_w,
           .C = source.C,
@@ -68,18 +61,56 @@ Source OneTapSource(const Source& source) {
           .image_pitch = source.image_pitch};
 }
 
-void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-                       std::vector<PrefetchPiece>& pieces) {
-  const Span span(source, taps, block);
-  const int64_t x0 = std::clamp<int64_t>(span.x0, 0, source.W);
-  const int64_t x1 = std::clamp<int64_t>(span.x1, x0, source.W);
+// The source rows and columns that a block's taps touch; rows clipped to the image, columns not.
+struct SourceWindows::Span {
+  Range y, x;
+};
+
+SourceWindows::Span SourceWindows::SpanOf(const Block& block) const {
+  const int64_t y0 = std::clamp<int64_t>(block.y.begin * source_.step_h + extent_.min_y, 0, source_.H);
+  const int64_t y1 = std::clamp<int64_t>((block.y.end - 1) * source_.step_h + extent_.max_y + 1, y0, source_.H);
+  return {{y0, y1},
+          {block.x.begin * source_.step_w + extent_.min_x, (block.x.end - 1) * source_.step_w + extent_.max_x + 1}};
+}
+
+bool SourceWindows::NeedsCopy(const Span& span, const WindowCopy& copy) const {
+  return copy.pitch > 0 || copy.prologue || (copy.pad && (span.x.begin < 0 || span.x.end > source_.W));
+}
+
+int64_t SourceWindows::CopyBytes(const Block& largest, int64_t channels) const {
+  // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
+  const Span grid = SpanOf({{0, 1}, {0, 1}, {0, source_.grid_w}});
+  if (!NeedsCopy(grid, copy_)) return 0;
+  const int64_t rows = std::min(source_.H, (largest.y.size() - 1) * source_.step_h + extent_.max_y - extent_.min_y + 1);
+  const int64_t columns = (largest.x.size() - 1) * source_.step_w + extent_.max_x - extent_.min_x + 1;
+  // A row alone may be beyond all memory.
+  if (columns > kMaxBytes) return columns;
+  return Scratch::Bytes<float>(largest.n.size() * rows * columns * std::max(channels, copy_.pitch));
+}
+
+SourceWindows::SourceWindows(const Source& source, const std::vector<Tap>& taps, const Block& largest, int64_t channels,
+                             const WindowCopy& copy)
+    : source_(source), extent_(taps), copy_(copy), tiles_(CurrentGemmTiles()) {
+  if (CopyBytes(largest, channels) > kMaxBytes) {
+    copy_ = {.pad = false};
+    prologue_first_ = copy.prologue;
+  }
+  scratch_bytes_ = CopyBytes(largest, channels);
+}
+
+void SourceWindows::AppendMemory(const float* data, const Block& block, Range c,
+                                 std::vector<PrefetchPiece>& pieces) const {
+  const Span span = SpanOf(block);
+  const int64_t x0 = std::clamp<int64_t>(span.x.begin, 0, source_.W);
+  const int64_t x1 = std::clamp<int64_t>(span.x.end, x0, source_.W);
   // Pixels that touch are one run of floats, others rows of a piece; image rows may go on where the last one ended.
-  const bool touching = c1 - c0 == source.pixel_pitch;
-  const int64_t row_floats = touching ? (x1 - x0) * source.pixel_pitch : c1 - c0;
+  const bool touching = c.size() == source_.pixel_pitch;
+  const int64_t row_floats = touching ? (x1 - x0) * source_.pixel_pitch : c.size();
   const int64_t pixels = touching ? 1 : x1 - x0;
-  for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = span.y0; y < span.y1; ++y) {
-      const PrefetchPiece row = Piece(source.At(n, y, x0) + c0, row_floats, pixels, source.pixel_pitch);
+  for (int64_t n = block.n.begin; n < block.n.end; ++n) {
+    for (int64_t y = span.y.begin; y < span.y.end; ++y) {
+      const PrefetchPiece row =
+          Piece(data + source_.Offset(n, y, x0) + c.begin, row_floats, pixels, source_.pixel_pitch);
       PrefetchPiece* last = pieces.empty() ? nullptr : &pieces.back();
       if (last != nullptr && touching && last->rows == 1 && last->data + last->bytes == row.data) {
         last->bytes += row.bytes;
@@ -93,58 +124,48 @@ void AppendBlockMemory(const Source& source, const TapExtent& taps, const Block&
   }
 }
 
-int64_t Window::ScratchBytes(const Source& source, const TapExtent& taps, const Block& block, int64_t channels,
-                             const WindowCopy& wanted) {
-  // Whether a copy is needed depends on the block's place; any block may need one when the whole grid does.
-  const Span grid(source, taps, {0, 1, 0, 1, 0, source.grid_w});
-  if (!NeedsCopy(source, grid, wanted)) return 0;
-  const int64_t rows = std::min(source.H, (block.y1 - block.y0 - 1) * source.step_h + taps.max_y - taps.min_y + 1);
-  const int64_t columns = (block.x1 - block.x0 - 1) * source.step_w + taps.max_x - taps.min_x + 1;
-  return Scratch::Bytes<float>((block.n1 - block.n0) * rows * columns * std::max(channels, wanted.pitch));
-}
-
-Window::Window(const Source& source, const TapExtent& taps, const Block& block, int64_t c0, int64_t c1,
-               const WindowCopy& wanted, const GemmTiles& tiles, Scratch& scratch)
-    : n0_(block.n0) {
-  const Span span(source, taps, block);
-  y0_ = span.y0;
-  copied_ = NeedsCopy(source, span, wanted);
-  if (!copied_) {
-    x0_ = 0;
-    pixel_pitch_ = source.pixel_pitch;
-    row_pitch_ = source.row_pitch;
-    image_pitch_ = source.image_pitch;
-    data_ = source.At(n0_, y0_, 0) + c0;
-    return;
+Window SourceWindows::Open(const float* data, const Normalization* prologue, const Block& block, Range c,
+                           Scratch& scratch) const {
+  const Span span = SpanOf(block);
+  Window window;
+  window.n0_ = block.n.begin;
+  window.y0_ = span.y.begin;
+  window.copied_ = NeedsCopy(span, {copy_.pad, prologue != nullptr, copy_.pitch});
+  if (!window.copied_) {
+    window.x0_ = 0;
+    window.pixel_pitch_ = source_.pixel_pitch;
+    window.row_pitch_ = source_.row_pitch;
+    window.image_pitch_ = source_.image_pitch;
+    window.data_ = data + source_.Offset(window.n0_, window.y0_, 0) + c.begin;
+    return window;
   }
-  const int64_t channels = c1 - c0;
-  const Normalization* prologue = wanted.prologue;
+  const int64_t channels = c.size();
+  const int64_t pitch = std::max(channels, copy_.pitch);
   // The columns inside the image; none for a block that lies in the padding.
-  const int64_t inside0 = std::clamp<int64_t>(0, span.x0, span.x1);
-  const int64_t inside1 = std::clamp<int64_t>(source.W, inside0, span.x1);
-  x0_ = span.x0;
-  pixel_pitch_ = std::max(channels, wanted.pitch);
-  row_pitch_ = (span.x1 - span.x0) * pixel_pitch_;
-  image_pitch_ = (span.y1 - span.y0) * row_pitch_;
-  auto* to = scratch.Take<float>((block.n1 - block.n0) * image_pitch_);
-  data_ = to;
-  for (int64_t n = block.n0; n < block.n1; ++n) {
-    for (int64_t y = span.y0; y < span.y1; ++y) {
-      to = std::fill_n(to, (inside0 - span.x0) * pixel_pitch_, 0.0f);
-      const int64_t pixels = inside1 - inside0;
-      const float* from = source.At(n, y, pixels > 0 ? inside0 : 0) + c0;
-      if (channels == source.pixel_pitch && pixel_pitch_ == channels) {
+  const int64_t inside0 = std::clamp<int64_t>(0, span.x.begin, span.x.end);
+  const int64_t inside1 = std::clamp<int64_t>(source_.W, inside0, span.x.end);
+  const int64_t pixels = inside1 - inside0;
+  window.x0_ = span.x.begin;
+  window.pixel_pitch_ = pitch;
+  window.row_pitch_ = span.x.size() * pitch;
+  window.image_pitch_ = span.y.size() * window.row_pitch_;
+  auto* to = scratch.Take<float>(block.n.size() * window.image_pitch_);
+  window.data_ = to;
+  for (int64_t n = block.n.begin; n < block.n.end; ++n) {
+    for (int64_t y = span.y.begin; y < span.y.end; ++y) {
+      to = std::fill_n(to, (inside0 - span.x.begin) * pitch, 0.0f);
+      const float* from = data + source_.Offset(n, y, pixels > 0 ? inside0 : 0) + c.begin;
+      if (channels == source_.pixel_pitch && pitch == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {
-        tiles.copy(from, source.pixel_pitch, pixels, channels, to, pixel_pitch_);
+        tiles_.copy(from, source_.pixel_pitch, pixels, channels, to, pitch);
       }
-      if (prologue != nullptr) {
-        tiles.prologue(to, pixels, channels, prologue->From(c0));
-      }
-      to += pixels * pixel_pitch_;
-      to = std::fill_n(to, (span.x1 - inside1) * pixel_pitch_, 0.0f);
+      if (prologue != nullptr) tiles_.prologue(to, pixels, channels, prologue->From(c.begin));
+      to += pixels * pitch;
+      to = std::fill_n(to, (span.x.end - inside1) * pitch, 0.0f);
     }
   }
+  return window;
 }
 
 }  // namespace hwynn

@@ -1,6 +1,6 @@
 // Stride-1 3×3 convolutions by Winograd's F(m×m,3×3): tiles of the input are transformed, (m+2)² small matrix products
 // go through the micro-kernels of the direct algorithm, outputs are transformed back. Backward-input is the same
-// convolution over grad_output, with the filter turned by 180° and transposed.
+// convolution over grad_output, with the filter rotated.
 
 #include <hwy/cache_control.h>
 
@@ -12,7 +12,6 @@
 #include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/statistics.h"
 #include "hwynn/kernels/conv2d/winograd_plan.h"
-#include "hwynn/kernels/simd/flat.h"
 
 namespace hwynn {
 namespace {
@@ -22,46 +21,13 @@ namespace {
 constexpr int64_t kFewTiles = 256;
 // Each is a task.
 constexpr int64_t kMinPanels = 8;
+// Channels of an input that are transformed by a task of their own, where there are few tasks.
+constexpr int64_t kSliceChannels = 64;
 
-// Channels [c0, c1) of a block's inputs.
-void TransformInput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t c0,
-                    int64_t c1, float* to) {
-  const Normalization prologue = p.prologue.From(c0);
-  for (const WinogradRun& run : block.runs()) {
-    plan.transforms.input(run.down, run.across)(p.tiles.Input(run, p.in + c0, p.C, p.zeros), prologue, c1 - c0,
-                                                {to + run.slot * p.C + c0, plan.in_stride, p.C});
-  }
-}
-
-// Output channels [o0, o1) from a block's products of them. Statistics may be null.
-void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t o0,
-                     int64_t o1, StatisticsRows* statistics, const float* from) {
-  const TileEpilogue epilogue = p.epilogue.From(o0);
-  for (const WinogradRun& run : block.runs()) {
-    plan.transforms.output(run.down, run.across)({from + run.slot * plan.columns, plan.out_stride, plan.columns},
-                                                 o1 - o0, epilogue, statistics, plan.stream,
-                                                 p.tiles.Output(run, p.out + o0, p.O));
-  }
-}
-
-// The same for all blocks of a part of the statistics at once: a few channels at a time, as many as wait together.
-void TransformOutput(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, int64_t o0,
-                     int64_t o1, const std::optional<ChannelMoments>& moments, const float* from) {
-  if (!moments) return TransformOutput(p, plan, block, o0, o1, nullptr, from);
-  StatisticsRows rows;
-  const EvenSplit pieces(o1 - o0, StatisticsRows::kPitch);
-  for (int64_t i = 0; i < pieces.count; ++i) {
-    const int64_t begin = pieces.Begin(i);
-    const int64_t end = pieces.End(i);
-    rows.Open(moments->From(o0 + begin), end - begin);
-    TransformOutput(p, plan, block, o0 + begin, o0 + end, &rows, from + begin);
-    rows.Close();
-  }
-}
-
-std::optional<ChannelMoments> PartOf(const std::optional<OutputStatistics>& statistics, int64_t part) {
-  if (!statistics) return std::nullopt;
-  return statistics->Part(part);
+bool TransformsPanels(const WinogradProblem& p) {
+  const int64_t inputs = p.tiles.m + 2;
+  return inputs * inputs * p.C * p.O > kWinogradLargeFloats && p.O >= kMinPanels * CurrentGemmTiles().panel() &&
+         p.tiles.count() <= kFewTiles;
 }
 
 // Appends the filter of a point's products, `floats` of it, that come from beyond the second-level cache. A fetch from
@@ -75,254 +41,328 @@ void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vecto
     pieces.push_back(Piece(filter, floats));
     return;
   }
-  for (int64_t i = 0; i < floats; i += kPageFloats)
+  for (int64_t i = 0; i < floats; i += kPageFloats) {
     pieces.push_back(Piece(filter + i, std::min(kFirstFloats, floats - i)));
+  }
 }
 
-// Panels [panel0, panel1) of a block's products. `filter` has them, [point][panel][c][panel columns]. Fetches the
-// pieces `wanted` meanwhile.
-void Multiply(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, const float* filter,
-              int64_t panel0, int64_t panel1, const std::vector<PrefetchPiece>& wanted, const float* in, float* out) {
-  const GemmTiles& gemm = CurrentGemmTiles();
-  const int64_t o0 = panel0 * gemm.panel();
-  const int64_t o1 = std::min(plan.pitch, panel1 * gemm.panel());
-  const TileRun run{0, 0, p.C};
+// What a call brings.
+struct WinogradCall {
+  const float* in;
+  float* out;
+  const float* filter;  // packed, [point][panel][c][panel columns], or as it is: as the plan says
+  const float* zeros;   // WinogradTiles::NewZeros
+  Normalization prologue{};
+  TileEpilogue epilogue{};
+  const OutputStatistics* statistics = nullptr;  // a part is a task
+};
+
+// One call of a plan.
+class WinogradDriver {
+ public:
+  WinogradDriver(const WinogradPlan& plan, const WinogradCall& call)
+      : plan_(plan), p_(plan.p), call_(call), stream_(plan.Streams(call.out, call.epilogue)) {}
+
+  void Run(const Workspace& workspace) const;
+
+  /// Scratch of a thread, and what a call takes of the workspace.
+  static int64_t ScratchBytes(const WinogradPlan& plan);
+  static int64_t TemporaryBytes(const WinogradPlan& plan);
+
+ private:
+  // A filter that isn't packed has a task for each panel, with all blocks.
+  static bool InGroups(const WinogradPlan& plan) { return plan.groups.count > 1; }
+  // Of a filter that isn't packed: a transformed panel, and memory to rotate it in.
+  static int64_t PanelFloats(const WinogradPlan& plan) { return plan.p.packed ? 0 : plan.points * plan.filter_stride; }
+  static int64_t TapFloats(const WinogradPlan& plan) { return plan.p.packed ? 0 : WinogradTapFloats(); }
+
+  void RunTask(int64_t task, Scratch scratch) const;
+  void RunGroup(const float* in, int64_t task, Scratch scratch) const;
+  std::vector<PrefetchPiece> MemoryAhead(int64_t task) const;
+  std::optional<ChannelMoments> PartOf(int64_t task) const;
+  // Channels of a block's inputs.
+  void TransformInput(const WinogradBlock& block, Range c, float* to) const;
+  // Panels of a block's products, while `ahead` is fetched. `filter` has them, [point][panel][c][panel columns].
+  void Multiply(const WinogradBlock& block, Range panels, const float* filter, const std::vector<PrefetchPiece>& ahead,
+                const float* in, float* out) const;
+  // The same for few channels. `args` has what is fetched.
+  void MultiplyNarrow(const WinogradBlock& block, const float* in, float* out, WinogradNarrowArgs& args) const;
+  // Output channels from a block's products of them. Statistics may be null.
+  void TransformOutput(const WinogradBlock& block, Range o, const float* from, StatisticsRows* statistics) const;
+  // The same for all blocks of a part of the statistics at once.
+  void TransformOutput(const WinogradBlock& block, Range o, const float* from,
+                       const std::optional<ChannelMoments>& moments) const;
+
+  const WinogradPlan& plan_;
+  const WinogradProblem& p_;
+  const WinogradCall& call_;
+  const bool stream_;
+};
+
+int64_t WinogradDriver::ScratchBytes(const WinogradPlan& plan) {
+  const int64_t in_floats = InGroups(plan) ? 0 : plan.in_floats();
+  return Scratch::Bytes<float>(in_floats) + Scratch::Bytes<float>(plan.out_floats()) +
+         Scratch::Bytes<float>(PanelFloats(plan)) + Scratch::Bytes<float>(TapFloats(plan));
+}
+
+int64_t WinogradDriver::TemporaryBytes(const WinogradPlan& plan) {
+  return InGroups(plan) ? TensorBytes({plan.tasks.count, plan.in_floats()}) : 0;
+}
+
+void WinogradDriver::Run(const Workspace& workspace) const {
+  const int64_t scratch_bytes = ScratchBytes(plan_);
+  if (!InGroups(plan_)) {
+    return ParallelForWithScratch(plan_.tasks.count, scratch_bytes,
+                                  [&](int64_t task, Scratch scratch) { RunTask(task, scratch); });
+  }
+  // Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied.
+  const EvenSplit slices(p_.C, kSliceChannels);
+  Tensor in = workspace.NewTensor({plan_.tasks.count, plan_.in_floats()});
+  ParallelFor(plan_.tasks.count * slices.count, [&](int64_t task) {
+    const int64_t block = task / slices.count;
+    const int64_t slice = task % slices.count;
+    TransformInput(plan_.Tiles(block), {slices.Begin(slice), slices.End(slice)}, in.data() + block * plan_.in_floats());
+  });
+  const int64_t tasks = (p_.packed ? plan_.tasks.count : 1) * plan_.groups.count;
+  ParallelForWithScratch(tasks, scratch_bytes,
+                         [&](int64_t task, Scratch scratch) { RunGroup(in.data(), task, scratch); });
+}
+
+// What a task's products fetch meanwhile: the lines of its own output, and the next one's input.
+std::vector<PrefetchPiece> WinogradDriver::MemoryAhead(int64_t task) const {
+  const WinogradTiles& tiles = p_.tiles;
+  const int64_t begin = plan_.Begin(task);
+  const int64_t end = plan_.End(task);
+  std::vector<PrefetchPiece> pieces;
+  if (!stream_) {
+    const int64_t pixels = tiles.EndOutput(end) - tiles.FirstOutput(begin);
+    pieces.push_back(Piece(call_.out + tiles.FirstOutput(begin) * p_.O, pixels * p_.O));
+  }
+  if (task + 1 < plan_.tasks.count) {
+    const int64_t pixels = tiles.EndInput(plan_.End(task + 1)) - tiles.FirstInput(end);
+    pieces.push_back(Piece(call_.in + tiles.FirstInput(end) * p_.C, pixels * p_.C));
+  }
+  return pieces;
+}
+
+std::optional<ChannelMoments> WinogradDriver::PartOf(int64_t task) const {
+  if (call_.statistics == nullptr) return std::nullopt;
+  return call_.statistics->Part(task);
+}
+
+void WinogradDriver::RunTask(int64_t task, Scratch scratch) const {
+  const WinogradTiles& tiles = p_.tiles;
+  const bool narrow = plan_.narrow.rows != 0;
+  auto* in = scratch.Take<float>(plan_.in_floats());
+  auto* out = plan_.in_place ? in : scratch.Take<float>(plan_.out_floats());
+  if (plan_.in_place) in += plan_.in_stride;
+  const int64_t begin = plan_.Begin(task);
+  const int64_t end = plan_.End(task);
+  const std::vector<PrefetchPiece> ahead = MemoryAhead(task);
+  WinogradNarrowArgs args{};
+  const int64_t steps =
+      (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
+  for (size_t i = 0; i < ahead.size(); ++i) args.fetch[i] = {ahead[i], steps};
+  const std::optional<ChannelMoments> moments = PartOf(task);
+  StatisticsRows rows;  // of narrow blocks: a part has several of them
+  if (moments && narrow) rows.Open(*moments, p_.O);
+  WinogradBlock block(tiles, begin);
+  for (int64_t first = begin; first < end; first += plan_.block_tiles) {
+    block.Next(tiles, std::min(plan_.block_tiles, end - first));
+    TransformInput(block, {0, p_.C}, in);
+    if (narrow) {
+      MultiplyNarrow(block, in, out, args);
+      TransformOutput(block, {0, p_.O}, out, moments ? &rows : nullptr);
+    } else {
+      Multiply(block, {0, plan_.panels.count()}, call_.filter, ahead, in, out);
+      TransformOutput(block, {0, p_.O}, out, moments);
+    }
+  }
+  if (moments && narrow) rows.Close();
+  if (stream_) hwy::FlushStream();
+}
+
+// A group of panels, of one block; of all blocks where the filter isn't packed. `in` has all blocks, transformed.
+void WinogradDriver::RunGroup(const float* in, int64_t task, Scratch scratch) const {
+  const int64_t group = task % plan_.groups.count;
+  const Range panels{plan_.groups.Begin(group), plan_.groups.End(group)};
+  const Range columns{plan_.panels.Begin(panels.begin), std::min(p_.O, plan_.panels.Begin(panels.end))};
+  auto* out = scratch.Take<float>(plan_.out_floats());
+  const float* filter = nullptr;
+  if (p_.packed) {
+    filter = call_.filter + plan_.panels.Offset(0, panels.begin);
+  } else {
+    auto* transformed = scratch.Take<float>(PanelFloats(plan_));
+    auto* taps = scratch.Take<float>(TapFloats(plan_));
+    TransformWinogradPanel(plan_.transforms, {call_.filter, p_.C, p_.O, p_.rotated}, {0, p_.C}, columns.begin,
+                           {transformed, plan_.filter_stride, taps});
+    filter = transformed;
+  }
+  const Range blocks =
+      p_.packed ? Range{task / plan_.groups.count, task / plan_.groups.count + 1} : Range{0, plan_.tasks.count};
+  for (int64_t i = blocks.begin; i < blocks.end; ++i) {
+    const WinogradBlock block = plan_.Tiles(i);
+    Multiply(block, panels, filter, {}, in + i * plan_.in_floats(), out);
+    TransformOutput(block, columns, out, PartOf(i));
+  }
+  if (stream_) hwy::FlushStream();
+}
+
+void WinogradDriver::TransformInput(const WinogradBlock& block, Range c, float* to) const {
+  const Normalization prologue = call_.prologue.From(c.begin);
+  for (const WinogradRun& run : block.runs()) {
+    plan_.transforms.input(run.down, run.across)(p_.tiles.Input(run, call_.in + c.begin, p_.C, call_.zeros), prologue,
+                                                 c.size(), {to + run.slot * p_.C + c.begin, plan_.in_stride, p_.C});
+  }
+}
+
+void WinogradDriver::Multiply(const WinogradBlock& block, Range panels, const float* filter,
+                              const std::vector<PrefetchPiece>& ahead, const float* in, float* out) const {
+  const GemmTiles& gemm = plan_.gemm;
+  const int64_t offset = plan_.panels.Offset(0, panels.begin);  // of the first panel in a point's
+  const int64_t o0 = plan_.panels.Begin(panels.begin);
+  const int64_t width = std::min(plan_.panels.padded_columns(), plan_.panels.Begin(panels.end)) - o0;
+  const TileRun run{0, 0, p_.C};
   ForwardTileArgs args{};
-  args.lda = p.C;
+  args.lda = p_.C;
   args.runs = &run;
   args.num_runs = 1;
-  args.ldc = plan.columns;
+  args.ldc = plan_.columns;
   std::vector<PrefetchPiece> pieces;
-  const int64_t inputs = p.tiles.m + 2;
-  for (int64_t point = 0; point < plan.points; ++point) {
+  const int64_t inputs = plan_.transforms.inputs;
+  for (int64_t point = 0; point < plan_.points; ++point) {
     const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);
     if (slot0 == slot1) continue;
     pieces.clear();
-    if (plan.filter_floats > kWinogradCachedFloats && point + 1 < plan.points) {
-      AppendFilter(filter + (point + 1) * plan.filter_stride, (o1 - o0) * p.C, slot1 - slot0, pieces);
+    if (plan_.filter_floats > kWinogradCachedFloats && point + 1 < plan_.points) {
+      AppendFilter(filter + (point + 1) * plan_.filter_stride, width * p_.C, slot1 - slot0, pieces);
     }
-    for (const PrefetchPiece& piece : wanted) AppendShare(piece, point, plan.points, pieces);
-    PrefetchStream fetch(pieces, (slot1 - slot0) * (panel1 - panel0) * p.C / gemm.MaxRows(gemm.PanelVectors(o1 - o0)));
+    for (const PrefetchPiece& piece : ahead) AppendShare(piece, point, plan_.points, pieces);
+    PrefetchStream fetch(pieces, (slot1 - slot0) * panels.size() * p_.C / gemm.MaxRows(gemm.PanelVectors(width)));
     args.prefetch = &fetch;
-    for (int64_t column = o0; column < o1; column += gemm.panel()) {
-      const int64_t vectors = gemm.PanelVectors(o1 - column);
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      const int64_t vectors = plan_.panels.Vectors(panel);
       const EvenSplit rows(slot1 - slot0, gemm.MaxRows(vectors));
-      args.b = filter + point * plan.filter_stride + (column - o0) * p.C;
-      args.columns = vectors * gemm.lanes;  // the padding too: whole vectors
+      args.b = filter + point * plan_.filter_stride + plan_.panels.Offset(0, panel) - offset;
+      args.columns = plan_.panels.Width(panel);  // the padding too: whole vectors
       for (int64_t i = 0; i < rows.count; ++i) {
         const int64_t slot = slot0 + rows.Begin(i);
-        args.a = in + point * plan.in_stride + slot * p.C;
-        args.c = out + point * plan.out_stride + slot * plan.columns + column - o0;
-        gemm.forward[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
+        args.a = in + point * plan_.in_stride + slot * p_.C;
+        args.c = out + point * plan_.out_stride + slot * plan_.columns + plan_.panels.Begin(panel) - o0;
+        gemm.forward[vectors - 1][rows.Size(i) - 1](args);
       }
     }
   }
 }
 
-// The same for few channels. `args` has what is fetched.
-void MultiplyNarrow(const WinogradProblem& p, const WinogradPlan& plan, const WinogradBlock& block, const float* in,
-                    float* out, WinogradNarrowArgs& args) {
-  args.a_stride = plan.in_stride;
-  args.b_stride = plan.filter_stride;
-  args.c_stride = plan.out_stride;
-  for (int64_t i = 0; i < plan.transforms.inputs; ++i) {
-    for (int64_t j = 0, end; j < plan.transforms.inputs; j = end) {
-      end = block.EndOfPoints(p.tiles, j);
+void WinogradDriver::MultiplyNarrow(const WinogradBlock& block, const float* in, float* out,
+                                    WinogradNarrowArgs& args) const {
+  const WinogradNarrow& narrow = plan_.narrow;
+  const int64_t inputs = plan_.transforms.inputs;
+  args.a_stride = plan_.in_stride;
+  args.b_stride = plan_.filter_stride;
+  args.c_stride = plan_.out_stride;
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t j = 0, end; j < inputs; j = end) {
+      end = block.EndOfPoints(p_.tiles, j);
       const auto [slot0, slot1] = block.Slots(i, j);
-      const int64_t point = i * plan.transforms.inputs + j;
-      args.b = p.packed + point * args.b_stride;
+      const int64_t point = i * inputs + j;
+      args.b = call_.filter + point * args.b_stride;
       args.points = end - j;
       for (int64_t slot = slot0, rows; slot < slot1; slot += rows) {
         const int64_t left = slot1 - slot;
-        rows = left <= plan.narrow.rows ? left : left >= 2 * plan.narrow.rows ? plan.narrow.rows : (left + 1) / 2;
-        args.a = in + point * plan.in_stride + slot * p.C;
-        args.c = out + point * plan.out_stride + slot * plan.columns;
-        plan.narrow.forward[rows - 1](args);
+        rows = left <= narrow.rows ? left : left >= 2 * narrow.rows ? narrow.rows : (left + 1) / 2;
+        args.a = in + point * plan_.in_stride + slot * p_.C;
+        args.c = out + point * plan_.out_stride + slot * plan_.columns;
+        narrow.forward[rows - 1](args);
       }
     }
   }
 }
 
-// A task fetches the next one's input, and the lines of its own output.
-void RunTasks(const WinogradProblem& p, const WinogradPlan& plan, const std::optional<OutputStatistics>& statistics) {
-  const WinogradTiles& tiles = p.tiles;
-  const auto run_task = [&](int64_t task, Scratch scratch) {
-    auto* in = scratch.Take<float>(plan.in_floats());
-    auto* out = plan.in_place ? in : scratch.Take<float>(plan.out_floats());
-    if (plan.in_place) in += plan.in_stride;
-    const int64_t begin = plan.Begin(task);
-    const int64_t end = plan.End(task);
-    std::vector<PrefetchPiece> wanted;
-    if (!plan.stream) {
-      wanted.push_back(
-          Piece(p.out + tiles.FirstOutput(begin) * p.O, (tiles.EndOutput(end) - tiles.FirstOutput(begin)) * p.O));
-    }
-    if (task + 1 < plan.tasks.count) {
-      const int64_t next_end = plan.End(task + 1);
-      wanted.push_back(
-          Piece(p.in + tiles.FirstInput(end) * p.C, (tiles.EndInput(next_end) - tiles.FirstInput(end)) * p.C));
-    }
-    WinogradNarrowArgs args{};
-    const int64_t steps =
-        (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
-    for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i], steps};
-    const std::optional<ChannelMoments> moments = PartOf(statistics, task);
-    StatisticsRows rows;  // of narrow blocks: a part has several of them
-    if (moments && plan.narrow.rows != 0) rows.Open(*moments, p.O);
-    WinogradBlock block(tiles, begin);
-    for (int64_t first = begin; first < end; first += plan.block_tiles) {
-      block.Next(tiles, std::min(plan.block_tiles, end - first));
-      TransformInput(p, plan, block, 0, p.C, in);
-      if (plan.narrow.rows != 0) {
-        MultiplyNarrow(p, plan, block, in, out, args);
-        TransformOutput(p, plan, block, 0, p.O, moments ? &rows : nullptr, out);
-      } else {
-        Multiply(p, plan, block, p.packed, 0, plan.groups.total, wanted, in, out);
-        TransformOutput(p, plan, block, 0, p.O, moments, out);
-      }
-    }
-    if (moments && plan.narrow.rows != 0) rows.Close();
-    if (plan.stream) hwy::FlushStream();
-  };
-  ParallelForWithScratch(plan.tasks.count,
-                         Scratch::Bytes<float>(plan.in_floats()) + Scratch::Bytes<float>(plan.out_floats()), run_task);
-}
-
-// Few tasks: slices of their channels are transformed by tasks of their own, groups of their products multiplied. A
-// filter that isn't packed has a task for each panel, with all blocks.
-void RunGroups(const WinogradProblem& p, const WinogradPlan& plan, const std::optional<OutputStatistics>& statistics,
-               const Workspace& workspace) {
-  constexpr int64_t kSlice = 64;
-  const EvenSplit slices(p.C, kSlice);
-  Tensor in = workspace.NewTensor({plan.tasks.count, plan.in_floats()});
-  ParallelFor(plan.tasks.count * slices.count, [&](int64_t task) {
-    const int64_t block = task / slices.count;
-    const int64_t slice = task % slices.count;
-    TransformInput(p, plan, plan.Tiles(p, block), slices.Begin(slice), slices.End(slice),
-                   in.data() + block * plan.in_floats());
-  });
-  const int64_t panel = CurrentGemmTiles().panel();
-  const int64_t blocks = p.packed != nullptr ? 1 : plan.tasks.count;  // of a task
-  const int64_t panel_floats = p.packed != nullptr ? 0 : plan.points * plan.filter_stride;
-  const int64_t tap_floats = p.packed != nullptr ? 0 : WinogradTapFloats(p.filter);
-  const int64_t scratch_bytes = Scratch::Bytes<float>(plan.out_floats()) + Scratch::Bytes<float>(panel_floats) +
-                                Scratch::Bytes<float>(tap_floats);
-  const int64_t tasks = plan.tasks.count / blocks * plan.groups.count;
-  ParallelForWithScratch(tasks, scratch_bytes, [&](int64_t task, Scratch scratch) {
-    auto* out = scratch.Take<float>(plan.out_floats());
-    const int64_t panel0 = plan.groups.Begin(task % plan.groups.count);
-    const int64_t panel1 = plan.groups.End(task % plan.groups.count);
-    const float* filter = nullptr;
-    if (p.packed != nullptr) {
-      filter = p.packed + panel0 * panel * p.C;
-    } else {
-      auto* transformed = scratch.Take<float>(panel_floats);
-      TransformWinogradPanel(plan.transforms, p.filter, 0, p.C, panel0 * panel, transformed, plan.filter_stride,
-                             scratch.Take<float>(tap_floats));
-      filter = transformed;
-    }
-    for (int64_t i = task / plan.groups.count * blocks, end = i + blocks; i < end; ++i) {
-      const WinogradBlock block = plan.Tiles(p, i);
-      Multiply(p, plan, block, filter, panel0, panel1, {}, in.data() + i * plan.in_floats(), out);
-      TransformOutput(p, plan, block, panel0 * panel, std::min(p.O, panel1 * panel), PartOf(statistics, i), out);
-    }
-    if (plan.stream) hwy::FlushStream();
-  });
-}
-
-// `mean` and `var` may be empty.
-void Run(WinogradProblem p, TensorView mean, TensorView var, const Workspace& workspace) {
-  const WinogradPlan plan(p, CurrentGemmTiles());
-  const Tensor zeros = p.tiles.NewZeros(p.C, p.O, workspace);
-  p.zeros = zeros.data();
-  std::optional<OutputStatistics> statistics;
-  if (mean.size() != 0) statistics.emplace(plan.tasks.count, p.O, workspace);
-  if (plan.groups.count > 1) {
-    RunGroups(p, plan, statistics, workspace);
-  } else {
-    RunTasks(p, plan, statistics);
-  }
-  if (statistics) {
-    statistics->Merge([&](int64_t part) { return plan.Tiles(p, part).outputs(p.tiles); }, mean, var);
+void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const float* from,
+                                     StatisticsRows* statistics) const {
+  const TileEpilogue epilogue = call_.epilogue.From(o.begin);
+  for (const WinogradRun& run : block.runs()) {
+    plan_.transforms.output(run.down, run.across)({from + run.slot * plan_.columns, plan_.out_stride, plan_.columns},
+                                                  o.size(), epilogue, statistics, stream_,
+                                                  p_.tiles.Output(run, call_.out + o.begin, p_.O));
   }
 }
 
-bool TransformsPanels(const WinogradProblem& p) {
-  const GemmTiles& gemm = CurrentGemmTiles();
-  const int64_t inputs = p.tiles.m + 2;
-  return inputs * inputs * p.C * p.O > kWinogradLargeFloats && p.O >= kMinPanels * gemm.panel() &&
-         p.tiles.count() <= kFewTiles;
+// A few channels at a time, as many as wait together.
+void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const float* from,
+                                     const std::optional<ChannelMoments>& moments) const {
+  if (!moments) return TransformOutput(block, o, from, nullptr);
+  StatisticsRows rows;
+  const EvenSplit pieces(o.size(), StatisticsRows::kPitch);
+  for (int64_t i = 0; i < pieces.count; ++i) {
+    const Range channels{o.begin + pieces.Begin(i), o.begin + pieces.End(i)};
+    rows.Open(moments->From(channels.begin), channels.size());
+    TransformOutput(block, channels, from + pieces.Begin(i), &rows);
+    rows.Close();
+  }
 }
 
-WinogradProblem ForwardProblem(const Conv2dGeometry& g, int64_t m, const float* input, float* output,
-                               const Conv2dPrologue& prologue, const OutputEpilogue& epilogue) {
-  return {.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, m},
-          .in = input,
-          .out = output,
-          .C = g.IC,
-          .O = g.OC,
-          .prologue = MakePrologue(prologue),
-          .epilogue = epilogue.tile()};
+WinogradProblem ProblemOf(const Conv2dSetup& setup) {
+  const Conv2dGeometry& g = setup.geometry;
+  const bool forward = setup.pass == Conv2dPass::kForward;
+  WinogradProblem p =
+      forward ? WinogradProblem{.tiles = {g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, setup.m},
+                                .C = g.IC,
+                                .O = g.OC,
+                                .rotated = false,
+                                .packed = true}
+              : WinogradProblem{.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, setup.m},
+                                .C = g.OC,
+                                .O = g.IC,
+                                .rotated = true,
+                                .packed = true};
+  p.packed = setup.packed_filter || !TransformsPanels(p);
+  return p;
 }
 
-WinogradProblem BackwardInputProblem(const Conv2dGeometry& g, int64_t m, const float* grad_output, float* grad_input,
-                                     const Conv2dOptions& options) {
-  return {.tiles = {g.N, g.OH, g.OW, g.IH, g.IW, 2 - g.pad_top, 2 - g.pad_left, m},
-          .in = grad_output,
-          .out = grad_input,
-          .C = g.OC,
-          .O = g.IC,
-          .prologue = {},
-          .epilogue = {.norm = {}, .residual = options.accumulate ? grad_input : nullptr}};
-}
+// Forward and backward-input.
+class WinogradConvolution final : public Conv2dPassPlan {
+ public:
+  explicit WinogradConvolution(const Conv2dSetup& setup) : plan_(ProblemOf(setup)) {
+    packs_filter_ = plan_.p.packed;
+    scratch_bytes_ = WinogradDriver::ScratchBytes(plan_);
+    temporary_bytes_ = WinogradDriver::TemporaryBytes(plan_) + TensorBytes({plan_.p.tiles.Zeros(plan_.p.C, plan_.p.O)});
+    if (!plan_.p.rotated) temporary_bytes_ += OutputEpilogue::Bytes(plan_.p.O);
+    if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(plan_.tasks.count, plan_.p.O);
+  }
+
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override {
+    const Tensor zeros = plan_.p.tiles.NewZeros(plan_.p.C, plan_.p.O, workspace);
+    WinogradCall wanted{.in = call.input, .out = call.output, .filter = call.filter, .zeros = zeros.data()};
+    if (plan_.p.rotated) {
+      wanted.epilogue.residual = call.accumulate ? call.output : nullptr;
+      return WinogradDriver(plan_, wanted).Run(workspace);
+    }
+    const OutputEpilogue epilogue(*call.epilogue, plan_.p.O, workspace);
+    wanted.prologue = MakePrologue(*call.prologue);
+    wanted.epilogue = epilogue.tile();
+    if (call.epilogue->mean.size() == 0) return WinogradDriver(plan_, wanted).Run(workspace);
+    const OutputStatistics statistics(plan_.tasks.count, plan_.p.O, workspace);
+    wanted.statistics = &statistics;
+    WinogradDriver(plan_, wanted).Run(workspace);
+    statistics.Merge([&](int64_t part) { return plan_.Tiles(part).outputs(plan_.p.tiles); }, call.epilogue->mean,
+                     call.epilogue->var);
+  }
+
+ private:
+  WinogradPlan plan_;
+};
 
 }  // namespace
 
-template <int kOutputs>
-void WinogradForward(const Conv2dGeometry& g, const float* input, const float* packed, float* output,
-                     const Workspace& workspace, const Conv2dOptions& options) {
-  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
-  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options.prologue, epilogue);
-  p.packed = packed;
-  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
+std::unique_ptr<const Conv2dPassPlan> PlanWinogradForward(const Conv2dSetup& setup) {
+  return std::make_unique<WinogradConvolution>(setup);
 }
 
-template <int kOutputs>
-bool WinogradForwardUnpacked(const Conv2dGeometry& g, const float* input, const float* filter, float* output,
-                             const Workspace& workspace, const Conv2dOptions& options) {
-  const OutputEpilogue epilogue(options.epilogue, g.OC, workspace);
-  WinogradProblem p = ForwardProblem(g, kOutputs, input, output, options.prologue, epilogue);
-  if (!TransformsPanels(p)) return false;
-  p.filter = {filter, p.C, p.O, false};
-  Run(p, options.epilogue.mean, options.epilogue.var, workspace);
-  return true;
+std::unique_ptr<const Conv2dPassPlan> PlanWinogradBackwardInput(const Conv2dSetup& setup) {
+  return std::make_unique<WinogradConvolution>(setup);
 }
-
-template <int kOutputs>
-void WinogradBackwardInput(const Conv2dGeometry& g, const float* grad_output, const float* packed, float* grad_input,
-                           const Workspace& workspace, const Conv2dOptions& options) {
-  WinogradProblem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
-  p.packed = packed;
-  Run(p, {}, {}, workspace);
-}
-
-template <int kOutputs>
-bool WinogradBackwardInputUnpacked(const Conv2dGeometry& g, const float* grad_output, const float* filter,
-                                   float* grad_input, const Workspace& workspace, const Conv2dOptions& options) {
-  WinogradProblem p = BackwardInputProblem(g, kOutputs, grad_output, grad_input, options);
-  if (!TransformsPanels(p)) return false;
-  p.filter = {filter, p.C, p.O, true};
-  Run(p, {}, {}, workspace);
-  return true;
-}
-
-#define HWYNN_INSTANTIATE(outputs)                                                      \
-  template decltype(WinogradForward<outputs>) WinogradForward<outputs>;                 \
-  template decltype(WinogradForwardUnpacked<outputs>) WinogradForwardUnpacked<outputs>; \
-  template decltype(WinogradBackwardInput<outputs>) WinogradBackwardInput<outputs>;     \
-  template decltype(WinogradBackwardInputUnpacked<outputs>) WinogradBackwardInputUnpacked<outputs>;
-HWYNN_INSTANTIATE(2)
-HWYNN_INSTANTIATE(4)
-#undef HWYNN_INSTANTIATE
 
 }  // namespace hwynn

@@ -2,25 +2,39 @@
 // algorithm: for each point the matrix product of transformed inputs and transformed gradients, summed over tiles.
 
 #include <algorithm>
+#include <span>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/chunks.h"
 #include "hwynn/kernels/conv2d/winograd_tiles.h"
+#include "hwynn/kernels/simd/panels.h"
 
 namespace hwynn {
 namespace {
 
-struct Operands {
+// What both ways of summing share.
+struct FilterProblem {
+  explicit FilterProblem(const Conv2dSetup& setup)
+      : tiles{setup.geometry.N,  setup.geometry.IH,      setup.geometry.IW,       setup.geometry.OH,
+              setup.geometry.OW, setup.geometry.pad_top, setup.geometry.pad_left, setup.m},
+        C(setup.geometry.IC),
+        O(setup.geometry.OC),
+        gemm(CurrentGemmTiles()),
+        transforms(CurrentWinogradTransforms(setup.m)) {}
+
+  int64_t points() const { return transforms.inputs * transforms.inputs; }
+
   WinogradTiles tiles;
   int64_t C, O;
+  const GemmTiles& gemm;
+  const WinogradTransforms& transforms;
+};
+
+struct Operands {
   const float* input;        // [N,H,W,C]
   const float* grad_output;  // [N,OH,OW,O]
   const float* zeros;        // NewZeros
-  const GemmTiles& gemm;
-  const WinogradTransforms& transforms;
-
-  int64_t points() const { return transforms.inputs * transforms.inputs; }
 };
 
 // Transformed inputs (a) and gradients (b) of some tiles: element (point, slot, channel) at point·stride + slot·pitch +
@@ -32,12 +46,18 @@ struct Transformed {
   int64_t b_pitch, b_stride;
 };
 
-void TransformRun(const Operands& op, const WinogradRun& run, int64_t c0, int64_t c1, int64_t o0, int64_t o1,
+// Of inputs and gradients.
+struct Channels {
+  Range c, o;
+};
+
+void TransformRun(const FilterProblem& p, const Operands& from, const WinogradRun& run, const Channels& channels,
                   const Transformed& to) {
-  op.transforms.input(run.down, run.across)(op.tiles.Input(run, op.input + c0, op.C, op.zeros), {}, c1 - c0,
-                                            {to.a + run.slot * to.a_pitch, to.a_stride, to.a_pitch});
-  op.transforms.gradient(run.down, run.across)(op.tiles.Output(run, op.grad_output + o0, op.O, op.zeros), o1 - o0,
-                                               {to.b + run.slot * to.b_pitch, to.b_stride, to.b_pitch});
+  const auto& [c, o] = channels;
+  p.transforms.input(run.down, run.across)(p.tiles.Input(run, from.input + c.begin, p.C, from.zeros), {}, c.size(),
+                                           {to.a + run.slot * to.a_pitch, to.a_stride, to.a_pitch});
+  p.transforms.gradient(run.down, run.across)(p.tiles.Output(run, from.grad_output + o.begin, p.O, from.zeros),
+                                              o.size(), {to.b + run.slot * to.b_pitch, to.b_stride, to.b_pitch});
 }
 
 // Tiles are "pixels" of the micro-kernel, `row` has their number.
@@ -58,160 +78,181 @@ constexpr int64_t kBlockTiles = 28;
 constexpr int64_t kMinChunkTiles = 64;
 constexpr int64_t kMinTasks = 8;
 
-struct BlockPlan {
-  explicit BlockPlan(const Operands& op)
-      : narrow(CurrentWinogradNarrow(op.C, op.gemm.PaddedColumns(op.O))),
-        inputs(op.C, kSliceChannels),
-        outputs(CeilDiv(op.O, op.gemm.panel()), std::max<int64_t>(1, kSliceChannels / op.gemm.panel())),
-        columns(std::min(outputs.Largest() * op.gemm.panel(), op.gemm.PaddedColumns(op.O))),
-        chunks(op.tiles.count(), ChunkTiles(op.tiles.count())),
-        a_stride(WinogradStride(kBlockTiles, inputs.Largest())),
-        b_stride(WinogradStride(kBlockTiles, columns)),
-        sums(op.points() * inputs.Largest() * columns) {}
+// Tiles of a chunk, where a chunk makes so many tasks.
+int64_t ChunkTiles(int64_t tiles, int64_t tasks) {
+  return CeilDiv(tiles, std::max<int64_t>(std::min(kMinTasks / tasks, tiles / kMinChunkTiles), 1));
+}
 
-  int64_t tasks() const { return chunks.count * inputs.count * outputs.count; }
-  int64_t ScratchBytes(const Operands& op) const {
-    return Scratch::Bytes<float>(op.points() * a_stride) + Scratch::Bytes<float>(op.points() * b_stride) +
-           Scratch::Bytes<float>(sums);
+class ByBlocks final : public Conv2dPassPlan {
+ public:
+  explicit ByBlocks(const Conv2dSetup& setup)
+      : p_(setup),
+        narrow_(CurrentWinogradNarrow(p_.C, p_.gemm.PaddedColumns(p_.O))),
+        inputs_(p_.C, kSliceChannels),
+        outputs_(CeilDiv(p_.O, p_.gemm.panel()), std::max<int64_t>(1, kSliceChannels / p_.gemm.panel())),
+        columns_(std::min(outputs_.Largest() * p_.gemm.panel(), p_.gemm.PaddedColumns(p_.O))),
+        chunks_(p_.tiles.count(), ChunkTiles(p_.tiles.count(), inputs_.count * outputs_.count)),
+        a_stride_(WinogradStride(kBlockTiles, inputs_.Largest())),
+        b_stride_(WinogradStride(kBlockTiles, columns_)),
+        sum_floats_(p_.points() * inputs_.Largest() * columns_) {
+    scratch_bytes_ = Scratch::Bytes<float>(p_.points() * a_stride_) + Scratch::Bytes<float>(p_.points() * b_stride_) +
+                     Scratch::Bytes<float>(sum_floats_);
+    temporary_bytes_ =
+        ChunkedGradient::Bytes(chunks_.count, 9 * p_.C * p_.O) + TensorBytes({p_.tiles.Zeros(p_.C, p_.O)});
   }
 
-  const WinogradNarrow& narrow;  // for few channels, of which one slice has all
-  EvenSplit inputs;              // channels
-  EvenSplit outputs;             // panels
-  int64_t columns;               // of a slice's panels
-  EvenSplit chunks;              // tiles
-  int64_t a_stride, b_stride;
-  int64_t sums;  // floats
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override {
+    const Tensor zeros = p_.tiles.NewZeros(p_.C, p_.O, workspace);
+    const Operands operands{call.input, call.filter, zeros.data()};
+    ChunkedGradient gradient(chunks_.count, 9 * p_.C * p_.O, call.output, workspace);
+    ParallelForWithScratch(chunks_.count * inputs_.count * outputs_.count, scratch_bytes_,
+                           [&](int64_t task, Scratch scratch) { RunTask(operands, task, scratch, gradient); });
+    gradient.Add();
+  }
 
  private:
-  int64_t ChunkTiles(int64_t tiles) const {
-    const int64_t wanted = std::min(kMinTasks / (inputs.count * outputs.count), tiles / kMinChunkTiles);
-    const int64_t chunks = std::max<int64_t>(wanted, 1);
-    return CeilDiv(tiles, chunks);
-  }
+  // What a task owns.
+  struct Slice {
+    Range c, o;
+    PackedPanels sums;  // [panel][point][c][panel columns]
+    int64_t Offset(int64_t panel, int64_t point, int64_t row = 0) const {
+      return sums.Offset(0, panel, point * c.size() + row);
+    }
+  };
+  // A block of a task, transformed.
+  struct OpenBlock {
+    const WinogradBlock& block;
+    const Transformed& transformed;
+    const std::vector<PrefetchPiece>& ahead;
+    bool first;  // starts the sums
+  };
+
+  Slice SliceOf(int64_t task) const;
+  void RunTask(const Operands& operands, int64_t task, Scratch scratch, ChunkedGradient& gradient) const;
+  void Multiply(const OpenBlock& open, const Slice& slice, float* sums) const;
+  // The same for few channels.
+  void MultiplyNarrow(const OpenBlock& open, float* sums) const;
+
+  FilterProblem p_;
+  const WinogradNarrow& narrow_;  // for few channels, of which one slice has all
+  EvenSplit inputs_;              // channels
+  EvenSplit outputs_;             // panels
+  int64_t columns_;               // of a slice's panels
+  EvenSplit chunks_;              // tiles
+  int64_t a_stride_, b_stride_;
+  int64_t sum_floats_;
 };
 
-// Appends the memory of channels [c0, c1) of pixels [begin, end).
-void AppendPixels(const float* data, int64_t begin, int64_t end, int64_t channels, int64_t c0, int64_t c1,
-                  std::vector<PrefetchPiece>& pieces) {
-  if (begin >= end) return;
-  if (c1 - c0 == channels) {
-    pieces.push_back(Piece(data + begin * channels, (end - begin) * channels));
+ByBlocks::Slice ByBlocks::SliceOf(int64_t task) const {
+  const int64_t in = task / outputs_.count % inputs_.count;
+  const int64_t out = task % outputs_.count;
+  const Range c{inputs_.Begin(in), inputs_.End(in)};
+  const Range o{outputs_.Begin(out) * p_.gemm.panel(), std::min(p_.O, outputs_.End(out) * p_.gemm.panel())};
+  return {c, o, PackedPanels(p_.gemm, p_.points() * c.size(), o.size())};
+}
+
+// Appends the memory of channels of pixels [begin, end).
+void AppendPixels(const float* data, Range pixels, int64_t channels, Range c, std::vector<PrefetchPiece>& pieces) {
+  if (pixels.size() <= 0) return;
+  if (c.size() == channels) {
+    pieces.push_back(Piece(data + pixels.begin * channels, pixels.size() * channels));
   } else {
-    pieces.push_back(Piece(data + begin * channels + c0, c1 - c0, end - begin, channels));
+    pieces.push_back(Piece(data + pixels.begin * channels + c.begin, c.size(), pixels.size(), channels));
   }
 }
 
-// sums [panel][point][c][panel columns] (+)= the products of a block's tiles, in channels of [c0, c1) and [o0, o1).
-void MultiplyBlock(const Operands& op, const BlockPlan& plan, const WinogradBlock& block, int64_t channels, int64_t o0,
-                   int64_t o1, const Transformed& transformed, bool accumulate,
-                   const std::vector<PrefetchPiece>& wanted, float* sums) {
-  const int64_t points = op.points();
+void ByBlocks::Multiply(const OpenBlock& open, const Slice& slice, float* sums) const {
+  const Transformed& from = open.transformed;
   PixelRow row{};
-  FilterTileArgs args = TileArgs(transformed, row);
-  PrefetchStream fetch(
-      wanted, points * block.tiles() * channels / op.gemm.MaxRows(op.gemm.max_vectors) * plan.outputs.Largest());
+  FilterTileArgs args = TileArgs(from, row);
+  const int64_t max_rows = p_.gemm.MaxRows(p_.gemm.max_vectors);
+  PrefetchStream fetch(open.ahead, p_.points() * open.block.tiles() * slice.c.size() / max_rows * outputs_.Largest());
   args.prefetch = &fetch;
-  for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
-    const int64_t vectors = op.gemm.PanelVectors(o1 - column);
-    const EvenSplit rows(channels, op.gemm.MaxRows(vectors));
-    args.columns = vectors * op.gemm.lanes;
-    args.add_pitch = args.ldc = args.columns;
-    for (int64_t point = 0; point < points; ++point, sums += channels * args.ldc) {
-      const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
+  for (int64_t panel = 0; panel < slice.sums.count(); ++panel) {
+    const int64_t vectors = slice.sums.Vectors(panel);
+    const EvenSplit rows(slice.c.size(), p_.gemm.MaxRows(vectors));
+    args.columns = args.add_pitch = args.ldc = slice.sums.Width(panel);
+    for (int64_t point = 0; point < p_.points(); ++point) {
+      const auto [slot0, slot1] = open.block.Slots(point / p_.transforms.inputs, point % p_.transforms.inputs);
       row.pixels = slot1 - slot0;
-      args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns + column - o0;
+      args.b = from.b + point * from.b_stride + slot0 * from.b_pitch + slice.sums.Begin(panel);
       for (int64_t i = 0; i < rows.count; ++i) {
-        args.a = transformed.a + point * plan.a_stride + slot0 * channels + rows.Begin(i);
-        args.c = sums + rows.Begin(i) * args.ldc;
-        args.add = accumulate ? args.c : nullptr;
-        op.gemm.filter[vectors - 1][rows.End(i) - rows.Begin(i) - 1](args);
+        args.a = from.a + point * from.a_stride + slot0 * from.a_pitch + rows.Begin(i);
+        args.c = sums + slice.Offset(panel, point, rows.Begin(i));
+        args.add = open.first ? nullptr : args.c;
+        p_.gemm.filter[vectors - 1][rows.Size(i) - 1](args);
       }
     }
   }
 }
 
-// The same for few channels.
-void MultiplyNarrow(const Operands& op, const BlockPlan& plan, const WinogradBlock& block,
-                    const Transformed& transformed, bool accumulate, const std::vector<PrefetchPiece>& wanted,
-                    float* sums) {
+void ByBlocks::MultiplyNarrow(const OpenBlock& open, float* sums) const {
+  const int64_t inputs = p_.transforms.inputs;
+  const Transformed& from = open.transformed;
   WinogradNarrowArgs args{};
-  args.a_stride = plan.a_stride;
-  args.b_stride = plan.b_stride;
-  args.c_stride = op.C * plan.columns;
-  args.accumulate = accumulate;
-  for (size_t i = 0; i < wanted.size(); ++i) args.fetch[i] = {wanted[i], op.points() * block.tiles()};
-  for (int64_t i = 0; i < op.transforms.inputs; ++i) {
-    for (int64_t j = 0, end; j < op.transforms.inputs; j = end) {
-      end = block.EndOfPoints(op.tiles, j);
-      const int64_t point = i * op.transforms.inputs + j;
-      const auto [slot0, slot1] = block.Slots(i, j);
-      args.a = transformed.a + point * plan.a_stride + slot0 * op.C;
-      args.b = transformed.b + point * plan.b_stride + slot0 * plan.columns;
+  args.a_stride = from.a_stride;
+  args.b_stride = from.b_stride;
+  args.c_stride = p_.C * columns_;
+  args.accumulate = !open.first;
+  for (size_t i = 0; i < open.ahead.size(); ++i) args.fetch[i] = {open.ahead[i], p_.points() * open.block.tiles()};
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t j = 0, end; j < inputs; j = end) {
+      end = open.block.EndOfPoints(p_.tiles, j);
+      const int64_t point = i * inputs + j;
+      const auto [slot0, slot1] = open.block.Slots(i, j);
+      args.a = from.a + point * from.a_stride + slot0 * from.a_pitch;
+      args.b = from.b + point * from.b_stride + slot0 * from.b_pitch;
       args.c = sums + point * args.c_stride;
       args.points = end - j;
       args.tiles = slot1 - slot0;
-      plan.narrow.gradient(args);
+      narrow_.gradient(args);
     }
   }
 }
 
-void RunBlockTask(const Operands& op, const BlockPlan& plan, int64_t task, Scratch scratch,
-                  ChunkedGradient& gradients) {
-  const int64_t chunk = task / (plan.inputs.count * plan.outputs.count);
-  const int64_t c0 = plan.inputs.Begin(task / plan.outputs.count % plan.inputs.count);
-  const int64_t c1 = plan.inputs.End(task / plan.outputs.count % plan.inputs.count);
-  const int64_t o0 = plan.outputs.Begin(task % plan.outputs.count) * op.gemm.panel();
-  const int64_t o1 = std::min(op.O, plan.outputs.End(task % plan.outputs.count) * op.gemm.panel());
-  const int64_t points = op.points();
-  const Transformed transformed{.a = scratch.Take<float>(points * plan.a_stride),
-                                .a_pitch = c1 - c0,
-                                .a_stride = plan.a_stride,
-                                .b = scratch.Take<float>(points * plan.b_stride),
-                                .b_pitch = plan.columns,
-                                .b_stride = plan.b_stride};
-  float* sums = scratch.Take<float>(plan.sums);
+void ByBlocks::RunTask(const Operands& operands, int64_t task, Scratch scratch, ChunkedGradient& gradient) const {
+  const int64_t chunk = task / (inputs_.count * outputs_.count);
+  const Slice slice = SliceOf(task);
+  const Transformed transformed{.a = scratch.Take<float>(p_.points() * a_stride_),
+                                .a_pitch = slice.c.size(),
+                                .a_stride = a_stride_,
+                                .b = scratch.Take<float>(p_.points() * b_stride_),
+                                .b_pitch = columns_,
+                                .b_stride = b_stride_};
+  auto* sums = scratch.Take<float>(sum_floats_);
   // Columns beyond O are multiplied too.
-  if (plan.columns > o1 - o0) std::fill_n(transformed.b, points * plan.b_stride, 0.0f);
+  if (columns_ > slice.o.size()) std::fill_n(transformed.b, p_.points() * b_stride_, 0.0f);
 
-  const int64_t first = plan.chunks.Begin(chunk);
-  const EvenSplit blocks(plan.chunks.End(chunk) - first, kBlockTiles);
-  WinogradBlock block(op.tiles, first);
-  std::vector<PrefetchPiece> wanted;
+  const WinogradTiles& tiles = p_.tiles;
+  const int64_t begin = chunks_.Begin(chunk);
+  const EvenSplit blocks(chunks_.Size(chunk), kBlockTiles);
+  WinogradBlock block(tiles, begin);
+  std::vector<PrefetchPiece> ahead;
   for (int64_t b = 0; b < blocks.count; ++b) {
-    const int64_t end = first + blocks.End(b);
-    block.Next(op.tiles, blocks.End(b) - blocks.Begin(b));
-    for (const WinogradRun& run : block.runs()) TransformRun(op, run, c0, c1, o0, o1, transformed);
-    wanted.clear();
+    block.Next(tiles, blocks.Size(b));
+    for (const WinogradRun& run : block.runs()) TransformRun(p_, operands, run, {slice.c, slice.o}, transformed);
+    ahead.clear();
     if (b + 1 < blocks.count) {
-      const int64_t next = first + blocks.End(b + 1);
-      AppendPixels(op.input, op.tiles.FirstInput(end), op.tiles.EndInput(next), op.C, c0, c1, wanted);
-      AppendPixels(op.grad_output, op.tiles.FirstOutput(end), op.tiles.EndOutput(next), op.O, o0, o1, wanted);
+      const int64_t end = begin + blocks.End(b);
+      const int64_t next = begin + blocks.End(b + 1);
+      AppendPixels(operands.input, {tiles.FirstInput(end), tiles.EndInput(next)}, p_.C, slice.c, ahead);
+      AppendPixels(operands.grad_output, {tiles.FirstOutput(end), tiles.EndOutput(next)}, p_.O, slice.o, ahead);
     }
-    if (plan.narrow.rows != 0) {
-      MultiplyNarrow(op, plan, block, transformed, b > 0, wanted, sums);
+    const OpenBlock open{.block = block, .transformed = transformed, .ahead = ahead, .first = b == 0};
+    if (narrow_.rows != 0) {
+      MultiplyNarrow(open, sums);
     } else {
-      MultiplyBlock(op, plan, block, c1 - c0, o0, o1, transformed, b > 0, wanted, sums);
+      Multiply(open, slice, sums);
     }
   }
-  float* gradient = gradients.Chunk(chunk);
-  for (int64_t column = o0; column < o1; column += op.gemm.panel()) {
-    const int64_t columns = op.gemm.PanelVectors(o1 - column) * op.gemm.lanes;
-    for (int64_t c = c0; c < c1; ++c, sums += columns) {
-      op.transforms.filter_gradient(sums, (c1 - c0) * columns, std::min(columns, o1 - column),
-                                    gradient + c * op.O + column, op.C * op.O);
+  float* to = gradient.Chunk(chunk) + slice.o.begin;
+  for (int64_t panel = 0; panel < slice.sums.count(); ++panel) {
+    const int64_t point_stride = slice.c.size() * slice.sums.Width(panel);
+    for (int64_t i = 0; i < slice.c.size(); ++i) {
+      p_.transforms.filter_gradient(sums + slice.Offset(panel, 0, i), point_stride, slice.sums.Columns(panel),
+                                    to + (slice.c.begin + i) * p_.O + slice.sums.Begin(panel), p_.C * p_.O);
     }
-    sums += (points - 1) * (c1 - c0) * columns;
   }
-}
-
-void RunByBlocks(const Operands& op, float* grad_filter, const Workspace& workspace) {
-  const BlockPlan plan(op);
-  const int64_t floats = 9 * op.C * op.O;
-  ChunkedGradient gradients(plan.chunks.count, floats, grad_filter, workspace);
-  ParallelForWithScratch(plan.tasks(), plan.ScratchBytes(op),
-                         [&](int64_t task, Scratch scratch) { RunBlockTask(op, plan, task, scratch, gradients); });
-  gradients.Add();
 }
 
 // Point by point, for more channels: as slices their tiles would be transformed too often, in one piece their sums
@@ -225,27 +266,71 @@ constexpr int64_t kProductTiles = 224;
 // An odd number of cache lines, so that neighbouring tiles don't share the sets of the first-level cache.
 int64_t OddLines(int64_t floats) { return (CeilDiv(floats, 16) | 1) * 16; }
 
-// sums[c][columns] (+)= the product of one point, over a block's tiles.
-void MultiplyPoint(const Operands& op, const Transformed& operands, const WinogradBlock& block, int64_t point,
-                   bool accumulate, int64_t columns, float* sums) {
-  const auto [slot0, slot1] = block.Slots(point / op.transforms.inputs, point % op.transforms.inputs);
+class ByPoints final : public Conv2dPassPlan {
+ public:
+  explicit ByPoints(const Conv2dSetup& setup)
+      : p_(setup),
+        columns_(p_.gemm.PaddedColumns(p_.O)),
+        a_pitch_(OddLines(p_.C)),
+        b_pitch_(OddLines(columns_)),
+        passes_(p_.tiles.count(), std::max<int64_t>(1, kPassFloats / (p_.points() * (a_pitch_ + b_pitch_)))),
+        a_stride_(WinogradStride(passes_.Largest(), a_pitch_)),
+        b_stride_(WinogradStride(passes_.Largest(), b_pitch_)),
+        sum_stride_(WinogradStride(p_.C, columns_)) {
+    temporary_bytes_ =
+        TensorBytes({p_.points(), a_stride_ + b_stride_ + sum_stride_}) + TensorBytes({p_.tiles.Zeros(p_.C, p_.O)});
+  }
+
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override;
+
+ private:
+  // Transforms some runs of a pass's tiles.
+  void Transform(const Operands& operands, std::span<const WinogradRun> runs, const Transformed& to) const;
+  // Sums of one point, [c][columns].
+  struct PointSums {
+    float* data;
+    bool started;  // in a pass before
+  };
+  // Adds the product of one point, over a pass's tiles.
+  void Multiply(const Transformed& operands, const WinogradBlock& block, int64_t point, PointSums sums) const;
+
+  FilterProblem p_;
+  int64_t columns_;
+  int64_t a_pitch_, b_pitch_;
+  EvenSplit passes_;  // over the tiles
+  int64_t a_stride_, b_stride_, sum_stride_;
+};
+
+void ByPoints::Transform(const Operands& operands, std::span<const WinogradRun> runs, const Transformed& to) const {
+  for (const WinogradRun& run : runs) {
+    // Columns beyond O are multiplied too.
+    for (int64_t point = 0; point < p_.points() && columns_ > p_.O; ++point) {
+      float* padding = to.b + point * b_stride_ + run.slot * b_pitch_ + p_.O;
+      for (int64_t t = 0; t < run.tiles; ++t) std::fill_n(padding + t * b_pitch_, columns_ - p_.O, 0.0f);
+    }
+    TransformRun(p_, operands, run, {{0, p_.C}, {0, p_.O}}, to);
+  }
+}
+
+void ByPoints::Multiply(const Transformed& operands, const WinogradBlock& block, int64_t point, PointSums sums) const {
+  const auto [slot0, slot1] = block.Slots(point / p_.transforms.inputs, point % p_.transforms.inputs);
   if (slot0 == slot1) {
-    if (!accumulate) std::fill_n(sums, op.C * columns, 0.0f);
+    if (!sums.started) std::fill_n(sums.data, p_.C * columns_, 0.0f);
     return;
   }
   const EvenSplit blocks(slot1 - slot0, kProductTiles);
-  const EvenSplit rows(op.C, op.gemm.MaxRows(op.gemm.PanelVectors(op.O)));
-  const int64_t panels = CeilDiv(op.O, op.gemm.panel());
-  const bool last = point + 1 == op.points();
-  const PrefetchPiece next_a = Piece(operands.a + (point + 1) * operands.a_stride, operands.a_stride);
-  const PrefetchPiece next_b = Piece(operands.b + (point + 1) * operands.b_stride, operands.b_stride);
+  const EvenSplit rows(p_.C, p_.gemm.MaxRows(p_.gemm.PanelVectors(p_.O)));
+  const PackedPanels panels(p_.gemm, 1, p_.O);  // where columns begin; the sums' rows are whole
+  const bool last = point + 1 == p_.points();
+  const PrefetchPiece next_a = Piece(operands.a + (point + 1) * a_stride_, a_stride_);
+  const PrefetchPiece next_b = Piece(operands.b + (point + 1) * b_stride_, b_stride_);
   PixelRow row{};
   FilterTileArgs args = TileArgs(operands, row);
-  args.add_pitch = args.ldc = columns;
+  args.add_pitch = args.ldc = columns_;
   std::vector<PrefetchPiece> pieces;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t slot = slot0 + blocks.Begin(b);
-    row.pixels = blocks.End(b) - blocks.Begin(b);
+    row.pixels = blocks.Size(b);
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t c = rows.Begin(i);
       pieces.clear();
@@ -253,80 +338,54 @@ void MultiplyPoint(const Operands& op, const Transformed& operands, const Winogr
         AppendShare(next_a, b * rows.count + i, blocks.count * rows.count, pieces);
         AppendShare(next_b, b * rows.count + i, blocks.count * rows.count, pieces);
       }
-      if (i + 1 < rows.count) {
-        pieces.push_back(Piece(sums + rows.End(i) * columns, rows.Size(i + 1) * columns));
-      }
-      PrefetchStream fetch(pieces, panels * row.pixels);
+      if (i + 1 < rows.count) pieces.push_back(Piece(sums.data + rows.End(i) * columns_, rows.Size(i + 1) * columns_));
+      PrefetchStream fetch(pieces, panels.count() * row.pixels);
       args.prefetch = &fetch;
-      for (int64_t column = 0; column < op.O; column += op.gemm.panel()) {
-        const int64_t vectors = op.gemm.PanelVectors(op.O - column);
-        args.columns = vectors * op.gemm.lanes;
-        args.a = operands.a + point * operands.a_stride + slot * operands.a_pitch + c;
-        args.b = operands.b + point * operands.b_stride + slot * operands.b_pitch + column;
-        args.c = sums + c * columns + column;
-        args.add = accumulate || b > 0 ? args.c : nullptr;
-        op.gemm.filter[vectors - 1][rows.End(i) - c - 1](args);
+      for (int64_t panel = 0; panel < panels.count(); ++panel) {
+        args.columns = panels.Width(panel);
+        args.a = operands.a + point * a_stride_ + slot * a_pitch_ + c;
+        args.b = operands.b + point * b_stride_ + slot * b_pitch_ + panels.Begin(panel);
+        args.c = sums.data + c * columns_ + panels.Begin(panel);
+        args.add = sums.started || b > 0 ? args.c : nullptr;
+        p_.gemm.filter[panels.Vectors(panel) - 1][rows.Size(i) - 1](args);
       }
     }
   }
 }
 
-void RunByPoints(const Operands& op, float* grad_filter, const Workspace& workspace) {
-  const int64_t points = op.points();
-  const int64_t columns = op.gemm.PaddedColumns(op.O);
-  const int64_t a_pitch = OddLines(op.C);
-  const int64_t b_pitch = OddLines(columns);
-  const EvenSplit passes(op.tiles.count(), std::max<int64_t>(1, kPassFloats / (points * (a_pitch + b_pitch))));
-  const int64_t a_stride = WinogradStride(passes.Largest(), a_pitch);
-  const int64_t b_stride = WinogradStride(passes.Largest(), b_pitch);
-  const int64_t sums_stride = WinogradStride(op.C, columns);
-  Tensor a = workspace.NewTensor({points, a_stride});
-  Tensor b = workspace.NewTensor({points, b_stride});
-  Tensor sums = workspace.NewTensor({points, sums_stride});
-  const Transformed transformed{a.data(), a_pitch, a_stride, b.data(), b_pitch, b_stride};
-  for (int64_t pass = 0; pass < passes.count; ++pass) {
-    const WinogradBlock block(op.tiles, passes.Begin(pass), passes.End(pass) - passes.Begin(pass));
-    const EvenSplit parts(static_cast<int64_t>(block.runs().size()), 8);
+void ByPoints::Run(const Conv2dCall& call, const Workspace& workspace) const {
+  const int64_t points = p_.points();
+  const Tensor zeros = p_.tiles.NewZeros(p_.C, p_.O, workspace);
+  const Operands operands{call.input, call.filter, zeros.data()};
+  Tensor a = workspace.NewTensor({points, a_stride_});
+  Tensor b = workspace.NewTensor({points, b_stride_});
+  Tensor sums = workspace.NewTensor({points, sum_stride_});
+  const Transformed transformed{a.data(), a_pitch_, a_stride_, b.data(), b_pitch_, b_stride_};
+  for (int64_t pass = 0; pass < passes_.count; ++pass) {
+    const WinogradBlock block(p_.tiles, passes_.Begin(pass), passes_.Size(pass));
+    const std::span<const WinogradRun> runs(block.runs());
+    const EvenSplit parts(static_cast<int64_t>(runs.size()), 8);
     ParallelFor(parts.count, [&](int64_t part) {
-      for (int64_t i = parts.Begin(part); i < parts.End(part); ++i) {
-        const WinogradRun& run = block.runs()[static_cast<size_t>(i)];
-        // Columns beyond O are multiplied too.
-        for (int64_t p = 0; p < points && columns > op.O; ++p) {
-          float* padding = b.data() + p * b_stride + run.slot * b_pitch + op.O;
-          for (int64_t t = 0; t < run.tiles; ++t) std::fill_n(padding + t * b_pitch, columns - op.O, 0.0f);
-        }
-        TransformRun(op, run, 0, op.C, 0, op.O, transformed);
-      }
+      const auto first = static_cast<size_t>(parts.Begin(part));
+      Transform(operands, runs.subspan(first, static_cast<size_t>(parts.Size(part))), transformed);
     });
     ParallelFor(points, [&](int64_t point) {
-      MultiplyPoint(op, transformed, block, point, pass > 0, columns, sums.data() + point * sums_stride);
+      Multiply(transformed, block, point, {.data = sums.data() + point * sum_stride_, .started = pass > 0});
     });
   }
-  const EvenSplit slices(op.C, 8);
+  const EvenSplit slices(p_.C, 8);
   ParallelFor(slices.count, [&](int64_t slice) {
     for (int64_t c = slices.Begin(slice); c < slices.End(slice); ++c) {
-      op.transforms.filter_gradient(sums.data() + c * columns, sums_stride, op.O, grad_filter + c * op.O, op.C * op.O);
+      p_.transforms.filter_gradient(sums.data() + c * columns_, sum_stride_, p_.O, call.output + c * p_.O, p_.C * p_.O);
     }
   });
 }
 
 }  // namespace
 
-template <int kOutputs>
-void WinogradBackwardFilter(const Conv2dGeometry& g, const float* input, const float* grad_output, float* grad_filter,
-                            const Workspace& workspace) {
-  const WinogradTiles tiles{g.N, g.IH, g.IW, g.OH, g.OW, g.pad_top, g.pad_left, kOutputs};
-  const Tensor zeros = tiles.NewZeros(g.IC, g.OC, workspace);
-  const Operands op{
-      tiles, g.IC, g.OC, input, grad_output, zeros.data(), CurrentGemmTiles(), CurrentWinogradTransforms(kOutputs)};
-  if (g.IC * g.OC > kByPointsChannels) {
-    RunByPoints(op, grad_filter, workspace);
-  } else {
-    RunByBlocks(op, grad_filter, workspace);
-  }
+std::unique_ptr<const Conv2dPassPlan> PlanWinogradBackwardFilter(const Conv2dSetup& setup) {
+  if (setup.geometry.IC * setup.geometry.OC > kByPointsChannels) return std::make_unique<ByPoints>(setup);
+  return std::make_unique<ByBlocks>(setup);
 }
-
-template void WinogradBackwardFilter<2>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&);
-template void WinogradBackwardFilter<4>(const Conv2dGeometry&, const float*, const float*, float*, const Workspace&);
 
 }  // namespace hwynn

@@ -5,6 +5,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/winograd_tiles.h"
+#include "hwynn/kernels/simd/panels.h"
 
 namespace hwynn {
 namespace {
@@ -32,73 +33,57 @@ double WinogradCost(const Conv2dGeometry& g, int64_t m) {
 
 constexpr int64_t kPackRows = 16;
 
-// Channels [c0, c1) × outputs [o0, o1) of a turned filter, as [tap][kPackRows][pitch]. A line of the filter holds 16
+// Channels × outputs of a filter that is to be rotated, as [tap][kPackRows][pitch]. A line of the filter holds 16
 // channels.
-void Turn(const WinogradFilterView& filter, int64_t c0, int64_t c1, int64_t o0, int64_t o1, int64_t pitch, float* to) {
+void Rotate(const WinogradFilterView& filter, Range c, Range o, int64_t pitch, float* to) {
   for (int64_t tap = 0; tap < 9; ++tap, to += kPackRows * pitch) {
-    const float* from = filter.data + ((8 - tap) * filter.O + o0) * filter.C + c0;
-    for (int64_t o = 0; o < o1 - o0; ++o, from += filter.C) {
-      for (int64_t c = 0; c < c1 - c0; ++c) to[c * pitch + o] = from[c];
+    const float* from = filter.data + ((8 - tap) * filter.O + o.begin) * filter.C + c.begin;
+    for (int64_t row = 0; row < o.size(); ++row, from += filter.C) {
+      for (int64_t i = 0; i < c.size(); ++i) to[i * pitch + row] = from[i];
     }
   }
 }
 
-// [point][panel][c][panel columns], padded with zeros.
-void PackFilter(const WinogradTransforms& transforms, const WinogradFilterView& filter, float* packed) {
-  const GemmTiles& gemm = CurrentGemmTiles();
-  const int64_t C = filter.C;
-  const int64_t O = filter.O;
-  const int64_t points = transforms.inputs * transforms.inputs;
-  const int64_t pitch = gemm.PaddedColumns(O);
-  const int64_t panels = CeilDiv(O, gemm.panel());
-  const EvenSplit rows(C, kPackRows);
-  // Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
-  const int64_t stride = WinogradStride(rows.Largest(), gemm.panel());
-  ParallelForWithScratch(
-      panels * rows.count, Scratch::Bytes<float>(points * stride) + Scratch::Bytes<float>(WinogradTapFloats(filter)),
-      [&](int64_t task, Scratch scratch) {
-        auto* transformed = scratch.Take<float>(points * stride);
-        auto* taps = scratch.Take<float>(WinogradTapFloats(filter));
-        const int64_t c0 = rows.Begin(task % rows.count);
-        const int64_t c1 = rows.End(task % rows.count);
-        const int64_t o0 = task / rows.count * gemm.panel();
-        const int64_t width = gemm.PanelVectors(O - o0) * gemm.lanes;
-        TransformWinogradPanel(transforms, filter, c0, c1, o0, transformed, stride, taps);
-        for (int64_t point = 0; point < points; ++point) {
-          std::copy_n(transformed + point * stride, (c1 - c0) * width, packed + (point * pitch + o0) * C + c0 * width);
-        }
-      });
+// A filter as its pass sees it.
+WinogradFilterView ViewOf(const Conv2dFilterForm& form, const float* filter) {
+  const bool rotated = form.pass == Conv2dPass::kBackwardInput;
+  return {filter, form.filter[rotated ? 3 : 2], form.filter[rotated ? 2 : 3], rotated};
 }
+
+// Between the points of some rows of a panel.
+int64_t PackStride(const WinogradFilterView& filter) {
+  return WinogradStride(EvenSplit(filter.C, kPackRows).Largest(), CurrentGemmTiles().panel());
+}
+
+// Of one point.
+PackedPanels PointPanels(const WinogradFilterView& filter) { return {CurrentGemmTiles(), filter.C, filter.O}; }
 
 }  // namespace
 
-int64_t WinogradTapFloats(const WinogradFilterView& filter) {
-  return filter.turned ? 9 * kPackRows * CurrentGemmTiles().panel() : 0;
-}
+int64_t WinogradTapFloats() { return 9 * kPackRows * CurrentGemmTiles().panel(); }
 
-void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, int64_t c0,
-                            int64_t c1, int64_t o0, float* to, int64_t stride, float* taps) {
+void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, Range c, int64_t o0,
+                            WinogradPanel to) {
   const GemmTiles& gemm = CurrentGemmTiles();
   const int64_t o1 = std::min(filter.O, o0 + gemm.panel());
-  const int64_t width = gemm.PanelVectors(filter.O - o0) * gemm.lanes;
+  const int64_t width = gemm.PaddedColumns(o1 - o0);
   if (o1 - o0 < width) {
     const int64_t points = transforms.inputs * transforms.inputs;
-    for (int64_t point = 0; point < points; ++point) std::fill_n(to + point * stride, (c1 - c0) * width, 0.0f);
+    for (int64_t point = 0; point < points; ++point) std::fill_n(to.data + point * to.stride, c.size() * width, 0.0f);
   }
-  const float* from = filter.data + c0 * filter.O + o0;
+  const float* from = filter.data + c.begin * filter.O + o0;
   int64_t row = filter.O;
   int64_t tap_stride = filter.C * filter.O;
-  if (filter.turned) {
-    from = taps;
+  if (filter.rotated) {
     row = width;
     tap_stride = kPackRows * width;
   }
-  for (int64_t c = 0; c < c1 - c0; ++c, to += width) {
-    if (filter.turned && c % kPackRows == 0) {
-      Turn(filter, c0 + c, std::min(c0 + c + kPackRows, c1), o0, o1, width, taps);
-      from = taps;
+  for (int64_t i = c.begin; i < c.end; ++i, to.data += width) {
+    if (filter.rotated && (i - c.begin) % kPackRows == 0) {
+      Rotate(filter, {i, std::min(i + kPackRows, c.end)}, {o0, o1}, width, to.taps);
+      from = to.taps;
     }
-    transforms.filter(from, tap_stride, o1 - o0, to, stride);
+    transforms.filter(from, tap_stride, o1 - o0, to.data, to.stride);
     from += row;
   }
 }
@@ -108,39 +93,49 @@ const char* WinogradDeclines(const Conv2dGeometry& g) {
     return "not a 3x3 filter with stride and dilation 1";
   }
   if (g.groups != 1) return "groups";
-  if (g.pad_top > 2 || g.pad_left > 2 || g.pad_bottom > 2 || g.pad_right > 2) return "padding beyond the filter";
+  if (std::max({g.pad_top, g.pad_left, g.pad_bottom, g.pad_right}) > 2) return "padding beyond the filter";
+  if (std::min({g.pad_top, g.pad_left, g.pad_bottom, g.pad_right}) < 0) return "negative padding";
   return nullptr;
 }
 
 // At batch 1 the 512-channel layers on 7×7 have four tiles for 38 MB of filter: better with smaller tiles.
-template <int kOutputs>
-const char* WinogradDoesNotPay(const Conv2dGeometry& g) {
+const char* WinogradDoesNotPay(const Conv2dGeometry& g, int64_t m) {
   if (const char* reason = WinogradDeclines(g)) return reason;
-  const double cost = WinogradCost(g, kOutputs);
+  const double cost = WinogradCost(g, m);
   if (cost >= DirectCost(g)) return "the transforms and the larger filter cost more than they save";
-  if (kOutputs == 4 && cost >= WinogradCost(g, 2)) return "smaller tiles cost less";
+  if (m == 4 && cost >= WinogradCost(g, 2)) return "smaller tiles cost less";
   return nullptr;
 }
 
-template <int kOutputs>
-int64_t WinogradPackedFloats(Conv2dPass pass, const Conv2dGeometry& g) {
-  constexpr int64_t kPoints = (kOutputs + 2) * (kOutputs + 2);
-  const bool forward = pass == Conv2dPass::kForward;
-  return kPoints * (forward ? g.IC : g.OC) * CurrentGemmTiles().PaddedColumns(forward ? g.OC : g.IC);
+int64_t WinogradPackedFloats(const Conv2dFilterForm& form) {
+  return (form.m + 2) * (form.m + 2) * PointPanels(ViewOf(form, nullptr)).floats();
 }
 
-template <int kOutputs>
-void WinogradPackFilter(Conv2dPass pass, const Conv2dGeometry& g, const float* filter, float* packed) {
-  const bool forward = pass == Conv2dPass::kForward;
-  PackFilter(CurrentWinogradTransforms(kOutputs), {filter, forward ? g.IC : g.OC, forward ? g.OC : g.IC, !forward},
-             packed);
+int64_t WinogradPackScratchBytes(const Conv2dFilterForm& form) {
+  return Scratch::Bytes<float>((form.m + 2) * (form.m + 2) * PackStride(ViewOf(form, nullptr))) +
+         Scratch::Bytes<float>(WinogradTapFloats());
 }
 
-template const char* WinogradDoesNotPay<2>(const Conv2dGeometry&);
-template const char* WinogradDoesNotPay<4>(const Conv2dGeometry&);
-template int64_t WinogradPackedFloats<2>(Conv2dPass, const Conv2dGeometry&);
-template int64_t WinogradPackedFloats<4>(Conv2dPass, const Conv2dGeometry&);
-template void WinogradPackFilter<2>(Conv2dPass, const Conv2dGeometry&, const float*, float*);
-template void WinogradPackFilter<4>(Conv2dPass, const Conv2dGeometry&, const float*, float*);
+// Through a scratch array: the points of one (c, o) are megabytes apart, often a power of two.
+void WinogradPackFilter(const Conv2dFilterForm& form, const float* filter, float* packed) {
+  const WinogradTransforms& transforms = CurrentWinogradTransforms(form.m);
+  const WinogradFilterView view = ViewOf(form, filter);
+  const PackedPanels panels = PointPanels(view);
+  const int64_t points = transforms.inputs * transforms.inputs;
+  const EvenSplit rows(view.C, kPackRows);
+  const int64_t stride = PackStride(view);
+  ParallelForWithScratch(
+      panels.count() * rows.count, WinogradPackScratchBytes(form), [&](int64_t task, Scratch scratch) {
+        const int64_t panel = task / rows.count;
+        const Range c{rows.Begin(task % rows.count), rows.End(task % rows.count)};
+        auto* transformed = scratch.Take<float>(points * stride);
+        auto* taps = scratch.Take<float>(WinogradTapFloats());
+        TransformWinogradPanel(transforms, view, c, panels.Begin(panel), {transformed, stride, taps});
+        for (int64_t point = 0; point < points; ++point) {
+          std::copy_n(transformed + point * stride, c.size() * panels.Width(panel),
+                      packed + point * panels.floats() + panels.Offset(0, panel, c.begin));
+        }
+      });
+}
 
 }  // namespace hwynn

@@ -18,34 +18,34 @@ constexpr int64_t kManyTiles = 64;
 constexpr int64_t kMinTasks = 4;
 constexpr int64_t kManyTasks = 8;
 
-// Large outputs that are stored as whole cache lines.
-bool WorthStreaming(const WinogradProblem& p, const GemmTiles& gemm) {
-  const TensorView out(p.out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O});
-  constexpr int64_t kLine = 16;
-  return p.O % std::max(kLine, gemm.lanes) == 0 && p.epilogue.residual != p.out && WorthStreaming(out, {});
-}
-
 }  // namespace
 
-WinogradPlan::WinogradPlan(const WinogradProblem& p, const GemmTiles& gemm)
-    : transforms(CurrentWinogradTransforms(p.tiles.m)),
+WinogradPlan::WinogradPlan(const WinogradProblem& problem)
+    : p(problem),
+      gemm(CurrentGemmTiles()),
+      transforms(CurrentWinogradTransforms(p.tiles.m)),
       points(transforms.inputs * transforms.inputs),
-      pitch(gemm.PaddedColumns(p.O)),
-      filter_floats(points * p.C * pitch),
-      unit(TilesPerUnit(p)),
-      tasks(p.tiles.count() / unit, TilesPerTask(p) / unit),
-      groups(CeilDiv(pitch, gemm.panel()), PanelsPerGroup(p, gemm)),
-      filter_stride(p.packed != nullptr ? pitch * p.C : WinogradStride(p.C, gemm.panel())),
-      columns(std::min(pitch, groups.Largest() * gemm.panel())),
-      narrow(CurrentWinogradNarrow(p.C, pitch)),
+      panels(gemm, p.C, p.O),
+      filter_floats(points * panels.floats()),
+      unit(TilesPerUnit()),
+      tasks(p.tiles.count() / unit, TilesPerTask() / unit),
+      groups(panels.count(), PanelsPerGroup()),
+      filter_stride(p.packed ? panels.floats() : WinogradStride(p.C, gemm.panel())),
+      columns(std::min(panels.padded_columns(), groups.Largest() * gemm.panel())),
+      narrow(CurrentWinogradNarrow(p.C, panels.padded_columns())),
       in_place(p.C == columns && groups.count == 1),
-      block_tiles(narrow.rows != 0 ? NarrowBlockTiles(p) : tasks.Largest() * unit),
+      block_tiles(narrow.rows != 0 ? NarrowBlockTiles() : tasks.Largest() * unit),
       in_stride(WinogradStride(block_tiles, p.C)),
-      out_stride(WinogradStride(block_tiles, columns)),
-      stream(WorthStreaming(p, gemm)) {}
+      out_stride(WinogradStride(block_tiles, columns)) {}
+
+bool WinogradPlan::Streams(float* out, const TileEpilogue& epilogue) const {
+  constexpr int64_t kLine = 16;
+  return p.O % std::max(kLine, gemm.lanes) == 0 && epilogue.residual != out &&
+         WorthStreaming(TensorView(out, {p.tiles.N, p.tiles.OH, p.tiles.OW, p.O}), {});
+}
 
 // Of whole images the most points have as many tiles, of whole rows the runs are longest.
-int64_t WinogradPlan::TilesPerUnit(const WinogradProblem& p) {
+int64_t WinogradPlan::TilesPerUnit() const {
   const int64_t row = p.tiles.columns();
   const int64_t image = p.tiles.rows() * row;
   return image <= kMinTiles ? image : row <= kMinTiles ? row : 1;
@@ -53,21 +53,20 @@ int64_t WinogradPlan::TilesPerUnit(const WinogradProblem& p) {
 
 // Of 16 channels about 8 tiles stay in the first-level cache from one transform to the other; more would leave less of
 // it to the filter, which comes from the second-level cache for every block. Of 32 neither stays.
-int64_t WinogradPlan::NarrowBlockTiles(const WinogradProblem& p) const {
+int64_t WinogradPlan::NarrowBlockTiles() const {
   const int64_t most = p.C * p.C / 32;
   return EvenSplit(tasks.Largest() * unit, unit < most ? most / unit * unit : most).Largest();
 }
 
-int64_t WinogradPlan::TilesPerTask(const WinogradProblem& p) const {
+int64_t WinogradPlan::TilesPerTask() const {
   // Without the filter's padding, which depends on the target: a task's outputs are a part of the statistics.
   if (points * p.C * p.O > kWinogradLargeFloats) return kManyTiles;
   return std::clamp(kTaskFloats / (points * p.C), kMinTiles, kMaxTiles);
 }
 
-int64_t WinogradPlan::PanelsPerGroup(const WinogradProblem& p, const GemmTiles& gemm) const {
-  if (p.packed == nullptr) return 1;
-  const int64_t panels = CeilDiv(pitch, gemm.panel());
-  return tasks.count >= kMinTasks ? panels : std::max<int64_t>(1, panels * tasks.count / kManyTasks);
+int64_t WinogradPlan::PanelsPerGroup() const {
+  if (!p.packed) return 1;
+  return tasks.count >= kMinTasks ? panels.count() : std::max<int64_t>(1, panels.count() * tasks.count / kManyTasks);
 }
 
 }  // namespace hwynn

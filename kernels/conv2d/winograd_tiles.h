@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/split.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/conv2d/winograd_kernels.h"
 
@@ -47,9 +48,12 @@ struct WinogradTiles {
   WinogradPatch<T> Output(const WinogradRun& run, T* data, int64_t channels, const float* zeros = nullptr) const {
     return {data, run.n * OH * OW * channels, OH, OW, channels, run.y, run.x, run.tiles, zeros};
   }
-  /// For all patches of inputs and outputs.
+  /// For all patches of inputs and outputs; so many floats.
+  int64_t Zeros(int64_t in_channels, int64_t out_channels) const {
+    return std::max(W * in_channels, OW * out_channels);
+  }
   Tensor NewZeros(int64_t in_channels, int64_t out_channels, const Workspace& workspace) const {
-    Tensor zeros = workspace.NewTensor({std::max(W * in_channels, OW * out_channels)});
+    Tensor zeros = workspace.NewTensor({Zeros(in_channels, out_channels)});
     std::fill_n(zeros.data(), zeros.size(), 0.0f);
     return zeros;
   }
@@ -149,14 +153,20 @@ class WinogradBlock {
 struct WinogradFilterView {
   const float* data;
   int64_t C, O;
-  bool turned;  // by 180° and transposed: `data` is [3,3,O,C], last tap first
+  bool rotated;  // transposed, last tap first: `data` is [3,3,O,C]
 };
 
-/// Transforms a filter's channels [c0, c1) and the columns of a panel from o0 on, to [point][c − c0][panel columns],
-/// padded with zeros, `stride` between points. `taps` is memory for WinogradTapFloats.
-void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, int64_t c0,
-                            int64_t c1, int64_t o0, float* to, int64_t stride, float* taps);
-int64_t WinogradTapFloats(const WinogradFilterView& filter);
+/// Where a panel of a filter is transformed: [point][c][panel columns].
+struct WinogradPanel {
+  float* data;
+  int64_t stride;  // between points
+  float* taps;     // WinogradTapFloats, in which a filter is rotated first
+};
+int64_t WinogradTapFloats();
+
+/// Transforms channels `c` of a filter and the columns of a panel from o0 on, padded with zeros.
+void TransformWinogradPanel(const WinogradTransforms& transforms, const WinogradFilterView& filter, Range c, int64_t o0,
+                            WinogradPanel to);
 
 /// Floats between the points of transformed tiles: an odd number of cache lines, so that they spread over all sets of
 /// the caches.

@@ -14,7 +14,7 @@
 
 namespace hwynn {
 
-/// A piece of the sum over K: a[… + a + i]·b[(b + i)·width + …], i < k. `a` in floats, `b` in rows of the panel.
+/// A run of the sum over K: a[… + a + i]·b[(b + i)·width + …], i < k. `a` in floats, `b` in rows of the panel.
 struct TileRun {
   int64_t a;
   int64_t b;

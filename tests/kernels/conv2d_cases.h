@@ -91,6 +91,14 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{2, 3, 1, 6}, {5, 3, 6, 2}, {}},
       {{1, 4, 4, 2}, {4, 4, 2, 3}, {.padding = Padding::Valid()}},
       {{1, 2, 2, 3}, {3, 3, 3, 3}, {.padding = Padding::Symmetric(5)}},
+      // Crops: of rows, columns and all that a stride or dilation makes of them; more than the image has.
+      {{2, 9, 11, 5}, {3, 3, 5, 7}, {.padding = Padding::Explicit(-1, 2, -2, 0)}},
+      {{1, 10, 9, 20}, {3, 2, 20, 18}, {.stride = {2, 3}, .padding = Padding::Explicit(-3, 0, 1, -2)}},
+      {{2, 8, 9, 33}, {1, 1, 33, 17}, {.padding = Padding::Symmetric(-2)}},
+      {{1, 8, 9, 6}, {1, 1, 6, 5}, {.stride = {2, 2}, .padding = Padding::Explicit(0, -1, -1, 0)}},
+      {{1, 9, 12, 3}, {3, 3, 3, 4}, {.dilation = {2, 3}, .padding = Padding::Explicit(-2, 1, 2, -3)}},
+      {{1, 4, 5, 16}, {3, 3, 16, 16}, {.padding = Padding::Explicit(-6, 7, -1, 0)}},
+      {{1, 9, 8, 18}, {3, 3, 1, 18}, {.stride = {1, 2}, .padding = Padding::Explicit(-1, -2, 1, -3), .groups = 18}},
       {{1, 16, 16, 2}, {9, 9, 2, 3}, {}},
       // Enough channels for tiles to leave out taps in the padding.
       {{2, 9, 10, 20},
@@ -142,14 +150,13 @@ inline PassShapes ShapesOf(Conv2dPass pass, const Conv2dGeometry& g) {
 
 inline void RunPass(Conv2dPass pass, const Conv2dParams& params, ConstTensorView a, ConstTensorView b,
                     TensorView result, const Workspace& workspace, std::string_view algorithm) {
-  const Conv2dOptions options{.algorithm = algorithm};
   switch (pass) {
     case Conv2dPass::kForward:
-      return Conv2dForward(params, a, b, result, workspace, options);
+      return Conv2dForward(params, a, b, result, workspace, {.algorithm = algorithm});
     case Conv2dPass::kBackwardInput:
-      return Conv2dBackwardInput(params, a, b, result, workspace, options);
+      return Conv2dBackwardInput(params, a, b, result, workspace, {.algorithm = algorithm});
     default:
-      return Conv2dBackwardFilter(params, a, b, result, workspace, options);
+      return Conv2dBackwardFilter(params, a, b, result, workspace, {.algorithm = algorithm});
   }
 }
 

@@ -63,9 +63,9 @@ struct Extras {
 };
 
 // Some of all: bit i of `choice` for each.
-Conv2dOptions Choose(const Extras& extras, unsigned choice) {
+Conv2dForwardOptions Choose(const Extras& extras, unsigned choice) {
   const auto wants = [&](unsigned bit) { return (choice >> bit & 1) != 0; };
-  Conv2dOptions options;
+  Conv2dForwardOptions options;
   if (wants(0)) options.prologue = {.mean = extras.mean, .mul = extras.mul, .bias = extras.shift};
   options.prologue.relu = wants(1);
   if (wants(2)) options.prologue.upper = 4;
@@ -92,11 +92,11 @@ TEST(Conv2dEpilogueTest, ExactOnIntegersOnAllTargetsAndAlgorithms) {
     for (int i = 0; i < 3; ++i) {
       choice = (choice * 5 + 377) % kChoices;  // comes by all of them
       SCOPED_TRACE(StrCat("choice ", choice, " input ", c.input, " filter ", c.filter));
-      const Conv2dOptions options = Choose(extras, choice);
+      const Conv2dForwardOptions options = Choose(extras, choice);
       const reference::Sums expected = reference::Conv2dForward(g, x, w, options.prologue, options.epilogue);
       ForEachTarget([&](const std::string&) {
         ForEachAlgorithm(Conv2dPass::kForward, g, [&](std::string_view algorithm) {
-          Conv2dOptions call = options;
+          Conv2dForwardOptions call = options;
           call.algorithm = algorithm;
           Tensor y(g.output_shape(), std::nanf(""));
           Poison(workspace);
@@ -312,7 +312,8 @@ TEST(Conv2dEpilogueTest, SameBitsOnTargets) {
       ExpectSameBitsOnTargets([&] {
         Tensor y(g.output_shape());
         Statistics got(g.OC);
-        Conv2dOptions options{.prologue = extras.Prologue(), .epilogue = extras.Epilogue(), .algorithm = algorithm};
+        Conv2dForwardOptions options{
+            .prologue = extras.Prologue(), .epilogue = extras.Epilogue(), .algorithm = algorithm};
         options.epilogue.mean = got.mean, options.epilogue.var = got.var;
         Conv2dForward(c.params, x, w, y, workspace, options);
         std::vector<Tensor> results;
@@ -356,7 +357,8 @@ TEST(Conv2dEpilogueTest, SameBitsForAnyNumberOfThreads) {
       for (const int threads : {1, 2, 3}) {
         Statistics& statistics = got.emplace_back(g.OC);
         Tensor y(g.output_shape());
-        Conv2dOptions options{.prologue = extras.Prologue(), .epilogue = extras.Epilogue(), .algorithm = algorithm};
+        Conv2dForwardOptions options{
+            .prologue = extras.Prologue(), .epilogue = extras.Epilogue(), .algorithm = algorithm};
         options.epilogue.mean = statistics.mean, options.epilogue.var = statistics.var;
         RunWithThreads(threads, [&] { Conv2dForward(c.params, x, w, y, workspace, options); });
         const auto bytes = static_cast<size_t>(g.OC) * sizeof(float);

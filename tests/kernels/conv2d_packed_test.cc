@@ -8,7 +8,7 @@
 #include <string>
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/kernels/target.h"
 #include "hwynn/tests/kernels/conv2d_cases.h"
@@ -64,14 +64,64 @@ TEST(Conv2dPackedTest, PackedFiltersGiveTheSameBits) {
   }
 }
 
+// One serves all sizes of images, strides, dilations and padding. Backward-input's taps come by phases of the stride,
+// which depend on all of them.
+TEST(Conv2dPackedTest, OnePackedFilterServesAllImages) {
+  const Workspace workspace;
+  const struct {
+    Shape filter;
+    int64_t groups;
+  } filters[] = {{{3, 3, 20, 70}, 1}, {{3, 2, 4, 9}, 3}, {{1, 1, 33, 18}, 1}, {{3, 3, 1, 17}, 17}};
+  const Conv2dParams calls[] = {{},
+                                {.padding = Padding::Valid()},
+                                {.stride = {2, 2}},
+                                {.stride = {2, 3}, .padding = Padding::Explicit(0, 1, 2, 0)},
+                                {.stride = {1, 2}, .dilation = {2, 1}, .padding = Padding::Symmetric(2)},
+                                {.dilation = {3, 2}, .padding = Padding::Explicit(3, 2, -1, 4)}};
+  for (const auto& [filter_shape, groups] : filters) {
+    const Tensor filter = Normals(filter_shape, 42);
+    ForEachTarget([&](const std::string&) {
+      for (const Conv2dPass pass : {Conv2dPass::kForward, Conv2dPass::kBackwardInput}) {
+        for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+          const int64_t ic = filter_shape[2] * groups;
+          const Conv2dGeometry smallest = ResolveConv2d("test", {.groups = groups}, {1, 1, 1, ic}, filter_shape);
+          if (!Conv2dSupports(pass, algorithm, smallest)) continue;
+          const PackedConv2dFilter packed(pass, algorithm, filter, groups, workspace);
+          for (Conv2dParams params : calls) {
+            params.groups = groups;
+            for (const Shape& input : {Shape{1, 7, 9, ic}, Shape{3, 8, 6, ic}, Shape{1, 15, 14, ic}}) {
+              const Conv2dGeometry g = ResolveConv2d("test", params, input, filter_shape);
+              if (!Conv2dSupports(pass, algorithm, g)) continue;
+              const PassShapes shapes = ShapesOf(pass, g);
+              const Tensor a = Normals(shapes.a, 43);
+              Tensor expected(shapes.result);
+              Tensor result(shapes.result);
+              RunPass(pass, params, a, filter, expected, workspace, algorithm);
+              if (pass == Conv2dPass::kForward) {
+                Conv2dForward(params, a, packed, result, workspace);
+              } else {
+                Conv2dBackwardInput(params, a, packed, result, workspace);
+              }
+              ASSERT_EQ(std::memcmp(result.data(), expected.data(), static_cast<size_t>(result.size()) * 4), 0)
+                  << Conv2dCase{input, filter_shape, params} << " " << algorithm;
+            }
+          }
+        }
+      }
+    });
+  }
+}
+
 TEST(Conv2dPackedTest, PackedFiltersKnowWhatTheyAreFor) {
   const Workspace workspace;
   const Tensor filter = Integers({3, 3, 4, 6}, 50);
   const Tensor x = Integers({1, 8, 8, 4}, 51);
   Tensor y({1, 8, 8, 6});
-  const auto fails = [&](const PackedConv2dFilter& packed, const Conv2dParams& params, std::string_view text) {
+  constexpr std::string_view kWinograd = "winograd_f4x4";
+  const auto fails = [&](const PackedConv2dFilter& packed, const Conv2dParams& params, std::string_view text,
+                         std::string_view algorithm = {}) {
     try {
-      Conv2dForward(params, x, packed, y, workspace);
+      Conv2dForward(params, x, packed, y, workspace, {.algorithm = algorithm});
       ADD_FAILURE() << "expected: " << text;
     } catch (const std::invalid_argument& error) {
       EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
@@ -80,8 +130,14 @@ TEST(Conv2dPackedTest, PackedFiltersKnowWhatTheyAreFor) {
   const Shape shape = x.shape();
   fails({}, {}, "packed filter is empty");
   fails(PackConv2dFilter(Conv2dPass::kBackwardInput, {}, shape, filter, workspace), {}, "another pass");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, {1, 9, 8, 4}, filter, workspace), {}, "other strides");
-  fails(PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace), {.dilation = {2, 1}}, "other strides");
+  const Tensor narrow = Integers({3, 3, 2, 6}, 52);
+  fails(PackConv2dFilter(Conv2dPass::kForward, {.groups = 2}, shape, narrow, workspace), {}, "filter IC (2)");
+  const PackedConv2dFilter transformed =
+      PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace, kWinograd);
+  fails(transformed, {.stride = {2, 1}}, "\"winograd_f4x4\" declines");
+  fails(transformed, {.precision = Precision::kHighest}, "rounds more than precision kHighest allows");
+  fails(transformed, {}, "the filter was packed for winograd_f4x4", "direct");
+  EXPECT_THROW(PackedConv2dFilter(Conv2dPass::kForward, kWinograd, narrow, 2, workspace), std::invalid_argument);
   EXPECT_THROW(PackConv2dFilter(Conv2dPass::kBackwardFilter, {}, shape, filter, workspace), std::invalid_argument);
   const std::string before = CurrentTarget();
   const PackedConv2dFilter packed = PackConv2dFilter(Conv2dPass::kForward, {}, shape, filter, workspace);

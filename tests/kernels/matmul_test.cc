@@ -108,5 +108,28 @@ TEST(MatmulTest, BadShapesThrow) {
   for (const float value : c.span()) ASSERT_EQ(value, 3.0f);
 }
 
+// A row of a batch has the bits that it has alone.
+TEST(MatmulTest, RowsDontDependOnTheBatch) {
+  const Workspace workspace;
+  for (const Shape& b_shape : {Shape{5, 3}, Shape{70, 130}, Shape{1100, 33}}) {
+    const int64_t K = b_shape[0];
+    const int64_t N = b_shape[1];
+    const Tensor a = Normals({7, K}, 1);
+    const Tensor b = Normals(b_shape, 2);
+    const Tensor dy = Normals({7, N}, 3);
+    ForEachTarget([&](const std::string&) {
+      Tensor y({7, N}), dx({7, K}), row({1, N}), row_dx({1, K});
+      MatmulForward(a, b, {}, y, workspace);
+      MatmulBackwardA(dy, b, dx, workspace);
+      for (int64_t i = 0; i < 7; ++i) {
+        MatmulForward(a.view().Rows(i, 1), b, {}, row, workspace);
+        MatmulBackwardA(dy.view().Rows(i, 1), b, row_dx, workspace);
+        EXPECT_EQ(std::memcmp(row.data(), y.data() + i * N, static_cast<size_t>(N) * sizeof(float)), 0) << b_shape;
+        EXPECT_EQ(std::memcmp(row_dx.data(), dx.data() + i * K, static_cast<size_t>(K) * sizeof(float)), 0) << b_shape;
+      }
+    });
+  }
+}
+
 }  // namespace
 }  // namespace hwynn

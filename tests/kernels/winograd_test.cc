@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "hwynn/core/parallel.h"
-#include "hwynn/kernels/conv2d.h"
+#include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/tests/kernels/conv2d_cases.h"
 #include "hwynn/tests/support/fill.h"
@@ -276,7 +276,7 @@ TEST(WinogradTest, PanelsGiveAPackedFiltersBits) {
       Results packed(g), panels(g);
       Tensor mean[2] = {Tensor({g.OC}), Tensor({g.OC})}, var[2] = {Tensor({g.OC}), Tensor({g.OC})};
       const auto options = [&](int i) {
-        Conv2dOptions o;
+        Conv2dForwardOptions o;
         o.prologue = {.mean = means, .mul = mul, .bias = bias, .relu = true};
         o.epilogue.residual = residual;
         o.epilogue.mean = mean[i];
@@ -289,7 +289,7 @@ TEST(WinogradTest, PanelsGiveAPackedFiltersBits) {
       Conv2dForward(params, in.x, pack(Conv2dPass::kForward), packed.y, workspace, options(0));
       Conv2dBackwardInput(params, in.dy, pack(Conv2dPass::kBackwardInput), packed.dx, workspace);
       Poison(workspace, int64_t{1} << 21);
-      Conv2dOptions unpacked = options(1);
+      Conv2dForwardOptions unpacked = options(1);
       unpacked.algorithm = "winograd_f4x4";
       Conv2dForward(params, in.x, in.w, panels.y, workspace, unpacked);
       Conv2dBackwardInput(params, in.dy, in.w, panels.dx, workspace, {.algorithm = "winograd_f4x4"});
