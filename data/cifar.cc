@@ -22,12 +22,14 @@ constexpr size_t kPixels = kSide * kSide;
 
 // What tells CIFAR-10 from CIFAR-100.
 struct Format {
-  const char* folder;      // what the archive unpacks to
+  const char* folder;  // what the archive unpacks to
+  const char* archive;
   const char* names_file;  // a class name per line
   size_t label_bytes;      // before the pixels; the last one counts
   std::vector<std::string> train_files;
   const char* test_file;
   std::vector<std::string> class_names;
+  std::vector<fs::path> other_versions;  // what the other versions have in the folder that is given
 };
 
 std::unique_ptr<Dataset> ReadRecords(const fs::path& directory, const Format& format,
@@ -87,6 +89,15 @@ DatasetSplits Load(const std::string& directory, const Format& format, std::stri
   CheckData(fs::is_directory(directory, ignored), directory, ": no such folder; ", help);
   const fs::path unpacked = fs::path(directory) / format.folder;
   const fs::path folder = fs::is_directory(unpacked, ignored) ? unpacked : fs::path(directory);
+  if (!fs::exists(folder / format.test_file, ignored)) {
+    CheckData(!fs::exists(fs::path(directory) / format.archive, ignored),
+              (fs::path(directory) / format.archive).string(), ": must be unpacked first: tar xf ", format.archive);
+    for (const fs::path& other : format.other_versions) {
+      CheckData(!fs::exists(fs::path(directory) / other, ignored), (fs::path(directory) / other).string(),
+                ": is of the Python or Matlab version of ", title, "; hwynn reads the binary version, ",
+                format.archive);
+    }
+  }
   const std::vector<std::string> class_names = ReadClassNames(folder, format);
   return {ReadRecords(folder, format, format.train_files, class_names),
           ReadRecords(folder, format, {format.test_file}, class_names)};
@@ -98,12 +109,15 @@ DatasetSplits LoadCifar10(const std::string& directory) {
   return Load(
       directory,
       {.folder = "cifar-10-batches-bin",
+       .archive = "cifar-10-binary.tar.gz",
        .names_file = "batches.meta.txt",
        .label_bytes = 1,
        .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                        "data_batch_5.bin"},
        .test_file = "test_batch.bin",
-       .class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}},
+       .class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
+       .other_versions = {"cifar-10-batches-py", "data_batch_1", "test_batch", "cifar-10-batches-mat",
+                          "data_batch_1.mat", "cifar-10-python.tar.gz"}},
       "CIFAR-10");
 }
 
@@ -111,6 +125,7 @@ DatasetSplits LoadCifar100(const std::string& directory) {
   return Load(
       directory,
       {.folder = "cifar-100-binary",
+       .archive = "cifar-100-binary.tar.gz",
        .names_file = "fine_label_names.txt",
        .label_bytes = 2,
        .train_files = {"train.bin"},
@@ -131,7 +146,9 @@ DatasetSplits LoadCifar100(const std::string& directory) {
                        "snake",       "spider",        "squirrel",  "streetcar",  "sunflower",    "sweet_pepper",
                        "table",       "tank",          "telephone", "television", "tiger",        "tractor",
                        "train",       "trout",         "tulip",     "turtle",     "wardrobe",     "whale",
-                       "willow_tree", "wolf",          "woman",     "worm"}},
+                       "willow_tree", "wolf",          "woman",     "worm"},
+       .other_versions = {"cifar-100-python", "train", "test", "cifar-100-matlab", "train.mat",
+                          "cifar-100-python.tar.gz"}},
       "CIFAR-100");
 }
 

@@ -14,8 +14,12 @@
 namespace hwynn {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr uint32_t kLabelsMagic = 0x00000801;
 constexpr uint32_t kImagesMagic = 0x00000803;
+constexpr char kImagesFile[] = "images-idx3-ubyte";
+constexpr char kLabelsFile[] = "labels-idx1-ubyte";
 
 // The content of a file, decompressed if need be, from front to back.
 class Content {
@@ -137,25 +141,46 @@ IdxArray ReadIdx(const std::string& path, uint32_t expected_magic, size_t rank) 
   return array;
 }
 
-std::string FindFile(const std::filesystem::path& directory, const std::string& name) {
-  for (const char* suffix : {"", ".gz"}) {
-    const std::filesystem::path path = directory / (name + suffix);
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) return path.string();
+/// The file of a split's images or labels: "train" and "images-idx3-ubyte", joined with '-' or, as some unpack them,
+/// with '.'; plain or compressed. Empty when there is none.
+std::string FindFile(const fs::path& directory, const std::string& split, const std::string& rest) {
+  for (const char* join : {"-", "."}) {
+    std::string name = StrCat(split, "-", rest);
+    name.replace(name.rfind("-idx"), 1, join);
+    for (const char* suffix : {"", ".gz"}) {
+      const fs::path path = directory / (name + suffix);
+      std::error_code ignored;
+      if (fs::exists(path, ignored)) return path.string();
+    }
   }
-  throw std::runtime_error(StrCat((directory / name).string(), ": no such file, nor with .gz"));
+  return {};
 }
 
-DatasetSplits LoadFolder(const std::filesystem::path& directory, const std::vector<std::string>& class_names,
-                         const std::string& help) {
+std::string FileOf(const fs::path& directory, const std::string& split, const std::string& rest) {
+  const std::string path = FindFile(directory, split, rest);
+  CheckData(!path.empty(), (directory / StrCat(split, "-", rest)).string(), ": no such file, nor with .gz");
+  return path;
+}
+
+/// Where the files are: in `directory`, or where torchvision puts those of its class `name` below its root.
+fs::path FolderOfFiles(const fs::path& directory, const std::string& name) {
+  for (const fs::path& folder : {directory, directory / "raw", directory / name / "raw"}) {
+    if (!FindFile(folder, "train", kImagesFile).empty()) return folder;
+  }
+  return directory;
+}
+
+DatasetSplits LoadFolder(const fs::path& directory, const std::string& name,
+                         const std::vector<std::string>& class_names, const std::string& help) {
   std::error_code ignored;
-  CheckData(std::filesystem::is_directory(directory, ignored), directory.string(), ": no such folder; ", help);
+  CheckData(fs::is_directory(directory, ignored), directory.string(), ": no such folder; ", help);
+  const fs::path folder = FolderOfFiles(directory, name);
   const auto load = [&](const std::string& split) {
-    const std::string images = FindFile(directory, split + "-images-idx3-ubyte");
-    return LoadIdx(images, FindFile(directory, split + "-labels-idx1-ubyte"), class_names);
+    const std::string images = FileOf(folder, split, kImagesFile);
+    return LoadIdx(images, FileOf(folder, split, kLabelsFile), class_names);
   };
   DatasetSplits splits{load("train"), load("t10k")};
-  CheckData(splits.train->image_shape() == splits.test->image_shape(), directory.string(), ": training images are ",
+  CheckData(splits.train->image_shape() == splits.test->image_shape(), folder.string(), ": training images are ",
             splits.train->image_shape(), ", test images ", splits.test->image_shape());
   return splits;
 }
@@ -178,7 +203,7 @@ std::unique_ptr<Dataset> LoadIdx(const std::string& images_path, const std::stri
 
 DatasetSplits LoadFashionMnist(const std::string& directory) {
   return LoadFolder(
-      directory.empty() ? kDebianFashionMnistDirectory : directory,
+      directory.empty() ? kDebianFashionMnistDirectory : directory, "FashionMNIST",
       {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
       "install Debian's package dataset-fashion-mnist, or name the folder that holds Fashion-MNIST's "
       "IDX files (--data-dir)");
@@ -187,7 +212,7 @@ DatasetSplits LoadFashionMnist(const std::string& directory) {
 DatasetSplits LoadMnist(const std::string& directory) {
   const std::string help = "name the folder that holds MNIST's IDX files (--data-dir)";
   Check(!directory.empty(), "LoadMnist: no package brings this data set: ", help);
-  return LoadFolder(directory, {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, help);
+  return LoadFolder(directory, "MNIST", {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, help);
 }
 
 }  // namespace hwynn

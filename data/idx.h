@@ -23,11 +23,13 @@ inline constexpr char kDebianFashionMnistDirectory[] = "/usr/share/datasets/fash
 std::unique_ptr<Dataset> LoadIdx(const std::string& images_path, const std::string& labels_path,
                                  std::vector<std::string> class_names);
 
-/// The four files {train,t10k}-{images-idx3,labels-idx1}-ubyte, each plain or with ".gz", of `directory`. Empty:
-/// kDebianFashionMnistDirectory. Throws std::runtime_error that names the folder, and what helps, when it is missing.
+/// The four files {train,t10k}-{images-idx3,labels-idx1}-ubyte, each plain or with ".gz", also as
+/// train-images.idx3-ubyte, of `directory`, or of its folder FashionMNIST/raw or raw, where torchvision has them.
+/// Empty: kDebianFashionMnistDirectory. Throws std::runtime_error that names the folder, and what helps, when it is
+/// missing.
 DatasetSplits LoadFashionMnist(const std::string& directory = "");
 
-/// The same four files of MNIST; `directory` must be given.
+/// The same four files of MNIST, or of MNIST/raw; `directory` must be given.
 DatasetSplits LoadMnist(const std::string& directory);
 
 }  // namespace hwynn

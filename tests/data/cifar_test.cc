@@ -122,5 +122,28 @@ TEST(CifarTest, NamesWhatIsMissing) {
   ExpectError([&] { LoadCifar10(folder.path()); }, {folder / "data_batch_4.bin", "No such file"});
 }
 
+TEST(CifarTest, SaysWhichVersionAFolderHolds) {
+  const auto expect = [](const auto& load, const std::string& file, std::initializer_list<std::string> texts) {
+    const TempFolder folder;
+    folder.Write(file, {1});
+    ExpectError([&] { load(folder.path()); }, {folder / file.substr(0, file.find('/'))});
+    ExpectError([&] { load(folder.path()); }, texts);
+  };
+  for (const char* file : {"cifar-10-batches-py/data_batch_1", "data_batch_1", "cifar-10-batches-mat/test_batch.mat",
+                           "cifar-10-python.tar.gz"}) {
+    expect(LoadCifar10, file, {"Python", "CIFAR-10;", "cifar-10-binary.tar.gz"});
+  }
+  for (const char* file : {"cifar-100-python/train", "train", "cifar-100-python.tar.gz"}) {
+    expect(LoadCifar100, file, {"Python", "CIFAR-100;", "cifar-100-binary.tar.gz"});
+  }
+  expect(LoadCifar10, "cifar-10-binary.tar.gz", {"tar xf cifar-10-binary.tar.gz"});
+  // Both versions side by side are no fault.
+  const TempFolder folder;
+  WriteCifar10(folder, "cifar-10-batches-bin/");
+  folder.Write("cifar-10-batches-py/data_batch_1", {1});
+  folder.Write("cifar-10-binary.tar.gz", {1});
+  EXPECT_EQ(LoadCifar10(folder.path()).train->size(), 10);
+}
+
 }  // namespace
 }  // namespace hwynn

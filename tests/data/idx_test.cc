@@ -177,6 +177,38 @@ TEST(IdxTest, LoadsAFolderOfFourFiles) {
   ExpectError([&] { LoadMnist(folder.path()); }, {folder.path(), "[3,2,1]", "[2,3,1]"});
 }
 
+// As archives and torchvision name and place them.
+TEST(IdxTest, FindsTheFilesUnderOtherNames) {
+  const Bytes one_image = Idx(0x803, {1, 3, 2}, Count(6)), one_label = Idx(0x801, {1}, {9});
+  for (const bool fashion : {false, true}) {
+    const std::string own = fashion ? "FashionMNIST" : "MNIST", others = fashion ? "MNIST" : "FashionMNIST";
+    const auto load = [&](const std::string& folder) { return fashion ? LoadFashionMnist(folder) : LoadMnist(folder); };
+    for (const std::string& place : {std::string(), std::string("raw/"), own + "/raw/"}) {
+      for (const std::string join : {"-", "."}) {
+        SCOPED_TRACE(place + join);
+        const TempFolder folder;
+        const auto write = [&](const std::string& in, const Bytes& images, const Bytes& labels) {
+          folder.Write(in + "train-images" + join + "idx3-ubyte", images);
+          folder.Write(in + "train-labels" + join + "idx1-ubyte.gz", Gzip(labels));
+          folder.Write(in + "t10k-images" + join + "idx3-ubyte.gz", Gzip(one_image));
+          folder.Write(in + "t10k-labels" + join + "idx1-ubyte", one_label);
+        };
+        write(place, kImages, kLabels);
+        write(others + "/raw/", one_image, one_label);  // the other data set's are never taken
+        const DatasetSplits splits = load(folder.path());
+        EXPECT_EQ(splits.train->size(), 4);
+        EXPECT_EQ(splits.test->size(), 1);
+        EXPECT_EQ(splits.test->Label(0), 9);
+      }
+    }
+    const TempFolder folder;
+    folder.Write(others + "/raw/train-images-idx3-ubyte", one_image);
+    ExpectError([&] { load(folder.path()); }, {folder / "train-images-idx3-ubyte"});
+    folder.Write(own + "/raw/train-images.idx3-ubyte", one_image);
+    ExpectError([&] { load(folder.path()); }, {folder / (own + "/raw/train-labels-idx1-ubyte"), "no such file"});
+  }
+}
+
 TEST(IdxTest, FashionMnist) {
   if (!std::filesystem::exists(kDebianFashionMnistDirectory)) GTEST_SKIP() << "dataset-fashion-mnist isn't installed";
   const DatasetSplits splits = LoadFashionMnist();

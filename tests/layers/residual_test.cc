@@ -32,6 +32,28 @@ TEST(ResidualTest, TreesAreFlax) {
                    "Conv_2/kernel[1,1,4,16]"}));
 }
 
+// A stride alone makes no projection: one pixel stays one pixel.
+TEST(ResidualTest, ProjectsWhereTheShapeChanges) {
+  const auto projects = [](const Module& block, const Shape& input) {
+    const Variables variables = Init(block, KeyFromSeed(0), input);
+    const Shape output = Predict(block, variables, Normals(input, 1), Workspace())->shape();
+    const bool projected = GetCollection(variables, kParams).contains("conv_proj/kernel");
+    EXPECT_EQ(projected, output != input) << input.ToString();
+    return projected;
+  };
+  const ResNetBlock block({.filters = 4, .stride = 2});
+  EXPECT_FALSE(projects(block, {1, 1, 1, 4}));
+  EXPECT_TRUE(projects(block, {1, 2, 1, 4}));
+  EXPECT_TRUE(projects(block, {1, 1, 2, 4}));
+  EXPECT_TRUE(projects(block, {1, 1, 1, 3}));
+  EXPECT_FALSE(projects(ResNetBlock({.filters = 4}), {1, 5, 6, 4}));
+  EXPECT_TRUE(projects(ResNetBlock({.filters = 4}), {1, 5, 6, 5}));
+  const BottleneckResNetBlock bottleneck({.filters = 2, .stride = 2});
+  EXPECT_FALSE(projects(bottleneck, {1, 1, 1, 8}));
+  EXPECT_TRUE(projects(bottleneck, {1, 1, 1, 2}));
+  EXPECT_TRUE(projects(bottleneck, {1, 3, 3, 8}));
+}
+
 // The last scale starts at 0: a new block without a projection is relu(input).
 TEST(ResidualTest, StartsAsTheIdentity) {
   const ResNetBlock block({.filters = 4});
