@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "hwynn/formats/file_io.h"
@@ -250,6 +251,62 @@ TEST_F(CheckpointTest, ThePaddingRuleIsKeptAndFlaxsWhenThereIsNone) {
   const std::string older = (folder_ / "older.safetensors").string();
   WriteSafetensors(older, file.entries(), metadata);
   EXPECT_EQ(Checkpoint(older).info().recipe.padding, PaddingRule::kFlax);
+}
+
+// The first version's checkpoint says every option that there was then, and is written again as it was: an option that
+// comes later has a value for files without it (ValuesWhenAbsent) and isn't written when it has that value.
+TEST_F(CheckpointTest, TheFirstVersionsIsReadAndWrittenAgain) {
+  const std::string golden = HWYNN_GOLDEN_DIR "/checkpoint_1.safetensors";
+  const Checkpoint checkpoint(golden);
+  EXPECT_EQ(checkpoint.step(), 150);
+  const Recipe& recipe = checkpoint.info().recipe;
+  EXPECT_EQ(recipe.model, "resnet20");
+  EXPECT_EQ(recipe.width, 0.125);
+  EXPECT_EQ(recipe.padding, PaddingRule::kPyTorch);
+  EXPECT_EQ(recipe.stem, std::nullopt);
+  EXPECT_EQ(recipe.training.label_smoothing, 0.1f);
+  EXPECT_EQ(recipe.training.schedule.warmup_epochs, 0.05);
+  EXPECT_EQ(recipe.training.augmentation.pad_crop, 2);
+  const auto model = MakeModel(recipe.model, RecipeModelOptions(recipe, 10));
+  TrainState state = CreateTrainState(*model, recipe.training.optimizer, KeyFromSeed(1), checkpoint.info().image_shape);
+  checkpoint.Restore(state);
+  SaveCheckpoint(path_, checkpoint.info(), state);
+  EXPECT_TRUE(ReadFile(path_) == ReadFile(golden));
+
+  // What a program without the option "stem" has written.
+  info_.recipe.stem = ResNetStem::kCifar;
+  SaveCheckpoint(path_, info_, MakeState(3, 1));
+  EXPECT_EQ(Checkpoint(path_).info().recipe.stem, ResNetStem::kCifar);
+  EXPECT_EQ(SafetensorsFile(path_).metadata().at("option.stem"), "cifar");
+  info_.recipe.stem.reset();
+  SaveCheckpoint(path_, info_, MakeState(3, 1));
+  EXPECT_FALSE(SafetensorsFile(path_).metadata().contains("option.stem"));
+  EXPECT_EQ(Checkpoint(path_).info().recipe.stem, std::nullopt);
+}
+
+// An import is the state before the first step: no optimizer's state is all zeros.
+TEST_F(CheckpointTest, BeforeTheFirstStepTheOptimizersStateIsZero) {
+  TrainState untrained = MakeState(3, 1);
+  untrained.opt_state.clear();
+  SaveCheckpoint(path_, info_, untrained);
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    TrainState state = MakeState(3, 2, {.kind = kind});
+    for (auto& [path, tensor] : state.opt_state) testing::FillNormal(tensor, 7);
+    const size_t arrays = state.opt_state.size();
+    Checkpoint(path_).Restore(state);
+    ExpectEqual(state.variables.at("params"), untrained.variables.at("params"));
+    EXPECT_EQ(state.opt_state.size(), arrays);
+    ExpectEqual(state.opt_state, ZerosLike(state.opt_state));
+  }
+  // After it, or with a part of it, it is missing.
+  TrainState state = MakeState(3, 2);
+  untrained.step = 1;
+  SaveCheckpoint(path_, info_, untrained);
+  EXPECT_NE(ErrorOf([&] { Checkpoint(path_).Restore(state); }).find("opt_state.trace."), std::string::npos);
+  untrained = MakeState(3, 1);
+  untrained.opt_state.erase("trace/head/bias");
+  SaveCheckpoint(path_, info_, untrained);
+  EXPECT_NE(ErrorOf([&] { Checkpoint(path_).Restore(state); }).find("opt_state.trace.head.bias"), std::string::npos);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "hwynn/models/presets.h"
 #include "hwynn/tests/support/files.h"
 
 namespace hwynn {
@@ -18,6 +19,7 @@ TEST(RecipeTest, EveryOptionHasItsName) {
   const Recipe recipe{
       .model = "mlp",
       .width = 0.75,
+      .stem = ResNetStem::kCifar,
       .padding = PaddingRule::kPyTorch,
       .dataset = "synthetic",
       .training = {
@@ -43,6 +45,7 @@ TEST(RecipeTest, EveryOptionHasItsName) {
               .pad_crop = 5, .horizontal_flip = false, .random_erasing = 0.6875, .erasing_fill = ErasingFill::kMean}}};
   const std::map<std::string, std::string> fields = {{"model", "mlp"},
                                                      {"width", "0.75"},
+                                                     {"stem", "cifar"},
                                                      {"padding", "pytorch"},
                                                      {"dataset", "synthetic"},
                                                      {"epochs", "11"},
@@ -98,7 +101,50 @@ TEST(RecipeTest, RefusesWhatIsNoValueOfAnOption) {
   ExpectError<Error>(with("flip", "yes"), {"flip", "yes"});
   ExpectError<Error>(with("optimizer", "lamb"), {"optimizer", "lamb"});
   ExpectError<Error>(with("decay-epochs", "3,,7"), {"decay-epochs"});
+  ExpectError<Error>(with("stem", ""), {"stem"});
   ExpectError<Error>(with("no-such-option", "1"), {"no-such-option"});
+}
+
+// The rows are history: they never change, and what has no row was in the first version's checkpoints.
+TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
+  EXPECT_EQ(ValuesWhenAbsent().at("padding"), "flax");
+  EXPECT_EQ(ValuesWhenAbsent().at("stem"), "preset");
+  Recipe other;
+  other.padding = PaddingRule::kPyTorch;
+  other.stem = ResNetStem::kCifar;
+  for (const auto& [name, value] : ToFields(other)) {
+    auto fields = ToFields(other);
+    fields.erase(name);
+    const auto absent = ValuesWhenAbsent().find(name);
+    if (absent == ValuesWhenAbsent().end()) {
+      ExpectError<std::invalid_argument>([&] { RecipeFromFields(fields); }, {"\"" + name + "\" is missing"});
+    } else {
+      EXPECT_EQ(ToFields(RecipeFromFields(fields)).at(name), absent->second);
+      EXPECT_NE(absent->second, value);
+    }
+  }
+}
+
+TEST(RecipeTest, AModelOfOptionsIsTheRecipes) {
+  for (const char* name : {"resnet18", "resnet50", "resnet20"}) {
+    for (const ResNetStem stem : {ResNetStem::kImageNet, ResNetStem::kCifar}) {
+      ResNetOptions options = ResNetPreset(name);
+      options.num_filters = 3;
+      options.stem = stem;
+      options.padding = PaddingRule::kPyTorch;
+      Recipe recipe;
+      SetModel(options, recipe);
+      EXPECT_EQ(recipe.model, name);
+      EXPECT_EQ(recipe.stem.has_value(), stem != ResNetPreset(name).stem);
+      const ModelOptions made = RecipeModelOptions(RecipeFromFields(ToFields(recipe)), 7);
+      EXPECT_EQ(made.num_classes, 7);
+      EXPECT_EQ(made.padding, PaddingRule::kPyTorch);
+      EXPECT_EQ(ResNetPreset(recipe.model, made.width).num_filters, 3);
+      EXPECT_EQ(made.stem.value_or(ResNetPreset(name).stem), stem);
+    }
+  }
+  Recipe recipe;
+  ExpectError<std::invalid_argument>([&] { SetModel({.stage_sizes = {1, 2}}, recipe); }, {"a ResNet of 1, 2 blocks"});
 }
 
 }  // namespace

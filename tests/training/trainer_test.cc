@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
@@ -221,6 +223,70 @@ TEST_F(TrainerTest, IsTheLoopOverTheLoaderTheScheduleAndTheStepper) {
   // The test's loss is that of the labels themselves.
   Stepper plain(model_);
   EXPECT_EQ(*trainer.Report().test, Evaluate(plain, state.variables, test_, standardization, 8));
+}
+
+/// The same run without a Trainer.
+TrainState ByHand(const Module& model, const Dataset& train, const TrainOptions& options, int64_t steps) {
+  Loader loader(train, {.batch_size = options.batch_size,
+                        .seed = options.seed,
+                        .augmentation = options.augmentation,
+                        .standardization = {{0.4f}, {0.3f}}});
+  const Schedule schedule(options.schedule, options.epochs, loader.batches_per_epoch());
+  Stepper stepper(model, options.optimizer, options.label_smoothing);
+  TrainState state = CreateTrainState(model, options.optimizer, KeyFromSeed(options.seed), train.image_shape());
+  while (state.step < steps) {
+    const int64_t batch = state.step % loader.batches_per_epoch();
+    if (batch == 0) state.epoch_sums = {}, loader.StartEpoch(state.step / loader.batches_per_epoch());
+    const Batch* images = loader.Next();
+    state.epoch_sums.Add(stepper.Train(images->images, images->labels, schedule(state.step), Key(), state),
+                         options.batch_size);
+  }
+  return state;
+}
+
+TEST_F(TrainerTest, EveryOptionIsPassedOn) {
+  options_.optimizer.weight_decay = 0.1f;
+  options_.augmentation.random_erasing = 0.5;
+  using Change = std::function<void(TrainOptions&)>;
+  const std::vector<std::pair<Change, std::vector<Change>>> families = {
+      {[](TrainOptions&) {},
+       {[](TrainOptions& o) { o.epochs = 5; }, [](TrainOptions& o) { o.batch_size = 9; },
+        [](TrainOptions& o) { o.seed = 4; }, [](TrainOptions& o) { o.label_smoothing = 0.2f; },
+        [](TrainOptions& o) { o.optimizer.momentum = 0.5f; }, [](TrainOptions& o) { o.optimizer.nesterov = false; },
+        [](TrainOptions& o) { o.optimizer.weight_decay = 0.2f; }, [](TrainOptions& o) { o.optimizer.decay_all = true; },
+        [](TrainOptions& o) { o.optimizer.clip_norm = 0.1f; }, [](TrainOptions& o) { o.schedule.learning_rate = 0.2; },
+        [](TrainOptions& o) { o.schedule.warmup_epochs = 0.5; },
+        [](TrainOptions& o) { o.schedule.kind = ScheduleKind::kConstant; },
+        [](TrainOptions& o) { o.augmentation.pad_crop = 1; },
+        [](TrainOptions& o) { o.augmentation.horizontal_flip = true; },
+        [](TrainOptions& o) { o.augmentation.random_erasing = 1.0; },
+        [](TrainOptions& o) { o.augmentation.erasing_fill = ErasingFill::kMean; }}},
+      {[](TrainOptions& o) { o.schedule = {.kind = ScheduleKind::kStep, .learning_rate = 0.1, .decay_epochs = {1}}; },
+       {[](TrainOptions& o) { o.schedule.decay_epochs = {0}; },
+        [](TrainOptions& o) { o.schedule.decay_factor = 0.5; }}},
+      {[](TrainOptions& o) { o.optimizer.kind = OptimizerKind::kAdam; },
+       {[](TrainOptions& o) { o.optimizer.kind = OptimizerKind::kAdamW; },
+        [](TrainOptions& o) { o.optimizer.b1 = 0.5; }, [](TrainOptions& o) { o.optimizer.b2 = 0.5; },
+        [](TrainOptions& o) { o.optimizer.epsilon = 0.1f; }}},
+  };
+  constexpr int64_t kSteps = 12;
+  const auto run = [&](const TrainOptions& options) {
+    Trainer trainer(model_, train_, &test_, {{0.4f}, {0.3f}}, options);
+    trainer.Run({}, kSteps);
+    EXPECT_TRUE(Same(trainer.state(), ByHand(model_, train_, options, kSteps)));
+    return Copy(trainer.state());
+  };
+  for (const auto& [base, changes] : families) {
+    TrainOptions options = options_;
+    base(options);
+    const TrainState before = run(options);
+    for (size_t i = 0; i < changes.size(); ++i) {
+      SCOPED_TRACE(i);
+      TrainOptions changed = options;
+      changes[i](changed);
+      EXPECT_FALSE(Same(run(changed), before)) << "the option changes nothing";
+    }
+  }
 }
 
 TEST_F(TrainerTest, DropoutDrawsTheSameWhereverARunIsResumed) {
