@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants small slips in a copy of the sources, one at a time, and says which of them no test sees:
 
-    tools/mutate.py N SEED [--only PATH…] [--jobs J] [--fresh]      (or ./dev mutate N SEED)
+    tools/mutate.py N SEED [--only PATH…] [--tests REGEX] [--jobs J] [--fresh]      (or ./dev mutate N SEED)
 
 The copy and its build stand in build/mutate/; nothing else is written, so go on working meanwhile. For each slip (see
 slips.py) what it touches is built, with -O1 and for one instruction set, then tests run: first those that mean the
@@ -90,8 +90,10 @@ class Test:
 class Bench:
     """The built copy: builds, runs tests, and remembers what the objects of the unharmed sources are."""
 
-    def __init__(self, jobs):
+    def __init__(self, jobs, tests):
         self.jobs = jobs
+        self.wanted = tests
+        self.targets = ["all"]
         self.tests = {}
         self.objects = {}
 
@@ -99,12 +101,12 @@ class Bench:
         launcher = shutil.which("ccache")  # going back to the unharmed file costs nothing then
         extra = [f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}"] if launcher else []
         must(["cmake", "-S", str(TREE), "-B", str(BUILD), *CMAKE, *extra, *os.environ.get("HWYNN_CMAKE_ARGS", "").split()])
-        output = self.build(["all"])
+        if self.wanted:  # programs have the names of their tests
+            self.targets = [entry["name"].removeprefix("example_") for entry in self.listed()]
+        output = self.build(self.targets)
         if output is not None:
             sys.exit(f"mutate: the sources don't build:\n{output[-4000:]}")
-        listed = json.loads(must(["ctest", "--test-dir", str(BUILD), "--show-only=json-v1"]))
-        for entry in listed["tests"]:
-            self.tests[entry["name"]] = Test(entry)
+        self.tests = {entry["name"]: Test(entry) for entry in self.listed()}
         started = time.time()
         for test in self.tests.values():
             begin = time.time()
@@ -113,6 +115,11 @@ class Bench:
             test.seconds = time.time() - begin
         self.objects = {path: digest(path) for path in BUILD.rglob("*.o")}
         print(f"{len(self.tests)} tests pass in {time.time() - started:.0f} s", flush=True)
+
+    def listed(self):
+        """What ctest knows of the tests wanted; their commands only once they are built."""
+        listed = json.loads(must(["ctest", "--test-dir", str(BUILD), "--show-only=json-v1"]))
+        return [entry for entry in listed["tests"] if re.search(self.wanted, entry["name"])]
 
     def build(self, targets):
         """None, or what the compiler says."""
@@ -126,12 +133,13 @@ class Bench:
     def passes(self, test, stop=None):
         temporary = WORK / "tmp"
         temporary.mkdir(exist_ok=True)
-        limit = 20 + 10 * test.seconds
+        # Time on a CPU ends loops without end, whatever else the machine does; time on the clock ends what only waits.
+        limits = {**LIMITS, resource.RLIMIT_CPU: int(30 + 10 * test.seconds)}
         with open(os.devnull, "w", encoding="utf-8") as null:
             process = subprocess.Popen(test.command, cwd=test.directory, stdin=subprocess.DEVNULL, stdout=null, stderr=null,
                                        env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True,
-                                       preexec_fn=set_limits)
-            deadline = time.time() + limit
+                                       preexec_fn=lambda: set_limits(limits))
+            deadline = time.time() + 120 + 30 * test.seconds
             while process.poll() is None and time.time() < deadline and not (stop and stop.is_set()):
                 time.sleep(0.02)
             if process.returncode is None:
@@ -160,8 +168,8 @@ class Bench:
         return near, rest
 
 
-def set_limits():
-    for kind, limit in LIMITS.items():
+def set_limits(limits):
+    for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
 
 
@@ -198,7 +206,7 @@ def judge(bench, name, text, slip):
     try:
         path.write_text(after, encoding="utf-8")
         programs = [test for test in near if (BUILD / "bin" / test).exists()]
-        for targets, tests in ((programs, near), (["all"], rest)):
+        for targets, tests in ((programs, near), (bench.targets, rest)):
             if not targets:
                 continue
             output = bench.build(targets)
@@ -238,6 +246,7 @@ def main():
     parser.add_argument("count", type=int, metavar="N")
     parser.add_argument("seed", type=int, metavar="SEED")
     parser.add_argument("--only", nargs="+", default=[], metavar="PATH", help="draw from files that begin so: kernels/pool")
+    parser.add_argument("--tests", default="", metavar="REGEX", help="build and run those alone whose names match")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers, and tests, at once")
     parser.add_argument("--fresh", action="store_true", help="forget what the log of this seed holds")
     parser.add_argument("--report", action="store_true", help="print the summary of the log; run nothing")
@@ -256,7 +265,7 @@ def main():
     records = read_log(log)
     if any(record["sources"] != state for record in records):
         sys.exit(f"mutate: {log} is of other sources or another --only: --fresh forgets it, or take another seed")
-    bench = Bench(options.jobs)
+    bench = Bench(options.jobs, options.tests)
     bench.prepare()
     counted = sum(record["verdict"] in ("caught", "survived") for record in records)
     for number, (name, slip) in enumerate(slips.draw(texts, options.seed)):
