@@ -23,7 +23,9 @@ struct Axis {
   Axis(double lowest, double highest) {
     // No narrower than numbers of that size can be told apart.
     const double range = std::max(highest - lowest, 1e-6 * std::max({1.0, std::abs(lowest), std::abs(highest)}));
-    const double power = std::pow(10.0, std::floor(std::log10(range / 5)));
+    double power = 1;  // the largest power of ten up to range / 5
+    while (10 * power <= range / 5) power *= 10;
+    while (power > range / 5) power /= 10;
     tick = 10 * power;
     for (const double factor : {1.0, 2.0, 5.0}) {
       if (range / (factor * power) <= 6) {

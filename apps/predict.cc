@@ -1,7 +1,6 @@
 // hwynn predict: class names and probabilities for PNG images, or logits for arrays.
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <iomanip>
 #include <iostream>
@@ -9,6 +8,7 @@
 
 #include "hwynn/apps/commands.h"
 #include "hwynn/apps/image.h"
+#include "hwynn/core/math.h"
 #include "hwynn/formats/safetensors.h"
 
 namespace hwynn::apps {
@@ -23,10 +23,11 @@ struct PredictOptions {
   MachineOptions machine;
 };
 
+// Where a logit is NaN, all are.
 std::vector<double> Softmax(std::span<const float> logits) {
   const double highest = *std::max_element(logits.begin(), logits.end());
   std::vector<double> probabilities;
-  for (const float logit : logits) probabilities.push_back(std::exp(logit - highest));
+  for (const float logit : logits) probabilities.push_back(Exp(static_cast<double>(logit) - highest));
   const double sum = std::accumulate(probabilities.begin(), probabilities.end(), 0.0);
   for (double& probability : probabilities) probability /= sum;
   return probabilities;
@@ -73,8 +74,9 @@ void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
     const std::vector<double> probabilities = Softmax(logits->span());
     std::vector<size_t> order(names.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
+    std::ranges::sort(order, [&](size_t a, size_t b) {
+      return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+    });
     order.resize(std::min(order.size(), static_cast<size_t>(options.top)));
     for (const size_t i : order) {
       std::cout << "  " << std::fixed << std::setprecision(4) << probabilities[i] << "  " << names[i] << '\n';

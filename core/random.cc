@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -123,12 +122,13 @@ std::vector<int64_t> Permutation(Key key, int64_t n, ThreefryMode mode) {
   std::vector<int64_t> order(count);
   std::iota(order.begin(), order.end(), int64_t{0});
   // Equal sort keys keep their order, so one round favours some shuffles; JAX repeats until that is negligible.
-  const double rounds = std::ceil(3.0 * std::log(std::max(1.0, static_cast<double>(n))) /
-                                  std::log(static_cast<double>(std::numeric_limits<uint32_t>::max())));
+  // Its ⌈3·log n/log(2³² − 1)⌉ rounds in integers: the most that one and two rounds take are the roots of (2³² − 1)¹
+  // and ².
+  const int rounds = n <= 1 ? 0 : n <= 1625 ? 1 : n <= 2642245 ? 2 : 3;
   std::vector<uint32_t> bits(count);
   std::vector<uint64_t> sorted(count);  // sort key, then position: unique, so that any sort is a stable one
   std::vector<int64_t> previous(count);
-  for (int round = 0; round < static_cast<int>(rounds); ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const std::vector<Key> keys = Split(key, 2, mode);
     key = keys[0];
     RandomBits(keys[1], bits, mode);

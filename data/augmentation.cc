@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/math.h"
 #include "hwynn/core/random.h"
 
 namespace hwynn {
@@ -82,7 +83,7 @@ void Erase(const Image& image, Key key, ErasingFill fill) {
     std::array<float, 4> uniforms;  // area, aspect, top, left
     Uniform(FoldIn(key, attempt), uniforms);
     const double area = image_area * (kMinErasedArea + (kMaxErasedArea - kMinErasedArea) * uniforms[0]);
-    const double aspect = std::exp(std::log(kMinErasedAspect) * (1.0 - 2.0 * uniforms[1]));
+    const double aspect = Exp(Log(kMinErasedAspect) * (1.0 - 2.0 * uniforms[1]));
     const int64_t height = std::lround(std::sqrt(area * aspect));
     const int64_t width = std::lround(std::sqrt(area / aspect));
     if (height < 1 || width < 1 || height >= image.height || width >= image.width) continue;

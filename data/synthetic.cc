@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/math.h"
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
 
@@ -41,8 +42,8 @@ Grating MakeGrating(int64_t label, int64_t num_classes, const Shape& shape, std:
   const auto height = static_cast<double>(shape[0]);
   const auto width = static_cast<double>(shape[1]);
   const double radius = between(0.25, 0.5, u[6]) * std::min(height, width);
-  return {.wave_x = slant * wave * std::sin(angle),
-          .wave_y = wave * std::cos(angle),
+  return {.wave_x = slant * wave * Sin(angle),
+          .wave_y = wave * Cos(angle),
           .phase = between(0.0, 2.0 * std::numbers::pi, u[3]),
           .center_x = between(0.3, 0.7, u[4]) * width,
           .center_y = between(0.3, 0.7, u[5]) * height,
@@ -66,8 +67,8 @@ void DrawImage(Key key, int64_t label, int64_t num_classes, const Shape& shape, 
     for (int64_t x = 0; x < shape[1]; ++x) {
       const double dx = static_cast<double>(x) - grating.center_x;
       const double dy = static_cast<double>(y) - grating.center_y;
-      const double window = std::exp(-(dx * dx + dy * dy) * grating.inv_radius2);
-      const double stripes = std::sin(grating.wave_x * dx + grating.wave_y * dy + grating.phase);
+      const double window = Exp(-(dx * dx + dy * dy) * grating.inv_radius2);
+      const double stripes = Sin(grating.wave_x * dx + grating.wave_y * dy + grating.phase);
       for (int64_t c = 0; c < channels; ++c, ++i) {
         const double value =
             background + grating.contrast * window * stripes * tint[static_cast<size_t>(c)] + kNoise * noise[i];

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds the includes against ARCHITECTURE.md: direction, between folders and between those of kernels/, TBB in one file,
-vector code in kernels/ alone, and a reference, tests and a benchmark beside every kernel family; and the folders
-themselves: tests/ mirrors them, and none has more files than can be looked over."""
+vector code in kernels/ alone, no functions of the C library whose bits differ between machines, and a reference, tests and
+a benchmark beside every kernel family; and the folders themselves: tests/ mirrors them, and none has more files than can be
+looked over."""
 
 import collections
 import pathlib
@@ -34,6 +35,8 @@ INSIDE = re.compile(r"hwynn/(kernels/(?!reference/)\w+)/")
 # Folders of kernels/ that families share; a family knows these and itself.
 SHARED_BY_FAMILIES = ["simd"]
 MOST_FILES = 48  # of code in a folder: more are two folders
+# The C library's, which round differently between versions, systems and CPUs. core/math.h has what the library needs.
+INEXACT = re.compile(r"\bstd::((?:exp2?|expm1|log(?:1p|2|10)?|pow|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[lt]gamma)[fl]?)\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -57,6 +60,9 @@ def errors_of(name, text):
             yield f"{name}: TBB belongs in core/parallel.cc"
         if include.startswith("hwy/") and folder not in ("kernels", "tests", "bench"):
             yield f"{name}: Highway belongs in kernels/"
+    if folder in CHAIN + ["apps"]:
+        for function in INEXACT.findall(text):
+            yield f"{name}: std::{function} isn't the same on every machine: see core/math.h"
     if folder == "kernels" and not name.endswith("-inl.h"):
         # In a .cc the part before HWY_ONCE is compiled for every target; what follows, and headers, once.
         once = text.partition("#if HWY_ONCE")[2] or text

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/math.h"
 
 namespace hwynn {
 
@@ -34,7 +35,7 @@ float Schedule::operator()(int64_t step) const {
   } else if (options_.kind == ScheduleKind::kCosine && total_steps_ > warmup_steps_) {
     const double length = static_cast<double>(total_steps_ - warmup_steps_);
     const double position = std::min(static_cast<double>(step - warmup_steps_), length);
-    rate *= 0.5 * (1 + std::cos(std::numbers::pi * position / length));
+    rate *= 0.5 * (1 + Cos(std::numbers::pi * position / length));
   } else if (options_.kind == ScheduleKind::kStep) {
     for (const int64_t epoch : options_.decay_epochs) {
       if (step / steps_per_epoch_ >= epoch) rate *= options_.decay_factor;

@@ -6,10 +6,10 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/math.h"
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/optimizer_update/optimizer_update-inl.h"
 
@@ -146,7 +146,7 @@ void AdamUpdate(const AdamParams& params, int64_t count, std::span<const AdamLea
   // 1 − powf(b, count) with a correctly rounded power, as XLA computes it under jit.
   const auto correction = [count](double b) {
     const auto rounded = static_cast<double>(static_cast<float>(b));
-    return 1.0f - static_cast<float>(std::pow(rounded, static_cast<double>(count)));
+    return 1.0f - static_cast<float>(Pow(rounded, count));
   };
   const float correction1 = correction(params.b1);
   const float correction2 = correction(params.b2);
