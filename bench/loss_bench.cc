@@ -19,11 +19,11 @@ void Run(benchmark::State& state, int64_t batch, int64_t classes, int threads) {
   std::vector<int32_t> labels;
   for (int64_t n = 0; n < batch; ++n) labels.push_back(static_cast<int32_t>(7 * n % classes));
 
-  const double loss = SoftmaxCrossEntropy(logits, labels, 0.0f, grad).loss;
-  const double want = reference::SoftmaxCrossEntropy(logits, labels, 0.0).loss;
+  const double loss = SoftmaxCrossEntropy(logits, labels, {}, grad).loss;
+  const double want = reference::SoftmaxCrossEntropy(logits, labels, {}).loss;
   Check(std::abs(loss - want) <= 1e-9 * want, "loss_bench: the loss is ", loss, ", not ", want);
   RunWithThreads(threads, [&] {
-    for (auto _ : state) benchmark::DoNotOptimize(SoftmaxCrossEntropy(logits, labels, 0.0f, grad));
+    for (auto _ : state) benchmark::DoNotOptimize(SoftmaxCrossEntropy(logits, labels, {}, grad));
   });
   state.counters["logits_per_s"] =
       benchmark::Counter(static_cast<double>(logits.size()), benchmark::Counter::kIsIterationInvariantRate);

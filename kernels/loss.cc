@@ -4,10 +4,12 @@
 #include "hwynn/kernels/loss.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/math.h"
 #include "hwynn/core/parallel.h"
 
 namespace hwynn {
@@ -28,74 +30,158 @@ LossResult SumOverBlocks(int64_t rows, int64_t row_elements,
   for (const LossResult& part : partial) {
     sum.loss += part.loss;
     sum.correct += part.correct;
+    sum.rows += part.rows;
   }
   return sum;
 }
 
-struct CrossEntropyRow {
-  double loss;
-  bool correct;
+constexpr int64_t kChunk = 1024;  // classes whose exponentials are kept from the sum to the gradient
+constexpr size_t kPartials =
+    4;  // of the sum over a row's exponentials, element k in the k mod 4th: no long chain of additions
+static_assert(kChunk % kPartials == 0);
+
+// exp(logit − shift) of a row, a chunk at a time; rows of one chunk are computed once.
+class Exponentials {
+ public:
+  Exponentials(const float* logits, double shift) : logits_(logits), shift_(shift) {}
+
+  std::span<const double> Chunk(int64_t begin, int64_t end) {
+    const std::span<double> values = std::span(values_).first(static_cast<size_t>(end - begin));
+    if (begin == begin_) return values;
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<double>(logits_[begin + static_cast<int64_t>(i)]) - shift_;
+    Exp(values);
+    begin_ = begin;
+    return values;
+  }
+
+ private:
+  const float* logits_;
+  double shift_;
+  int64_t begin_ = -1;  // of what values_ holds
+  std::array<double, kChunk> values_;
 };
 
-CrossEntropyRow SoftmaxCrossEntropyRow(const float* logits, int64_t classes, int64_t label, double smoothing,
-                                       double rows, float* grad) {
-  int64_t best = 0;
-  double total = 0.0;
-  for (int64_t k = 0; k < classes; ++k) {
-    if (logits[k] > logits[best]) best = k;
-    total += static_cast<double>(logits[k]);
+// One row of a cross-entropy: its targets are weight[k]·(uniform + (k == label ? hit : 0)).
+class CrossEntropy {
+ public:
+  CrossEntropy(const CrossEntropyOptions& options, int64_t classes)
+      : options_(options),
+        classes_(classes),
+        uniform_(static_cast<double>(options.label_smoothing) / static_cast<double>(classes)),
+        hit_(1.0 - static_cast<double>(options.label_smoothing)) {
+    for (const float weight : options.class_weights) total_weight_ += static_cast<double>(weight);
   }
-  const double shift = std::isfinite(logits[best]) ? static_cast<double>(logits[best]) : 0.0;
-  double sum = 0.0;
-  for (int64_t k = 0; k < classes; ++k) sum += std::exp(static_cast<double>(logits[k]) - shift);
-  const double log_sum = std::log(sum) + shift;
 
-  const double uniform = smoothing / static_cast<double>(classes);
-  double target = (1.0 - smoothing) * static_cast<double>(logits[label]);
-  if (smoothing > 0.0) target += uniform * total;  // not 0·∞ without smoothing
-  const CrossEntropyRow result = {log_sum - target, best == label && !std::isnan(log_sum)};
-  if (grad == nullptr) return result;
-  for (int64_t k = 0; k < classes; ++k) {
-    const double wanted = uniform + (k == label ? 1.0 - smoothing : 0.0);
-    grad[k] = static_cast<float>((std::exp(static_cast<double>(logits[k]) - log_sum) - wanted) / rows);
+  bool Ignores(int32_t label) const { return label == options_.ignore_index; }
+
+  /// How much a row of this label counts.
+  double Weight(int64_t label) const {
+    return options_.class_weights.empty() ? 1.0
+                                          : static_cast<double>(options_.class_weights[static_cast<size_t>(label)]);
   }
-  return result;
+
+  /// Adds the row's loss and hit to `sum`; writes the gradient, divided by `divisor`, unless grad is null.
+  void Row(const float* logits, int64_t label, double divisor, float* grad, LossResult& sum) const {
+    int64_t best = 0;
+    for (int64_t k = 0; k < classes_; ++k) best = logits[k] > logits[best] ? k : best;
+    const double shift = std::isfinite(logits[best]) ? static_cast<double>(logits[best]) : 0.0;
+    Exponentials exponentials(logits, shift);
+    std::array<double, kPartials> partial = {};
+    for (int64_t begin = 0; begin < classes_; begin += kChunk) {
+      const std::span<const double> chunk = exponentials.Chunk(begin, std::min(classes_, begin + kChunk));
+      for (size_t i = 0; i < chunk.size(); ++i) partial[i % kPartials] += chunk[i];
+    }
+    const double total = (partial[0] + partial[1]) + (partial[2] + partial[3]);
+    const double log_sum = Log(total) + shift;
+
+    const double targets = Targets(label);
+    sum.loss += targets * log_sum - WeightedLogits(logits, label);
+    sum.correct += best == label && !std::isnan(log_sum) ? 1 : 0;
+    sum.rows += 1;
+    if (grad == nullptr) return;
+    const double scale = targets / total;
+    for (int64_t begin = 0; begin < classes_; begin += kChunk) {
+      const int64_t end = std::min(classes_, begin + kChunk);
+      const std::span<const double> chunk = exponentials.Chunk(begin, end);
+      for (int64_t k = begin; k < end; ++k) {
+        const double target = Weight(k) * (uniform_ + (k == label ? hit_ : 0.0));
+        grad[k] = static_cast<float>((scale * chunk[static_cast<size_t>(k - begin)] - target) / divisor);
+      }
+    }
+  }
+
+ private:
+  /// Σ_k of a row's targets: 1 without weights.
+  double Targets(int64_t label) const {
+    return options_.class_weights.empty() ? 1.0 : hit_ * Weight(label) + uniform_ * total_weight_;
+  }
+
+  /// Σ_k of target·logit; without smoothing of the label's alone, as 0·∞ would be NaN.
+  double WeightedLogits(const float* logits, int64_t label) const {
+    double sum = hit_ * Weight(label) * static_cast<double>(logits[label]);
+    if (uniform_ == 0.0) return sum;
+    double all = 0.0;
+    for (int64_t k = 0; k < classes_; ++k) all += Weight(k) * static_cast<double>(logits[k]);
+    return sum + uniform_ * all;
+  }
+
+  const CrossEntropyOptions& options_;
+  int64_t classes_;
+  double uniform_, hit_;
+  double total_weight_ = 0.0;
+};
+
+void CheckCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, const CrossEntropyOptions& options,
+                       TensorView grad_logits) {
+  const Shape& shape = logits.shape();
+  Check(shape.rank() == 2 && shape.num_elements() > 0,
+        "SoftmaxCrossEntropy: logits must be [N,K] with no extent 0; logits ", shape);
+  const int64_t classes = shape[1];
+  Check(std::ssize(labels) == shape[0], "SoftmaxCrossEntropy: ", labels.size(), " labels for ", shape[0],
+        " rows; logits ", shape);
+  Check(options.label_smoothing >= 0.0f && options.label_smoothing < 1.0f, "SoftmaxCrossEntropy: label_smoothing (",
+        options.label_smoothing, ") must be in [0,1)");
+  Check(grad_logits.data() == nullptr || grad_logits.shape() == shape, "SoftmaxCrossEntropy: grad_logits ",
+        grad_logits.shape(), " must be shaped as logits ", shape);
+  Check(options.class_weights.empty() || std::ssize(options.class_weights) == classes,
+        "SoftmaxCrossEntropy: ", options.class_weights.size(), " class weights for ", classes, " classes; logits ",
+        shape);
+  for (size_t k = 0; k < options.class_weights.size(); ++k) {
+    const float weight = options.class_weights[k];
+    Check(std::isfinite(weight) && weight >= 0.0f, "SoftmaxCrossEntropy: the weight of class ", k, " (", weight,
+          ") must be finite and at least 0");
+  }
+  for (size_t n = 0; n < labels.size(); ++n) {
+    Check((labels[n] >= 0 && labels[n] < classes) || labels[n] == options.ignore_index, "SoftmaxCrossEntropy: label ",
+          labels[n], " of row ", n, " is not in 0 … ", classes - 1, " (K = ", classes, ")");
+  }
 }
 
 }  // namespace
 
-LossResult SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, float label_smoothing,
-                               TensorView grad_logits) {
-  const Shape& shape = logits.shape();
-  Check(shape.rank() == 2 && shape.num_elements() > 0,
-        "SoftmaxCrossEntropy: logits must be [N,K] with no extent 0; logits ", shape);
-  const int64_t rows = shape[0];
-  const int64_t classes = shape[1];
-  Check(static_cast<int64_t>(labels.size()) == rows, "SoftmaxCrossEntropy: ", labels.size(), " labels for ", rows,
-        " rows; logits ", shape);
-  Check(label_smoothing >= 0.0f && label_smoothing < 1.0f, "SoftmaxCrossEntropy: label_smoothing (", label_smoothing,
-        ") must be in [0,1)");
-  Check(grad_logits.data() == nullptr || grad_logits.shape() == shape, "SoftmaxCrossEntropy: grad_logits ",
-        grad_logits.shape(), " must be shaped as logits ", shape);
-  for (int64_t n = 0; n < rows; ++n) {
-    const int32_t label = labels[static_cast<size_t>(n)];
-    Check(label >= 0 && label < classes, "SoftmaxCrossEntropy: label ", label, " of row ", n, " is not in 0 … ",
-          classes - 1, " (K = ", classes, ")");
-  }
+LossResult SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels,
+                               const CrossEntropyOptions& options, TensorView grad_logits) {
+  CheckCrossEntropy(logits, labels, options, grad_logits);
+  const int64_t classes = logits.shape()[1];
+  const CrossEntropy cross_entropy(options, classes);
+  double divisor = 0.0;
+  for (const int32_t label : labels) divisor += cross_entropy.Ignores(label) ? 0.0 : cross_entropy.Weight(label);
 
-  LossResult result = SumOverBlocks(rows, classes, [&](int64_t begin, int64_t end) {
+  LossResult result = SumOverBlocks(logits.shape()[0], classes, [&](int64_t begin, int64_t end) {
     LossResult block;
     for (int64_t n = begin; n < end; ++n) {
       float* grad = grad_logits.data() ? grad_logits.data() + n * classes : nullptr;
-      const CrossEntropyRow row =
-          SoftmaxCrossEntropyRow(logits.data() + n * classes, classes, labels[static_cast<size_t>(n)],
-                                 static_cast<double>(label_smoothing), static_cast<double>(rows), grad);
-      block.loss += row.loss;
-      block.correct += row.correct ? 1 : 0;
+      const int32_t label = labels[static_cast<size_t>(n)];
+      if (!cross_entropy.Ignores(label)) {
+        cross_entropy.Row(logits.data() + n * classes, label, divisor, grad, block);
+      } else if (grad != nullptr) {
+        std::fill_n(grad, classes, 0.0f);
+      }
     }
     return block;
   });
-  result.loss /= static_cast<double>(rows);
+  result.loss /= divisor;
   return result;
 }
 

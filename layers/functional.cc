@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
-#include "hwynn/kernels/loss.h"
 
 namespace hwynn {
 namespace {
@@ -38,9 +37,8 @@ Loss MeanSquaredError(ConstTensorView predictions, ConstTensorView targets) {
   return MakeLoss(predictions, [&](TensorView gradient) { return MeanSquaredError(predictions, targets, gradient); });
 }
 
-Loss SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, float label_smoothing) {
-  return MakeLoss(logits,
-                  [&](TensorView gradient) { return SoftmaxCrossEntropy(logits, labels, label_smoothing, gradient); });
+Loss SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, const CrossEntropyOptions& options) {
+  return MakeLoss(logits, [&](TensorView gradient) { return SoftmaxCrossEntropy(logits, labels, options, gradient); });
 }
 
 ApplyResult Apply(const Module& module, const Variables& variables, ConstTensorView input, const ApplyOptions& options,

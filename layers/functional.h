@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/kernels/loss.h"
 #include "hwynn/layers/module.h"
 
 namespace hwynn {
@@ -42,8 +43,9 @@ struct Loss {
 
 /// Mean squared error; formulas in kernels/loss.h.
 Loss MeanSquaredError(ConstTensorView predictions, ConstTensorView targets);
-/// Mean softmax cross-entropy with integer labels; formulas in kernels/loss.h.
-Loss SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, float label_smoothing = 0.0f);
+/// Softmax cross-entropy with integer labels; formulas in kernels/loss.h.
+Loss SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels,
+                         const CrossEntropyOptions& options = {});
 
 using LossFunction = std::function<Loss(ConstTensorView output)>;
 

@@ -205,7 +205,16 @@ class Draw:
 
     def softmax_cross_entropy(self):
         n, k = self.between(1, 60), self.channels()
-        return {"logits": self.normal(n, k), "labels": self.rng.integers(0, k, n).astype(np.int32)}, {}
+        inputs = {"logits": self.normal(n, k), "labels": self.rng.integers(0, k, n).astype(np.int32)}
+        attributes = {}
+        if self.chance(0.4):
+            inputs["class_weights"] = self.rng.uniform(0.1, 2, k).astype(np.float32)
+        if self.chance(0.4):
+            attributes["label_smoothing"] = self.choice(0.1, 0.5)
+        if n > 1 and self.chance(0.4):
+            attributes["ignore_index"] = -100
+            inputs["labels"][: self.between(1, n - 1)] = -100
+        return inputs, attributes
 
     def case(self, op):
         while (drawn := getattr(self, op)()) is None:

@@ -239,20 +239,25 @@ def matmul_forward(attributes, a, b):
     return {"output": _sum(jnp.matmul(a, b), jnp.matmul(abs(a), abs(b)), a.shape[1])}
 
 
-def softmax_cross_entropy(attributes, logits, labels):
+def softmax_cross_entropy(attributes, logits, labels, class_weights=None):
+    classes = logits.shape[1]
+    smoothing = float(np.float32(attributes.get("label_smoothing", 0)))
+    weights = np.ones(classes) if class_weights is None else class_weights
+    counts = labels != attributes.get("ignore_index", -1)
+    known = np.where(counts, labels, 0)
+    targets = weights * ((1 - smoothing) * np.eye(classes)[known] + smoothing / classes) * counts[:, None]
+    divisor = (weights[known] * counts).sum()
+
     def loss(z):
-        picked = jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
-        return (jax.nn.logsumexp(z, axis=1) - picked).mean()
+        return (targets * (jax.nn.logsumexp(z, axis=1, keepdims=True) - z)).sum() / divisor
 
     value, gradient = jax.value_and_grad(loss)(logits)
-    rows = np.arange(len(labels))
-    terms = np.abs(jax.nn.logsumexp(logits, axis=1)) + np.abs(logits[rows, labels])
+    terms = targets * (np.abs(jax.nn.logsumexp(logits, axis=1, keepdims=True)) + np.abs(logits))
     # Double inside, rounded once.
-    gradient_terms = np.array(jax.nn.softmax(logits, axis=1))
-    gradient_terms[rows, labels] += 1
+    gradient_terms = np.array(jax.nn.softmax(logits, axis=1)) * targets.sum(axis=1, keepdims=True) + targets
     return {
-        "loss": Expected(np.asarray(value)[None], 2 * UNIT * np.asarray(terms.mean())[None]),
-        "grad_logits": Expected(np.asarray(gradient), 2 * UNIT * gradient_terms / len(labels)),
+        "loss": Expected(np.asarray(value)[None], 2 * UNIT * np.asarray(terms.sum() / divisor)[None]),
+        "grad_logits": Expected(np.asarray(gradient), 2 * UNIT * gradient_terms / divisor),
     }
 
 

@@ -120,9 +120,12 @@ def matmul_forward(attributes, a, b):
     return {"output": (torch.from_numpy(a).double() @ torch.from_numpy(b).double()).numpy()}
 
 
-def softmax_cross_entropy(attributes, logits, labels):
+def softmax_cross_entropy(attributes, logits, labels, class_weights=None):
     z = torch.from_numpy(logits).double().requires_grad_()
-    loss = F.cross_entropy(z, torch.from_numpy(labels).long())
+    loss = F.cross_entropy(z, torch.from_numpy(labels).long(),
+                           weight=None if class_weights is None else torch.from_numpy(class_weights).double(),
+                           ignore_index=attributes.get("ignore_index", -100),
+                           label_smoothing=float(np.float32(attributes.get("label_smoothing", 0))))
     loss.backward()
     return {"loss": loss.detach().numpy()[None], "grad_logits": z.grad.numpy()}
 

@@ -55,7 +55,7 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
   LossResult result;
   const auto loss = [&](ConstTensorView logits) {
     Tensor gradient = workspace_.NewTensor(logits.shape());
-    result = SoftmaxCrossEntropy(logits, labels, label_smoothing_, gradient);
+    result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = label_smoothing_}, gradient);
     CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
               "; a lower learning rate or a longer warm-up may help");
     return Loss{.value = result.loss, .gradient = std::move(gradient), .correct = result.correct};
@@ -70,7 +70,7 @@ LossResult Stepper::Evaluate(const Tensor& images, std::span<const int32_t> labe
   CheckBatch(images, labels);
   const CallContext context{.workspace = &workspace_, .variables = &variables};
   const Activation logits = model_.Forward(Scope(context), BorrowActivation(images));
-  return SoftmaxCrossEntropy(*logits, labels, 0.0f, {});
+  return SoftmaxCrossEntropy(*logits, labels, {}, {});
 }
 
 }  // namespace hwynn

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "hwynn/core/check.h"
 
@@ -135,6 +136,14 @@ int64_t Attributes::PositiveOr(const char* name, int64_t otherwise) const {
   const std::optional<int64_t> integer = AsInteger(*value);
   CheckForm(integer && *integer > 0, name, "a positive integer", *value);
   return *integer;
+}
+
+std::optional<int32_t> Attributes::MaybeInteger(const char* name) const {
+  const Json* value = Find(name);
+  if (!value) return std::nullopt;
+  const std::optional<int64_t> integer = AsInteger(*value);
+  CheckForm(integer && std::in_range<int32_t>(*integer), name, "an integer of 32 bits", *value);
+  return static_cast<int32_t>(*integer);
 }
 
 float Attributes::FloatOr(const char* name, float otherwise) const {

@@ -38,6 +38,8 @@ class Attributes {
   /// Four positive integers.
   Shape Shape4(const char* name) const;
   int64_t PositiveOr(const char* name, int64_t otherwise) const;
+  /// An integer of 32 bits, or nothing when it wasn't given.
+  std::optional<int32_t> MaybeInteger(const char* name) const;
   /// A finite number ≥ 0.
   float FloatOr(const char* name, float otherwise) const;
   bool FlagOr(const char* name, bool otherwise) const;

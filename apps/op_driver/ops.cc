@@ -213,8 +213,14 @@ void RunSoftmaxCrossEntropy(Case& c) {
   const Tensor logits = c.Input("logits");
   const Shape& labels = c.InputShape("labels");
   Check(labels.rank() == 1, "SoftmaxCrossEntropy: labels ", labels, " must be [N]");
+  const Tensor class_weights = c.Input("class_weights");
+  Check(class_weights.size() == 0 || class_weights.shape().rank() == 1, "SoftmaxCrossEntropy: class_weights ",
+        class_weights.shape(), " must be [K]");
+  const CrossEntropyOptions options = {.label_smoothing = c.attributes().FloatOr("label_smoothing", 0.0f),
+                                       .ignore_index = c.attributes().MaybeInteger("ignore_index"),
+                                       .class_weights = class_weights.span()};
   const LossResult result =
-      SoftmaxCrossEntropy(logits, c.Integers("labels"), 0.0f, c.NewOutput("grad_logits", logits.shape()));
+      SoftmaxCrossEntropy(logits, c.Integers("labels"), options, c.NewOutput("grad_logits", logits.shape()));
   c.NewOutput("loss", {1})[0] = static_cast<float>(result.loss);
 }
 
@@ -231,6 +237,8 @@ constexpr AttributeSpec kWindow = {"window", "[h,w]; required"};
 constexpr AttributeSpec kEpsilonSpec = {"epsilon", "a number from 0 on; 1e-5 if not given"};
 constexpr AttributeSpec kVariance = {"variance", R"("stable", "fast" or "two_pass"; "stable" if not given)"};
 constexpr AttributeSpec kRelu = {"relu", "true or false; false if not given"};
+constexpr AttributeSpec kIgnoreIndex = {"ignore_index", "an integer; none if not given"};
+constexpr AttributeSpec kLabelSmoothing = {"label_smoothing", "a number from 0 to below 1; 0 if not given"};
 
 constexpr AttributeSpec kStatistics = {"statistics", "true or false; false if not given. True: mean and var are made"};
 constexpr AttributeSpec kPrologueEpsilon = {"prologue_epsilon", kEpsilonSpec.form};
@@ -320,9 +328,9 @@ std::vector<Op> MakeOps() {
        .pass = {},
        .run = RunMatmulForward},
       {.name = "softmax_cross_entropy",
-       .inputs = {{"logits"}, {.name = "labels", .dtypes = {"I32"}}},
+       .inputs = {{"logits"}, {.name = "labels", .dtypes = {"I32"}}, Optional("class_weights")},
        .outputs = {"loss", "grad_logits"},
-       .attributes = {},
+       .attributes = {kIgnoreIndex, kLabelSmoothing},
        .pass = {},
        .run = RunSoftmaxCrossEntropy},
   };

@@ -1,29 +1,45 @@
 #include "hwynn/kernels/reference/loss.h"
 
 #include <cmath>
+#include <vector>
 
 namespace hwynn::reference {
 
-LossAndGradient SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, double label_smoothing) {
+LossAndGradient SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels,
+                                    const CrossEntropyOptions& options) {
   const auto rows = static_cast<size_t>(logits.shape()[0]);
   const auto classes = static_cast<size_t>(logits.shape()[1]);
+  const auto smoothing = static_cast<double>(options.label_smoothing);
+  const auto weight = [&](size_t k) {
+    return options.class_weights.empty() ? 1.0 : static_cast<double>(options.class_weights[k]);
+  };
   LossAndGradient result = {.grad = Sums(logits.size())};
+  double total_weight = 0.0;
+  for (const int32_t label : labels) {
+    if (label != options.ignore_index) total_weight += weight(static_cast<size_t>(label));
+  }
   for (size_t n = 0; n < rows; ++n) {
+    if (labels[n] == options.ignore_index) continue;
+    const auto label = static_cast<size_t>(labels[n]);
     const std::span<const float> z = logits.span().subspan(n * classes, classes);
     double sum = 0.0;
     for (const float value : z) sum += std::exp(static_cast<double>(value));
+    std::vector<double> targets(classes);
+    double sum_of_targets = 0.0;
+    for (size_t k = 0; k < classes; ++k) {
+      targets[k] = weight(k) * ((k == label ? 1.0 - smoothing : 0.0) + smoothing / static_cast<double>(classes));
+      sum_of_targets += targets[k];
+    }
     bool correct = true;
     for (size_t k = 0; k < classes; ++k) {
-      const bool is_label = k == static_cast<size_t>(labels[n]);
       const double p = std::exp(static_cast<double>(z[k])) / sum;
-      const double t = (is_label ? 1.0 - label_smoothing : 0.0) + label_smoothing / static_cast<double>(classes);
-      result.loss -= t * std::log(p) / static_cast<double>(rows);
-      result.grad.values[n * classes + k] = (p - t) / static_cast<double>(rows);
-      result.grad.magnitudes[n * classes + k] = (p + t) / static_cast<double>(rows);
-      const float label_logit = z[static_cast<size_t>(labels[n])];
-      if (z[k] > label_logit || (z[k] == label_logit && k < static_cast<size_t>(labels[n]))) correct = false;
+      result.loss -= targets[k] * std::log(p) / total_weight;
+      result.grad.values[n * classes + k] = (sum_of_targets * p - targets[k]) / total_weight;
+      result.grad.magnitudes[n * classes + k] = (sum_of_targets * p + targets[k]) / total_weight;
+      if (z[k] > z[label] || (z[k] == z[label] && k < label)) correct = false;
     }
     result.correct += correct ? 1 : 0;
+    result.rows += 1;
   }
   return result;
 }

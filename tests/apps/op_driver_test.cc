@@ -235,6 +235,7 @@ TEST_F(OpDriverTest, RefusesWithOneSentence) {
       {"matmul_forward", long_product, "{}", "more than"},
       {"matmul_forward", vectors, "{}", "[4] and [4]"},
       {"softmax_cross_entropy", logits, "{}", "\"labels\" must be I32, is F32"},
+      {"softmax_cross_entropy", logits, R"({"ignore_index": 4294967296})", "attribute ignore_index must be an integer"},
       {"batch_norm_forward", no_rows, "{}", "input [] must be [...,C]"},
       {"batch_norm_forward", mask, "{}", "\"mask\" must be BOOL or U8, is F32"},
       {"batch_norm_backward", image, R"({"variance": "welford"})", "tensor \"scale\" is missing"},
@@ -311,6 +312,29 @@ TEST_F(OpDriverTest, ConvolutionWithPrologueEpilogueAndStatistics) {
       }
     }
   }
+}
+
+// Probabilities of 1/2 and 1/4 for the labels of the rows that count, the second three times as much.
+TEST_F(OpDriverTest, CrossEntropyWithWeightsAndAnIgnoredRow) {
+  const std::vector<float> logits = {0, 0, 0, std::log(3.0f), 5, 6}, weights = {3, 1};
+  const std::vector<int32_t> labels = {1, 0, -7};
+  WriteSafetensors(inputs_,
+                   {{"logits", {"F32", {3, 2}, std::as_bytes(std::span(logits))}},
+                    {"class_weights", {"F32", {2}, std::as_bytes(std::span(weights))}},
+                    {"labels", {"I32", {3}, std::as_bytes(std::span(labels))}}},
+                   {});
+  const auto loss_with = [&](const std::string& attributes) {
+    const ProgramResult result =
+        Run({"--op=softmax_cross_entropy", "--inputs", inputs_, "--attributes", attributes, "--output", outputs_});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Floats(SafetensorsFile(outputs_).Entry("loss"))[0];
+  };
+  const float log2 = std::log(2.0f), log3 = std::log(3.0f);
+  EXPECT_NEAR(loss_with(R"({"ignore_index": -7})"), (log2 + 3 * 2 * log2) / 4, 1e-6f);
+  // Half of each target spread: −½·(w₀·log p₀ + w₁·log p₁)/2 more, and half of the above.
+  const float spread = (4 * log2 + 3 * 2 * log2 + 2 * log2 - log3) / 4;
+  EXPECT_NEAR(loss_with(R"({"ignore_index": -7, "label_smoothing": 0.5})"),
+              0.5f * (log2 + 3 * 2 * log2) / 4 + 0.25f * spread, 1e-6f);
 }
 
 TEST_F(OpDriverTest, ChecksAttributesOfBatchNorm) {

@@ -6,11 +6,13 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/reference/loss.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/targets.h"
 
 namespace hwynn {
 namespace {
@@ -42,8 +44,8 @@ TEST(LossTest, CrossEntropyIsThatOfTheReference) {
       const Tensor logits = Normals(shape, 1, 0.5f, 3.0f);
       const std::vector<int32_t> labels = Labels(shape[0], shape[1]);
       Tensor grad(shape, kNaN);
-      const LossResult got = SoftmaxCrossEntropy(logits, labels, smoothing, grad);
-      const auto want = reference::SoftmaxCrossEntropy(logits, labels, static_cast<double>(smoothing));
+      const LossResult got = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = smoothing}, grad);
+      const auto want = reference::SoftmaxCrossEntropy(logits, labels, {.label_smoothing = smoothing});
       EXPECT_NEAR(got.loss, want.loss, 1e-12 * (1.0 + want.loss));
       EXPECT_EQ(got.correct, want.correct);
       ExpectRoundedOnce(grad, want.grad);
@@ -51,11 +53,102 @@ TEST(LossTest, CrossEntropyIsThatOfTheReference) {
   }
 }
 
+// Weights, a class of weight 0 among them, and rows that are ignored, with a label of the range and with another.
+TEST(LossTest, WeightsAndIgnoredRowsAreThoseOfTheReference) {
+  const Shape shape = {40, 7};
+  const Tensor logits = Normals(shape, 1, 0.5f, 3.0f);
+  const std::vector<float> weights = {0.5f, 2.0f, 0.0f, 1.0f, 0.125f, 3.0f, 1.5f};
+  std::vector<int32_t> labels = Labels(40, 7);
+  for (const int32_t ignored : {-100, 5}) {
+    for (const bool weighted : {false, true}) {
+      for (const float smoothing : {0.0f, 0.3f}) {
+        SCOPED_TRACE(::testing::Message() << ignored << ' ' << weighted << ' ' << smoothing);
+        labels[0] = labels[17] = labels[39] = ignored;
+        CrossEntropyOptions options = {.label_smoothing = smoothing, .ignore_index = ignored};
+        if (weighted) options.class_weights = weights;
+        Tensor grad(shape, kNaN);
+        const LossResult got = SoftmaxCrossEntropy(logits, labels, options, grad);
+        const auto want = reference::SoftmaxCrossEntropy(logits, labels, options);
+        EXPECT_NEAR(got.loss, want.loss, 1e-12 * (1.0 + want.loss));
+        EXPECT_EQ(got.correct, want.correct);
+        EXPECT_EQ(got.rows, want.rows);
+        EXPECT_LT(got.rows, 38);
+        ExpectRoundedOnce(grad, want.grad);
+        for (const float g : grad.span().first(7)) EXPECT_EQ(g, 0.0f);
+      }
+    }
+  }
+}
+
+// torch.nn.functional.cross_entropy of PyTorch 2.13 in float64, with weight, ignore_index and label_smoothing.
+TEST(LossTest, WeightsAndIgnoredRowsAreThoseOfPyTorch) {
+  Tensor logits({4, 3});
+  const float values[] = {1.0f, -2.0f, 0.5f, 0.25f, 3.0f, -1.0f, 9.0f, 8.0f, 7.0f, -0.5f, 0.0f, 2.0f};
+  std::copy(std::begin(values), std::end(values), logits.data());
+  const std::vector<int32_t> labels = {0, 2, -100, 1};
+  const std::vector<float> weights = {0.5f, 2.0f, 1.25f};
+  struct Golden {
+    CrossEntropyOptions options;
+    double loss;
+    std::vector<double> grad;  // 10 digits
+  };
+  const Golden cases[] = {
+      {{.ignore_index = -100},
+       2.2601224002220004,
+       {-0.1320837013, 0.01001962919, 0.1220640721, 0.0196899192, 0.3080021578, -0.327692077, 0.0, 0.0, 0.0,
+        0.02247511941, -0.2962781259, 0.2738030065}},
+      {{.ignore_index = -100, .class_weights = weights},
+       2.598549839137467,
+       {-0.05283348051, 0.004007851676, 0.04882562884, 0.0196899192, 0.3080021578, -0.327692077, 0.0, 0.0, 0.0,
+        0.03596019106, -0.4740450014, 0.4380848104}},
+      {{.label_smoothing = 0.25f, .ignore_index = -100, .class_weights = weights},
+       2.4194985349641556,
+       {-0.0004238134839, -0.03893364839, 0.03935746187, 0.008578808086, 0.2635577134, -0.2721365215, 0.0, 0.0, 0.0,
+        0.02147781203, -0.3907143937, 0.3692365816}},
+      {{.label_smoothing = 0.25f, .ignore_index = -100},
+       2.1698446224442227,
+       {-0.07652814573, -0.01775814859, 0.09428629432, -0.00808785858, 0.2802243801, -0.2721365215, 0.0, 0.0, 0.0,
+        -0.005302658367, -0.2407225703, 0.2460252287}},
+  };
+  for (const Golden& golden : cases) {
+    Tensor grad({4, 3});
+    EXPECT_NEAR(SoftmaxCrossEntropy(logits, labels, golden.options, grad).loss, golden.loss, 1e-14);
+    for (size_t i = 0; i < golden.grad.size(); ++i) EXPECT_NEAR(grad.span()[i], golden.grad[i], 2e-8) << i;
+  }
+}
+
+TEST(LossTest, IgnoredRowsChangeNothingInTheOthers) {
+  const Shape shape = {9, 5};
+  Tensor logits = Normals(shape, 3);
+  std::vector<int32_t> labels = Labels(9, 5);
+  Tensor want({8, 5});
+  const ConstTensorView first(logits.data(), {8, 5});
+  const LossResult without = SoftmaxCrossEntropy(first, std::span(labels).first(8), {}, want);
+  labels[8] = -1;
+  for (float& z : logits.span().last(5)) z = kNaN;  // not read
+  Tensor got(shape, kNaN);
+  const LossResult with = SoftmaxCrossEntropy(logits, labels, {.ignore_index = -1}, got);
+  EXPECT_EQ(with.loss, without.loss);
+  EXPECT_EQ(with.correct, without.correct);
+  EXPECT_EQ(with.rows, 8);
+  EXPECT_EQ(std::memcmp(got.data(), want.data(), want.span().size_bytes()), 0);
+}
+
+TEST(LossTest, WhereAllRowsAreIgnoredTheLossIsNaNAndTheGradientZero) {
+  const Tensor logits = Normals({3, 2}, 4);
+  Tensor grad({3, 2}, kNaN);
+  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{7, 7, 7}, {.ignore_index = 7}, grad);
+  EXPECT_TRUE(std::isnan(result.loss));
+  EXPECT_EQ(result.correct, 0);
+  EXPECT_EQ(result.rows, 0);
+  for (const float g : grad.span()) EXPECT_EQ(g, 0.0f);
+}
+
 TEST(LossTest, CrossEntropyByHand) {
   Tensor logits({2, 2}, 0.0f);
   logits[0] = std::log(3.0f);  // probabilities 3/4, 1/4, then 1/2, 1/2
   Tensor grad({2, 2});
-  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{1, 0}, 0.0f, grad);
+  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{1, 0}, {}, grad);
   EXPECT_NEAR(result.loss, (std::log(4.0) + std::log(2.0)) / 2.0, 1e-7);
   EXPECT_EQ(result.correct, 1);  // the tie in row 1 goes to the lower index, which is the label
   const float want[] = {0.375f, -0.375f, -0.25f, 0.25f};
@@ -64,7 +157,7 @@ TEST(LossTest, CrossEntropyByHand) {
 
 TEST(LossTest, TiesCountForTheLowestIndexOnly) {
   const Tensor logits({3, 3}, 2.0f);
-  EXPECT_EQ(SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 1, 2}, 0.0f, {}).correct, 1);
+  EXPECT_EQ(SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 1, 2}, {}, {}).correct, 1);
 }
 
 // Central differences of the loss, itself in double; the logits step by a power of two, so that the step is exact.
@@ -75,13 +168,13 @@ TEST(LossTest, CrossEntropyGradientIsTheSlopeOfTheLoss) {
   const std::vector<int32_t> labels = {4, 0, 2};
   for (const float smoothing : {0.0f, 0.1f}) {
     Tensor grad(logits.shape());
-    SoftmaxCrossEntropy(logits, labels, smoothing, grad);
+    SoftmaxCrossEntropy(logits, labels, {.label_smoothing = smoothing}, grad);
     for (int64_t i = 0; i < logits.size(); ++i) {
       Tensor moved = logits.Clone();
       moved[i] += kStep;
-      const double above = SoftmaxCrossEntropy(moved, labels, smoothing, {}).loss;
+      const double above = SoftmaxCrossEntropy(moved, labels, {.label_smoothing = smoothing}, {}).loss;
       moved[i] -= 2 * kStep;
-      const double below = SoftmaxCrossEntropy(moved, labels, smoothing, {}).loss;
+      const double below = SoftmaxCrossEntropy(moved, labels, {.label_smoothing = smoothing}, {}).loss;
       EXPECT_NEAR((above - below) / (2.0 * static_cast<double>(kStep)), static_cast<double>(grad[i]), 1e-6) << i;
     }
   }
@@ -92,8 +185,8 @@ TEST(LossTest, GradientMayOverwriteTheLogits) {
   Tensor logits = Normals(shape, 2);
   const std::vector<int32_t> labels = Labels(9, 17);
   Tensor grad(shape);
-  SoftmaxCrossEntropy(logits, labels, 0.1f, grad);
-  SoftmaxCrossEntropy(logits, labels, 0.1f, logits);
+  SoftmaxCrossEntropy(logits, labels, {.label_smoothing = 0.1f}, grad);
+  SoftmaxCrossEntropy(logits, labels, {.label_smoothing = 0.1f}, logits);
   EXPECT_EQ(std::memcmp(logits.data(), grad.data(), grad.span().size_bytes()), 0);
 }
 
@@ -102,7 +195,7 @@ TEST(LossTest, LargeLogitsNeitherOverflowNorVanish) {
   logits[0] = 3e38f, logits[1] = -3e38f, logits[2] = 0.0f;
   logits[3] = -1000.0f, logits[4] = -1001.0f, logits[5] = -kInfinity;
   Tensor grad({2, 3});
-  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 0}, 0.0f, grad);
+  const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 0}, {}, grad);
   EXPECT_NEAR(result.loss, 0.5 * std::log1p(std::exp(-1.0)), 1e-12);
   EXPECT_EQ(result.correct, 2);
   EXPECT_EQ(grad[0], 0.0f);
@@ -116,7 +209,7 @@ TEST(LossTest, NaNShowsInTheLossAndIsNeverCorrect) {
     Tensor logits({1, 3}, 0.0f);
     logits[i] = kNaN;
     for (int32_t label = 0; label < 3; ++label) {
-      const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{label}, 0.0f, {});
+      const LossResult result = SoftmaxCrossEntropy(logits, std::vector<int32_t>{label}, {}, {});
       EXPECT_TRUE(std::isnan(result.loss));
       EXPECT_EQ(result.correct, 0);
     }
@@ -137,6 +230,39 @@ TEST(LossTest, MeanSquaredErrorIsThatOfTheReference) {
   }
 }
 
+// Around the classes whose exponentials are kept between the two passes over a row.
+TEST(LossTest, LongRowsAreThoseOfTheReference) {
+  for (const int64_t classes : {1023, 1024, 1025, 2049}) {
+    const Tensor logits = Normals({2, classes}, 7, 0.0f, 3.0f);
+    const std::vector<int32_t> labels = {0, static_cast<int32_t>(classes - 1)};
+    Tensor grad(logits.shape(), kNaN);
+    const LossResult got = SoftmaxCrossEntropy(logits, labels, {}, grad);
+    const auto want = reference::SoftmaxCrossEntropy(logits, labels, {});
+    EXPECT_NEAR(got.loss, want.loss, 1e-12 * want.loss) << classes;
+    ExpectRoundedOnce(grad, want.grad);
+  }
+}
+
+// Scalar code: also the targets without a fused multiply-add.
+TEST(LossTest, TargetsDontShow) {
+  const Shape shape = {33, 1031};
+  const Tensor logits = Normals(shape, 8, 0.0f, 3.0f);
+  const std::vector<int32_t> labels = Labels(33, 1031);
+  Tensor first;
+  double first_loss = 0.0;
+  testing::ForEachTarget([&](const std::string&) {
+    Tensor grad(shape);
+    const double loss = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = 0.1f}, grad).loss;
+    if (first.size() == 0) {
+      first = std::move(grad);
+      first_loss = loss;
+      return;
+    }
+    EXPECT_EQ(loss, first_loss);
+    EXPECT_EQ(std::memcmp(grad.data(), first.data(), first.span().size_bytes()), 0);
+  });
+}
+
 TEST(LossTest, ThreadsDontShow) {
   const Shape shape = {100, 1000};  // a dozen blocks of rows
   const Tensor logits = Normals(shape, 5, 0.0f, 3.0f);
@@ -144,12 +270,12 @@ TEST(LossTest, ThreadsDontShow) {
   const std::vector<int32_t> labels = Labels(100, 1000);
   Tensor first_grad(shape);
   Tensor first_error(shape);
-  const LossResult first = SoftmaxCrossEntropy(logits, labels, 0.1f, first_grad);
+  const LossResult first = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = 0.1f}, first_grad);
   const LossResult first_mse = MeanSquaredError(logits, targets, first_error);
   for (const int threads : {1, 2, 3}) {
     RunWithThreads(threads, [&] {
       Tensor grad(shape);
-      const LossResult result = SoftmaxCrossEntropy(logits, labels, 0.1f, grad);
+      const LossResult result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = 0.1f}, grad);
       EXPECT_EQ(result.loss, first.loss);
       EXPECT_EQ(result.correct, first.correct);
       EXPECT_EQ(std::memcmp(grad.data(), first_grad.data(), grad.span().size_bytes()), 0);
@@ -164,7 +290,7 @@ TEST(LossTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   Tensor grad({2, 3}, 7.0f);
   const std::vector<int32_t> labels = {0, 2};
   const auto throws = [&](ConstTensorView z, const std::vector<int32_t>& y, float smoothing, TensorView g) {
-    EXPECT_THROW(SoftmaxCrossEntropy(z, y, smoothing, g), std::invalid_argument);
+    EXPECT_THROW(SoftmaxCrossEntropy(z, y, {.label_smoothing = smoothing}, g), std::invalid_argument);
   };
   throws(logits, {0, 3}, 0.0f, grad);
   throws(logits, {-1, 0}, 0.0f, grad);
@@ -179,8 +305,18 @@ TEST(LossTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   EXPECT_THROW(MeanSquaredError(logits, logits, grad.view().Reshaped({6})), std::invalid_argument);
   EXPECT_THROW(MeanSquaredError(Tensor({0}), Tensor({0}), {}), std::invalid_argument);
   for (const float g : grad.span()) EXPECT_EQ(g, 7.0f);
+  const auto throws_with = [&](const CrossEntropyOptions& options) {
+    EXPECT_THROW(SoftmaxCrossEntropy(logits, labels, options, grad), std::invalid_argument);
+  };
+  throws_with({.class_weights = std::vector<float>{1.0f, 1.0f}});
+  throws_with({.class_weights = std::vector<float>{1.0f, -1.0f, 1.0f}});
+  throws_with({.class_weights = std::vector<float>{1.0f, 1.0f, kNaN}});
+  throws_with({.class_weights = std::vector<float>{1.0f, kInfinity, 1.0f}});
+  EXPECT_THROW(SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, -100}, {.ignore_index = -1}, grad),
+               std::invalid_argument);
+  for (const float g : grad.span()) EXPECT_EQ(g, 7.0f);
   try {
-    SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 3}, 0.0f, {});
+    SoftmaxCrossEntropy(logits, std::vector<int32_t>{0, 3}, {}, {});
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(), "SoftmaxCrossEntropy: label 3 of row 1 is not in 0 … 2 (K = 3)");
   }
