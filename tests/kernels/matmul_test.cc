@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/reference/matmul.h"
@@ -95,6 +96,26 @@ TEST(MatmulTest, SameBitsForAnyNumberOfThreads) {
       EXPECT_EQ(std::memcmp(one.data(), several.data(), static_cast<size_t>(one.size()) * sizeof(float)), 0);
     }
   });
+}
+
+TEST(MatmulTest, SameBitsOnEveryTarget) {
+  const Workspace workspace;
+  for (const auto& [M, K, N] : kCases) {
+    SCOPED_TRACE(::testing::Message() << M << "×" << K << "×" << N);
+    const Tensor a = Normals({M, K}, 9);
+    const Tensor b = Normals({K, N}, 10);
+    const Tensor g = Normals({M, N}, 11);
+    const Tensor bias = Normals({N}, 12);
+    testing::ExpectSameBitsOnTargets([&] {
+      std::vector<Tensor> results;
+      for (const Shape& shape : {g.shape(), g.shape(), a.shape(), b.shape()}) results.emplace_back(shape);
+      MatmulForward(a, b, {}, results[0], workspace);
+      MatmulForward(a, b, bias, results[1], workspace);
+      MatmulBackwardA(g, b, results[2], workspace);
+      MatmulBackwardB(a, g, results[3], workspace);
+      return results;
+    });
+  }
 }
 
 TEST(MatmulTest, BadShapesThrow) {

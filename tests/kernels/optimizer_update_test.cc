@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
@@ -229,6 +230,32 @@ TEST(OptimizerUpdateTest, ThreadsAndCutsDontShow) {
       });
     }
   });
+}
+
+TEST(OptimizerUpdateTest, SameBitsOnEveryTarget) {
+  const auto arrays_of = [](Leaves& leaves) {
+    std::vector<Tensor> arrays;
+    for (std::vector<Tensor>* group : {&leaves.param, &leaves.first, &leaves.second}) {
+      for (Tensor& tensor : *group) arrays.push_back(std::move(tensor));
+    }
+    return arrays;
+  };
+  for (const SgdParams& params : {SgdParams{.weight_decay = 1e-2f, .grad_scale = 0.37f}, SgdParams{.momentum = 0.9f},
+                                  SgdParams{.momentum = 0.9f, .nesterov = true, .weight_decay = 1e-4f}}) {
+    testing::ExpectSameBitsOnTargets([&] {
+      Leaves leaves;
+      SgdUpdate(params, leaves.Sgd());
+      return arrays_of(leaves);
+    });
+  }
+  for (const AdamParams& params : {AdamParams{}, AdamParams{.epsilon_root = 1e-3f, .weight_decay = 0.1f},
+                                   AdamParams{.weight_decay = 0.1f, .decoupled = false, .grad_scale = 0.37f}}) {
+    testing::ExpectSameBitsOnTargets([&] {
+      Leaves leaves;
+      AdamUpdate(params, 7, leaves.Adam());
+      return arrays_of(leaves);
+    });
+  }
 }
 
 TEST(OptimizerUpdateTest, BadArgumentsThrowBeforeAnythingIsWritten) {
