@@ -22,8 +22,7 @@ namespace {
 
 HWY_EXPORT(RunningTarget);
 
-// HWY_TARGETS is what this binary holds; Highway's bits are smaller for better targets. Asked once, before any
-// SetTarget narrows Highway's answer.
+// HWY_TARGETS is what this binary holds; Highway's bits are smaller for better targets.
 const std::vector<int64_t>& RunnableTargets() {
   static const std::vector<int64_t> targets = [] {
     std::vector<int64_t> found;
@@ -46,15 +45,14 @@ std::vector<std::string> SupportedTargets() {
 std::string CurrentTarget() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(RunningTarget)()); }
 
 void SetTarget(std::string_view name) {
-  int64_t chosen = 0;  // Highway's "no restriction"
+  int64_t chosen = 0;
   std::string names;
   for (const int64_t target : RunnableTargets()) {
     if (name == hwy::TargetName(target)) chosen = target;
     names += StrCat(names.empty() ? "" : ", ", hwy::TargetName(target));
   }
   Check(name.empty() || chosen != 0, "SetTarget: no target \"", name, "\" on this machine; it has ", names);
-  hwy::SetSupportedTargetsForTest(chosen);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  hwy::GetChosenTarget().Update(chosen != 0 ? chosen : hwy::SupportedTargets());
 }
 
 }  // namespace hwynn

@@ -53,8 +53,8 @@ MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset&
 ///     Trainer trainer(*model, *splits.train, splits.test.get(), standardization, {.epochs = 5});
 ///     trainer.Run({.on_epoch = [](const EpochReport& report) { … return true; }});
 ///
-/// Determinism: the state after a step depends on (model, data, options, step, target) alone: not on the number of
-/// threads, nor on how often the run was stopped and resumed from a restored state.
+/// Determinism: the state after a step depends on (model, data, options, step) alone: not on the number of threads, the
+/// machine (docs/numerics.md), nor on how often the run was stopped and resumed from a restored state.
 /// Threads: one call at a time, in the caller's arena.
 class Trainer {
  public:
