@@ -182,7 +182,7 @@ Checkpoint::Checkpoint(const std::string& path) : Checkpoint(SafetensorsFile(pat
 Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
   const std::string& path = file_.path();
   CheckData(file_.metadata().contains("format"), path, ": a safetensors file, but not a checkpoint of hwynn");
-  const std::string& format = MetadataText(file_, "format");
+  const std::string format = MetadataText(file_, "format");
   CheckData(format == kFormat, path, ": format \"", format, "\" isn't \"", kFormat, "\", the one known here");
   step_ = Metadata<int64_t>(file_, "step");
   epoch_sums_ = {.loss = Metadata<double>(file_, "epoch_loss_sum"),
