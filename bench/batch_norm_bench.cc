@@ -77,10 +77,10 @@ struct Arrays {
 };
 
 // Compares a sample of `actual`, an image or less, with the reference values of the same elements.
-void CheckSample(const std::string& what, std::span<const float> actual, const reference::Values& expected) {
-  for (size_t i = 0; i < expected.value.size(); ++i) {
-    const double error = std::abs(actual[i] - expected.value[i]);
-    Check(error <= 1e-5 * expected.magnitude[i], what, ": element ", i, " is ", actual[i], ", not ", expected.value[i]);
+void CheckSample(const std::string& what, std::span<const float> actual, const reference::Sums& expected) {
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    const double error = std::abs(actual[i] - expected.values[i]);
+    Check(error <= 1e-5 * expected.magnitudes[i], what, ": element ", i, " is ", actual[i], ", not ", expected.values[i]);
   }
 }
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/elementwise.h"
@@ -91,9 +93,7 @@ void CheckAffine(const char* function, const BatchNormAffine& affine, int64_t C)
 int64_t CountRows(const char* function, int64_t rows, std::span<const uint8_t> mask) {
   if (mask.empty()) return rows;
   Check(static_cast<int64_t>(mask.size()) == rows, function, ": mask has ", mask.size(), " values for ", rows, " rows");
-  const int64_t kept = std::count_if(mask.begin(), mask.end(), [](uint8_t keep) { return keep != 0; });
-  Check(kept > 0, function, ": the mask keeps none of ", rows, " rows");
-  return kept;
+  return std::count_if(mask.begin(), mask.end(), [](uint8_t keep) { return keep != 0; });
 }
 
 // Per-channel values for ForEachVector: each table repeats its channels up to a common period, and its start once
@@ -133,17 +133,228 @@ double Scale(const BatchNormAffine& affine, int64_t c) {
 // The tables that normalise, first in every FlatTables: forward and backward must agree on their bits.
 enum Table { kMean, kMul, kBias, kOfCentered, kConstant };
 
-FlatTables NormalizeTables(const BatchNormAffine& affine, int tables, int64_t C) {
-  FlatTables result(tables, C);
-  result.Fill(kMean, [&](int64_t c) { return affine.mean[c]; });
-  result.Fill(kMul, [&](int64_t c) { return Scale(affine, c) * InverseStd(affine, c); });
-  result.Fill(kBias, [&](int64_t c) { return affine.bias.data() == nullptr ? 0.0f : affine.bias[c]; });
-  return result;
+void FillNormalizeTables(const BatchNormAffine& affine, FlatTables& tables) {
+  tables.Fill(kMean, [&](int64_t c) { return affine.mean[c]; });
+  tables.Fill(kMul, [&](int64_t c) { return Scale(affine, c) * InverseStd(affine, c); });
+  tables.Fill(kBias, [&](int64_t c) { return affine.bias.data() == nullptr ? 0.0f : affine.bias[c]; });
 }
 
-float NotNegative(float value) { return value < 0 ? 0.0f : value; }  // keeps NaN
+// The results of steps must be of one problem.
+void CheckChannelValues(const char* function, const char* what, const std::vector<double>& values, int64_t C) {
+  Check(static_cast<int64_t>(values.size()) == C, function, ": ", what, " of ", values.size(), " channels, not ", C);
+}
+
+template <class Value>
+Value NotNegative(Value value) {
+  return value <= 0 ? Value(0) : value;  // nor −0; NaN stays
+}
+
+BatchNormMoments GatherMoments(const char* function, ConstTensorView input, Variance variance,
+                               const Workspace& workspace, std::span<const uint8_t> mask) {
+  const int64_t C = CheckInput(function, input);
+  const ChannelRows rows{input.data(), input.size() / C, C};
+  const auto count = static_cast<double>(CountRows(function, rows.rows, mask));
+  const auto sum_moments = [&](std::span<const float> shift) {
+    return mask.empty() ? SumMoments(rows, shift, workspace) : SumMaskedMoments(rows, mask, shift, workspace);
+  };
+  if (count == 0) {
+    return {.mean = std::vector<double>(static_cast<size_t>(C)), .m2 = std::vector<double>(static_cast<size_t>(C))};
+  }
+  if (variance == Variance::kStable && mask.empty()) {
+    ChannelSums moments = StableMoments(rows, workspace);
+    return {.count = count, .mean = std::move(moments.first), .m2 = std::move(moments.second)};
+  }
+  if (variance == Variance::kFast) {
+    ChannelSums sums = sum_moments({});
+    for (size_t c = 0; c < sums.first.size(); ++c) {
+      sums.first[c] /= count;
+      sums.second[c] -= count * sums.first[c] * sums.first[c];
+    }
+    return {.count = count, .mean = std::move(sums.first), .m2 = std::move(sums.second)};
+  }
+  // Two passes; also what kStable does under a mask, where the sums are in f64 and rows come in no fixed blocks. The
+  // deviations are from the rounded mean of the first pass, and say how far that is off.
+  ChannelSums sums = sum_moments({});
+  std::vector<float> shift(sums.first.size());
+  for (size_t c = 0; c < shift.size(); ++c) shift[c] = static_cast<float>(sums.first[c] / count);
+  ChannelSums deviations = sum_moments(shift);
+  for (size_t c = 0; c < shift.size(); ++c) {
+    deviations.second[c] = CentralSquares(count, deviations.first[c], deviations.second[c]);
+    deviations.first[c] = shift[c] + deviations.first[c] / count;
+  }
+  return {.count = count, .mean = std::move(deviations.first), .m2 = std::move(deviations.second)};
+}
+
+void Finalize(const char* function, const BatchNormMoments& moments, Variance variance, TensorView mean,
+              TensorView var) {
+  Check(moments.count > 0, function, ": the mask keeps none of the rows, or there are none");
+  for (size_t c = 0; c < moments.mean.size(); ++c) {
+    const auto at = static_cast<int64_t>(c);
+    const double biased = moments.m2[c] / moments.count;
+    mean[at] = static_cast<float>(moments.mean[c]);
+    if (variance == Variance::kFast) {
+      const auto mean_square = static_cast<float>(biased + moments.mean[c] * moments.mean[c]);
+      var[at] = NotNegative(mean_square - mean[at] * mean[at]);
+    } else {
+      var[at] = static_cast<float>(NotNegative(biased));
+    }
+  }
+}
+
+// BatchNormBackwardArgs, checked, and the steps that work on them.
+class BackwardCall {
+ public:
+  BackwardCall(const char* function, const BatchNormBackwardArgs& args);
+
+  double count() const { return count_; }
+  bool needs_sums() const {
+    return (wants_input_ && !args_.frozen_statistics) || args_.grad_scale.data() != nullptr ||
+           args_.grad_bias.data() != nullptr;
+  }
+  /// Writes grad_residual too.
+  BatchNormSums Sums(const Workspace& workspace) const;
+  void WriteResidual() const;
+  void WriteParams(const BatchNormSums& sums) const;
+  void WriteInput(const BatchNormSums& sums);
+
+ private:
+  const BatchNormBackwardArgs& args_;
+  int64_t C_, rows_;
+  bool wants_input_, wants_residual_;
+  bool relu_of_output_ = false, relu_of_input_ = false;  // where the mask comes from, if there is one
+  bool writes_residual_ = false;                         // it isn't what grad_output is already
+  double count_ = 0;
+  FlatTables tables_;
+};
+
+BackwardCall::BackwardCall(const char* function, const BatchNormBackwardArgs& args)
+    : args_(args),
+      C_(CheckInput(function, args.input)),
+      rows_(args.input.size() / C_),
+      wants_input_(args.grad_input.data() != nullptr),
+      wants_residual_(args.grad_residual.data() != nullptr),
+      tables_(5, C_) {
+  const Shape& shape = args.input.shape();
+  CheckLikeInput(function, "grad_output", args.grad_output, shape);
+  CheckAffine(function, args.affine, C_);
+  relu_of_output_ = args.relu && (args.output.data() != nullptr || wants_residual_);
+  relu_of_input_ = args.relu && !relu_of_output_;
+  if (relu_of_output_) CheckLikeInput(function, "output", args.output, shape);
+  if (wants_input_) CheckLikeInput(function, "grad_input", args.grad_input, shape);
+  if (wants_residual_) {
+    CheckLikeInput(function, "grad_residual", args.grad_residual, shape);
+    Check(args.grad_residual.data() != args.grad_input.data(), function,
+          ": grad_residual and grad_input are one array");
+  }
+  if (args.grad_scale.data() != nullptr) CheckChannels(function, "grad_scale", args.grad_scale, C_);
+  if (args.grad_bias.data() != nullptr) CheckChannels(function, "grad_bias", args.grad_bias, C_);
+  writes_residual_ = wants_residual_ && (args.relu || args.grad_residual.data() != args.grad_output.data());
+  count_ = static_cast<double>(CountRows(function, rows_, args.mask));
+  FillNormalizeTables(args.affine, tables_);
+}
+
+BatchNormSums BackwardCall::Sums(const Workspace& workspace) const {
+  // Every row's gradient enters the sums; a mask only says on which rows the statistics depend.
+  ChannelSums sums = SumGradients({args_.input.data(), rows_, C_}, args_.affine.mean.span(),
+                                  {.grad = args_.grad_output.data(),
+                                   .output = relu_of_output_ ? args_.output.data() : nullptr,
+                                   .mul = relu_of_input_ ? tables_[kMul] : nullptr,
+                                   .bias = relu_of_input_ ? tables_[kBias] : nullptr,
+                                   .masked = writes_residual_ ? args_.grad_residual.data() : nullptr},
+                                  workspace);
+  return {.count = count_, .grad = std::move(sums.first), .grad_centered = std::move(sums.second)};
+}
+
+void BackwardCall::WriteResidual() const {
+  if (!writes_residual_) return;
+  if (args_.relu) {
+    ReluBackward(args_.output, args_.grad_output, args_.grad_residual);
+  } else {
+    std::copy_n(args_.grad_output.data(), args_.grad_output.size(), args_.grad_residual.data());
+  }
+}
+
+void BackwardCall::WriteParams(const BatchNormSums& sums) const {
+  for (int64_t c = 0; c < C_; ++c) {
+    const auto at = static_cast<size_t>(c);
+    if (args_.grad_scale.data() != nullptr) {
+      args_.grad_scale[c] = static_cast<float>(sums.grad_centered[at] * InverseStd(args_.affine, c));
+    }
+    if (args_.grad_bias.data() != nullptr) args_.grad_bias[c] = static_cast<float>(sums.grad[at]);
+  }
+}
+
+void BackwardCall::WriteInput(const BatchNormSums& sums) {
+  const bool statistics = !args_.frozen_statistics;
+  if (statistics) {
+    tables_.Fill(kOfCentered, [&](int64_t c) {
+      const double r = InverseStd(args_.affine, c);
+      const double factor = args_.affine.var[c] == 0 ? args_.zero_variance_factor : 1.0;
+      return -factor * Scale(args_.affine, c) * r * r * r * sums.grad_centered[static_cast<size_t>(c)] / sums.count;
+    });
+    tables_.Fill(kConstant, [&](int64_t c) {
+      return -Scale(args_.affine, c) * InverseStd(args_.affine, c) * sums.grad[static_cast<size_t>(c)] / sums.count;
+    });
+  }
+  // A grad_residual has its mask already and stands for grad_output.
+  const ConstTensorView gradient = wants_residual_ ? ConstTensorView(args_.grad_residual) : args_.grad_output;
+  const bool masks = !wants_residual_;
+  const BackwardTask task{.input = args_.input.data(),
+                          .output = masks && relu_of_output_ ? args_.output.data() : nullptr,
+                          .grad_output = gradient.data(),
+                          .grad_input = args_.grad_input.data(),
+                          .mean = tables_[kMean],
+                          .mul = tables_[kMul],
+                          .bias = masks && relu_of_input_ ? tables_[kBias] : nullptr,
+                          .of_centered = tables_[kOfCentered],
+                          .constant = tables_[kConstant]};
+  // Pieces between masked rows don't begin where a vector is aligned.
+  const bool stream =
+      args_.mask.empty() && WorthStreaming(args_.grad_input, {args_.input, args_.output, args_.grad_output});
+  const auto kept = [&](int64_t row) { return args_.mask[static_cast<size_t>(row)] != 0; };
+  ParallelForFlat(args_.input.size(), [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      int64_t next = end;
+      bool depends = statistics;
+      if (statistics && !args_.mask.empty()) {
+        int64_t row = begin / C_;
+        depends = kept(row);
+        while (row * C_ < end && kept(row) == depends) ++row;
+        next = std::min(end, row * C_);
+      }
+      HWY_DYNAMIC_DISPATCH(BackwardRange)(task, depends, stream, begin, next, tables_.period());
+      begin = next;
+    }
+  });
+}
 
 }  // namespace
+
+BatchNormMoments BatchNormGatherMoments(ConstTensorView input, Variance variance, const Workspace& workspace,
+                                        std::span<const uint8_t> mask) {
+  return GatherMoments("BatchNormGatherMoments", input, variance, workspace, mask);
+}
+
+void BatchNormMerge(const BatchNormMoments& other, BatchNormMoments& moments) {
+  if (other.count == 0) return;
+  if (moments.count == 0) {
+    moments = other;
+    return;
+  }
+  CheckChannelValues("BatchNormMerge", "moments", other.mean, static_cast<int64_t>(moments.mean.size()));
+  for (size_t c = 0; c < moments.mean.size(); ++c) {
+    MergeMoments(moments.count, moments.mean[c], moments.m2[c], other.count, other.mean[c], other.m2[c]);
+  }
+  moments.count += other.count;
+}
+
+void BatchNormFinalize(const BatchNormMoments& moments, Variance variance, TensorView mean, TensorView var) {
+  constexpr const char* kName = "BatchNormFinalize";
+  const auto C = static_cast<int64_t>(moments.mean.size());
+  CheckChannels(kName, "mean", mean, C);
+  CheckChannels(kName, "var", var, C);
+  Finalize(kName, moments, variance, mean, var);
+}
 
 void BatchNormStatistics(ConstTensorView input, Variance variance, TensorView mean, TensorView var,
                          const Workspace& workspace, std::span<const uint8_t> mask) {
@@ -151,38 +362,7 @@ void BatchNormStatistics(ConstTensorView input, Variance variance, TensorView me
   const int64_t C = CheckInput(kName, input);
   CheckChannels(kName, "mean", mean, C);
   CheckChannels(kName, "var", var, C);
-  const ChannelRows rows{input.data(), input.size() / C, C};
-  const int64_t count = CountRows(kName, rows.rows, mask);
-  const auto sum_moments = [&](std::span<const float> shift) {
-    return mask.empty() ? SumMoments(rows, shift, workspace) : SumMaskedMoments(rows, mask, shift, workspace);
-  };
-
-  if (variance == Variance::kFast) {
-    // In f32 from here on, with Flax's multiplication by the rounded reciprocal.
-    const ChannelSums sums = sum_moments({});
-    const float inverse_count = 1.0f / static_cast<float>(count);
-    for (int64_t c = 0; c < C; ++c) {
-      const auto at = static_cast<size_t>(c);
-      mean[c] = static_cast<float>(sums.first[at]) * inverse_count;
-      var[c] = NotNegative(static_cast<float>(sums.second[at]) * inverse_count - mean[c] * mean[c]);
-    }
-    return;
-  }
-  const auto n = static_cast<double>(count);
-  if (variance == Variance::kStable && mask.empty()) {
-    const ChannelSums moments = StableMoments(rows, workspace);
-    for (int64_t c = 0; c < C; ++c) {
-      const auto at = static_cast<size_t>(c);
-      mean[c] = static_cast<float>(moments.first[at]);
-      var[c] = NotNegative(static_cast<float>(moments.second[at] / n));
-    }
-    return;
-  }
-  // Two passes; also what kStable does under a mask, where the sums are in f64 and rows come in no fixed blocks.
-  const ChannelSums sums = sum_moments({});
-  for (int64_t c = 0; c < C; ++c) mean[c] = static_cast<float>(sums.first[static_cast<size_t>(c)] / n);
-  const ChannelSums deviations = sum_moments(mean.span());
-  for (int64_t c = 0; c < C; ++c) var[c] = static_cast<float>(deviations.second[static_cast<size_t>(c)] / n);
+  Finalize(kName, GatherMoments(kName, input, variance, workspace, mask), variance, mean, var);
 }
 
 void BatchNormMul(const BatchNormAffine& affine, TensorView mul) {
@@ -202,7 +382,8 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Co
   CheckLikeInput(kName, "output", output, input.shape());
   if (residual.data() != nullptr) CheckLikeInput(kName, "residual", residual, input.shape());
 
-  const FlatTables tables = NormalizeTables(affine, 3, C);
+  FlatTables tables(3, C);
+  FillNormalizeTables(affine, tables);
   const NormalizeTask task{.input = input.data(),
                            .residual = residual.data(),
                            .output = output.data(),
@@ -232,90 +413,52 @@ void BatchNormUpdateRunning(double momentum, ConstTensorView batch_mean, ConstTe
 }
 
 void BatchNormBackward(const BatchNormBackwardArgs& args, const Workspace& workspace) {
-  constexpr const char* kName = "BatchNormBackward";
-  const int64_t C = CheckInput(kName, args.input);
-  const Shape& shape = args.input.shape();
-  CheckLikeInput(kName, "grad_output", args.grad_output, shape);
-  CheckAffine(kName, args.affine, C);
-  const bool wants_input = args.grad_input.data() != nullptr;
-  const bool wants_residual = args.grad_residual.data() != nullptr;
-  const bool relu_of_output = args.relu && (args.output.data() != nullptr || wants_residual);
-  const bool relu_of_input = args.relu && !relu_of_output;
-  if (relu_of_output) CheckLikeInput(kName, "output", args.output, shape);
-  if (wants_input) CheckLikeInput(kName, "grad_input", args.grad_input, shape);
-  if (wants_residual) {
-    CheckLikeInput(kName, "grad_residual", args.grad_residual, shape);
-    Check(args.grad_residual.data() != args.grad_input.data(), kName, ": grad_residual and grad_input are one array");
+  BackwardCall call("BatchNormBackward", args);
+  Check(call.count() > 0, "BatchNormBackward: the mask keeps none of the rows");
+  BatchNormSums sums;
+  if (call.needs_sums()) {
+    sums = call.Sums(workspace);
+    call.WriteParams(sums);
+  } else {
+    call.WriteResidual();
   }
-  if (args.grad_scale.data() != nullptr) CheckChannels(kName, "grad_scale", args.grad_scale, C);
-  if (args.grad_bias.data() != nullptr) CheckChannels(kName, "grad_bias", args.grad_bias, C);
-  const bool writes_residual = wants_residual && (args.relu || args.grad_residual.data() != args.grad_output.data());
-  const int64_t rows = args.input.size() / C;
-  const auto count = static_cast<double>(CountRows(kName, rows, args.mask));
+  if (args.grad_input.data() != nullptr) call.WriteInput(sums);
+}
 
-  FlatTables tables = NormalizeTables(args.affine, 5, C);
-  MaskedGradient gradient{.grad = args.grad_output.data(),
-                          .output = relu_of_output ? args.output.data() : nullptr,
-                          .mul = relu_of_input ? tables[kMul] : nullptr,
-                          .bias = relu_of_input ? tables[kBias] : nullptr,
-                          .masked = writes_residual ? args.grad_residual.data() : nullptr};
-  // Every row's gradient enters the sums; a mask only says on which rows the statistics depend.
-  const bool statistics = wants_input && !args.frozen_statistics;
-  ChannelSums sums;
-  if (statistics || args.grad_scale.data() != nullptr || args.grad_bias.data() != nullptr) {
-    sums = SumGradients({args.input.data(), rows, C}, args.affine.mean.span(), gradient, workspace);
-  } else if (writes_residual && args.relu) {
-    ReluBackward(args.output, args.grad_output, args.grad_residual);
-  } else if (writes_residual) {
-    std::copy_n(args.grad_output.data(), args.grad_output.size(), args.grad_residual.data());
-  }
-  for (int64_t c = 0; c < C; ++c) {
-    const auto at = static_cast<size_t>(c);
-    if (args.grad_scale.data() != nullptr) {
-      args.grad_scale[c] = static_cast<float>(sums.second[at] * InverseStd(args.affine, c));
-    }
-    if (args.grad_bias.data() != nullptr) args.grad_bias[c] = static_cast<float>(sums.first[at]);
-  }
-  if (!wants_input) return;
+BatchNormSums BatchNormBackwardSums(const BatchNormBackwardArgs& args, const Workspace& workspace) {
+  return BackwardCall("BatchNormBackwardSums", args).Sums(workspace);
+}
 
-  // From here on grad_residual, which has its mask, stands for grad_output.
-  if (wants_residual) gradient = {.grad = args.grad_residual.data()};
-  if (statistics) {
-    tables.Fill(kOfCentered, [&](int64_t c) {
-      const double r = InverseStd(args.affine, c);
-      const double factor = args.affine.var[c] == 0 ? args.zero_variance_factor : 1.0;
-      return -factor * Scale(args.affine, c) * r * r * r * sums.second[static_cast<size_t>(c)] / count;
-    });
-    tables.Fill(kConstant, [&](int64_t c) {
-      return -Scale(args.affine, c) * InverseStd(args.affine, c) * sums.first[static_cast<size_t>(c)] / count;
-    });
+void BatchNormMerge(const BatchNormSums& other, BatchNormSums& sums) {
+  if (other.grad.empty()) return;
+  if (sums.grad.empty()) {
+    sums = other;
+    return;
   }
-  const BackwardTask task{.input = args.input.data(),
-                          .output = gradient.output,
-                          .grad_output = gradient.grad,
-                          .grad_input = args.grad_input.data(),
-                          .mean = tables[kMean],
-                          .mul = tables[kMul],
-                          .bias = gradient.bias,
-                          .of_centered = tables[kOfCentered],
-                          .constant = tables[kConstant]};
-  // Pieces between masked rows don't begin where a vector is aligned.
-  const bool stream = args.mask.empty() && WorthStreaming(args.grad_input, {args.input, args.output, args.grad_output});
-  const auto kept = [&](int64_t row) { return args.mask[static_cast<size_t>(row)] != 0; };
-  ParallelForFlat(args.input.size(), [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      int64_t next = end;
-      bool depends = statistics;
-      if (statistics && !args.mask.empty()) {
-        int64_t row = begin / C;
-        depends = kept(row);
-        while (row * C < end && kept(row) == depends) ++row;
-        next = std::min(end, row * C);
-      }
-      HWY_DYNAMIC_DISPATCH(BackwardRange)(task, depends, stream, begin, next, tables.period());
-      begin = next;
-    }
-  });
+  CheckChannelValues("BatchNormMerge", "sums", other.grad, static_cast<int64_t>(sums.grad.size()));
+  sums.count += other.count;
+  for (size_t c = 0; c < sums.grad.size(); ++c) {
+    sums.grad[c] += other.grad[c];
+    sums.grad_centered[c] += other.grad_centered[c];
+  }
+}
+
+void BatchNormBackwardParams(const BatchNormBackwardArgs& args, const BatchNormSums& sums) {
+  constexpr const char* kName = "BatchNormBackwardParams";
+  const BackwardCall call(kName, args);
+  CheckChannelValues(kName, "sums", sums.grad, args.input.shape().back());
+  call.WriteParams(sums);
+}
+
+void BatchNormBackwardInput(const BatchNormBackwardArgs& args, const BatchNormSums& sums) {
+  constexpr const char* kName = "BatchNormBackwardInput";
+  BackwardCall call(kName, args);
+  Check(args.grad_input.data() != nullptr, kName, ": there is no grad_input");
+  if (!args.frozen_statistics) {
+    CheckChannelValues(kName, "sums", sums.grad, args.input.shape().back());
+    Check(sums.count > 0, kName, ": the sums are of no rows");
+  }
+  call.WriteInput(sums);
 }
 
 }  // namespace hwynn

@@ -1,6 +1,7 @@
 // A bias's gradient: grad_output summed over all axes but the channels'.
 
 #include <algorithm>
+#include <vector>
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d.h"
@@ -14,9 +15,8 @@ void BiasGradient(ConstTensorView grad_output, TensorView grad_bias, const Works
         "BiasGradient: grad_bias must be [C] for grad_output [...,C], not empty; grad_output ", shape, ", grad_bias ",
         grad_bias.shape());
   const int64_t C = shape.back();
-  const ChannelSums sums = SumMoments({grad_output.data(), grad_output.size() / C, C}, {}, workspace);
-  std::transform(sums.first.begin(), sums.first.end(), grad_bias.data(),
-                 [](double sum) { return static_cast<float>(sum); });
+  const std::vector<double> sums = SumRows({grad_output.data(), grad_output.size() / C, C}, workspace);
+  std::transform(sums.begin(), sums.end(), grad_bias.data(), [](double sum) { return static_cast<float>(sum); });
 }
 
 }  // namespace hwynn

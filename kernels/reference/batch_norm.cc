@@ -5,10 +5,6 @@
 namespace hwynn::reference {
 namespace {
 
-Values Zeros(int64_t size) {
-  return {std::vector<double>(static_cast<size_t>(size)), std::vector<double>(static_cast<size_t>(size))};
-}
-
 // Row i's place in a mask; an empty mask keeps every row.
 bool Kept(std::span<const uint8_t> mask, int64_t row) { return mask.empty() || mask[static_cast<size_t>(row)] != 0; }
 
@@ -17,91 +13,118 @@ double InverseStd(const BatchNormAffine& affine, int64_t c) {
 }
 
 double Scale(const BatchNormAffine& affine, int64_t c) { return affine.scale.size() == 0 ? 1.0 : affine.scale[c]; }
+double Bias(const BatchNormAffine& affine, int64_t c) { return affine.bias.size() == 0 ? 0.0 : affine.bias[c]; }
+
+void AddTerm(Sums& sums, size_t i, double term) {
+  sums.values[i] += term;
+  sums.magnitudes[i] += std::abs(term);
+}
 
 }  // namespace
 
-Moments BatchNormStatistics(ConstTensorView input, std::span<const uint8_t> mask) {
+BatchNormMoments BatchNormGatherMoments(ConstTensorView input, std::span<const uint8_t> mask) {
   const int64_t C = input.shape().back();
-  Moments moments{std::vector<double>(static_cast<size_t>(C)), std::vector<double>(static_cast<size_t>(C))};
+  BatchNormMoments moments{.mean = std::vector<double>(static_cast<size_t>(C)),
+                           .m2 = std::vector<double>(static_cast<size_t>(C))};
+  for (int64_t row = 0; row < input.size() / C; ++row) moments.count += Kept(mask, row) ? 1 : 0;
   for (int64_t c = 0; c < C; ++c) {
-    double count = 0;
-    double sum = 0;
+    double& mean = moments.mean[static_cast<size_t>(c)];
+    double& m2 = moments.m2[static_cast<size_t>(c)];
+    for (int64_t i = c; i < input.size(); i += C) mean += Kept(mask, i / C) ? double{input[i]} : 0.0;
+    mean /= moments.count;
     for (int64_t i = c; i < input.size(); i += C) {
-      if (!Kept(mask, i / C)) continue;
-      sum += input[i];
-      ++count;
+      if (Kept(mask, i / C)) m2 += (input[i] - mean) * (input[i] - mean);
     }
-    const double mean = sum / count;
-    double deviations = 0;
-    for (int64_t i = c; i < input.size(); i += C) {
-      if (Kept(mask, i / C)) deviations += (input[i] - mean) * (input[i] - mean);
-    }
-    moments.mean[static_cast<size_t>(c)] = mean;
-    moments.var[static_cast<size_t>(c)] = deviations / count;
   }
   return moments;
 }
 
-Values BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu) {
+BatchNormMoments BatchNormMerge(const BatchNormMoments& a, const BatchNormMoments& b) {
+  BatchNormMoments both{.count = a.count + b.count, .mean = a.mean, .m2 = a.m2};
+  for (size_t c = 0; c < both.mean.size(); ++c) {
+    both.mean[c] = (a.count * a.mean[c] + b.count * b.mean[c]) / both.count;
+    both.m2[c] = a.m2[c] + a.count * std::pow(a.mean[c] - both.mean[c], 2) +  //
+                 b.m2[c] + b.count * std::pow(b.mean[c] - both.mean[c], 2);
+  }
+  return both;
+}
+
+Moments BatchNormFinalize(const BatchNormMoments& moments) {
+  Moments result{moments.mean, moments.m2};
+  for (double& var : result.var) var /= moments.count;
+  return result;
+}
+
+Moments BatchNormStatistics(ConstTensorView input, std::span<const uint8_t> mask) {
+  return BatchNormFinalize(BatchNormGatherMoments(input, mask));
+}
+
+Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu) {
   const int64_t C = input.shape().back();
-  Values output = Zeros(input.size());
+  Sums output(input.size());
   for (int64_t i = 0; i < input.size(); ++i) {
     const int64_t c = i % C;
     const double centered = static_cast<double>(input[i]) - affine.mean[c];
     const double normal = centered * Scale(affine, c) * InverseStd(affine, c);
-    const double bias = affine.bias.size() == 0 ? 0.0 : affine.bias[c];
     const double added = residual.size() == 0 ? 0.0 : residual[i];
-    const double y = normal + bias + added;
-    output.value[static_cast<size_t>(i)] = relu && y < 0 ? 0.0 : y;
-    output.magnitude[static_cast<size_t>(i)] = std::abs(normal) + std::abs(bias) + std::abs(added);
+    const double y = normal + Bias(affine, c) + added;
+    output.values[static_cast<size_t>(i)] = relu && y < 0 ? 0.0 : y;
+    output.magnitudes[static_cast<size_t>(i)] = std::abs(normal) + std::abs(Bias(affine, c)) + std::abs(added);
   }
   return output;
 }
 
-BatchNormGradients BatchNormBackward(const BatchNormBackwardArgs& args) {
-  const int64_t size = args.input.size();
+BackwardSums BatchNormBackwardSums(const BatchNormBackwardArgs& args) {
   const int64_t C = args.input.shape().back();
-  BatchNormGradients grads{Zeros(size), Zeros(size), Zeros(C), Zeros(C)};
+  BackwardSums sums{.count = 0, .residual = Sums(args.input.size()), .grad = Sums(C), .grad_centered = Sums(C)};
+  for (int64_t row = 0; row < args.input.size() / C; ++row) sums.count += Kept(args.mask, row) ? 1 : 0;
+  for (int64_t i = 0; i < args.input.size(); ++i) {
+    const int64_t c = i % C;
+    const double centered = static_cast<double>(args.input[i]) - args.affine.mean[c];
+    const double y = args.output.size() == 0
+                         ? centered * InverseStd(args.affine, c) * Scale(args.affine, c) + Bias(args.affine, c)
+                         : args.output[i];
+    const double g = args.relu && !(y > 0) ? 0.0 : args.grad_output[i];
+    AddTerm(sums.residual, static_cast<size_t>(i), g);
+    AddTerm(sums.grad, static_cast<size_t>(c), g);
+    AddTerm(sums.grad_centered, static_cast<size_t>(c), g * centered);
+  }
+  return sums;
+}
+
+BatchNormGradients BatchNormGradientsOf(const BatchNormBackwardArgs& args, const BackwardSums& sums) {
+  const int64_t C = args.input.shape().back();
+  BatchNormGradients grads{
+      .input = Sums(args.input.size()), .residual = sums.residual, .scale = sums.grad_centered, .bias = sums.grad};
   for (int64_t c = 0; c < C; ++c) {
+    grads.scale.values[static_cast<size_t>(c)] *= InverseStd(args.affine, c);
+    grads.scale.magnitudes[static_cast<size_t>(c)] *= InverseStd(args.affine, c);
+  }
+  for (int64_t i = 0; i < args.input.size(); ++i) {
+    const int64_t c = i % C;
     const auto at = static_cast<size_t>(c);
     const double r = InverseStd(args.affine, c);
-    const double scale = Scale(args.affine, c);
     const double factor = args.affine.var[c] == 0 ? args.zero_variance_factor : 1.0;
-    double count = 0;
-    for (int64_t i = c; i < size; i += C) {
-      const double x_hat = (static_cast<double>(args.input[i]) - args.affine.mean[c]) * r;
-      const double bias = args.affine.bias.size() == 0 ? 0.0 : args.affine.bias[c];
-      const double y = args.output.size() == 0 ? x_hat * scale + bias : args.output[i];
-      const double g = args.relu && !(y > 0) ? 0.0 : args.grad_output[i];
-      grads.residual.value[static_cast<size_t>(i)] = g;
-      grads.residual.magnitude[static_cast<size_t>(i)] = std::abs(g);
-      grads.bias.value[at] += g;
-      grads.bias.magnitude[at] += std::abs(g);
-      grads.scale.value[at] += g * x_hat;
-      grads.scale.magnitude[at] += std::abs(g * x_hat);
-      if (Kept(args.mask, i / C)) ++count;
-    }
-    for (int64_t i = c; i < size; i += C) {
-      const double g = grads.residual.value[static_cast<size_t>(i)];
-      const double x_hat = (static_cast<double>(args.input[i]) - args.affine.mean[c]) * r;
-      const double depends = !args.frozen_statistics && Kept(args.mask, i / C) ? 1.0 : 0.0;
-      grads.input.value[static_cast<size_t>(i)] =
-          scale * r * (g - depends / count * (grads.bias.value[at] + factor * x_hat * grads.scale.value[at]));
-      grads.input.magnitude[static_cast<size_t>(i)] =
-          std::abs(scale * r) *
-          (std::abs(g) + depends / count * (grads.bias.magnitude[at] + std::abs(x_hat) * grads.scale.magnitude[at]));
-    }
+    const double g = grads.residual.values[static_cast<size_t>(i)];
+    const double x_hat = (static_cast<double>(args.input[i]) - args.affine.mean[c]) * r;
+    const double share = !args.frozen_statistics && Kept(args.mask, i / C) ? 1.0 / sums.count : 0.0;
+    grads.input.values[static_cast<size_t>(i)] =
+        Scale(args.affine, c) * r * (g - share * (grads.bias.values[at] + factor * x_hat * grads.scale.values[at]));
+    grads.input.magnitudes[static_cast<size_t>(i)] =
+        std::abs(Scale(args.affine, c) * r) *
+        (std::abs(g) + share * (grads.bias.magnitudes[at] + std::abs(x_hat) * grads.scale.magnitudes[at]));
   }
   return grads;
 }
 
-Values BiasGradient(ConstTensorView grad_output) {
+BatchNormGradients BatchNormBackward(const BatchNormBackwardArgs& args) {
+  return BatchNormGradientsOf(args, BatchNormBackwardSums(args));
+}
+
+Sums BiasGradient(ConstTensorView grad_output) {
   const int64_t C = grad_output.shape().back();
-  Values sums = Zeros(C);
-  for (int64_t i = 0; i < grad_output.size(); ++i) {
-    sums.value[static_cast<size_t>(i % C)] += grad_output[i];
-    sums.magnitude[static_cast<size_t>(i % C)] += std::abs(grad_output[i]);
-  }
+  Sums sums(C);
+  for (int64_t i = 0; i < grad_output.size(); ++i) AddTerm(sums, static_cast<size_t>(i % C), grad_output[i]);
   return sums;
 }
 

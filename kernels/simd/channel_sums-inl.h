@@ -48,7 +48,8 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
   const int64_t column = task.column_begin + c;
   const int64_t origin = row * task.columns + column;
   constexpr int64_t kLine = 16;  // floats
-  constexpr bool kGradients = kTerms != ChannelTerms::kMoments && kTerms != ChannelTerms::kStableMoments;
+  constexpr bool kGradients = kTerms == ChannelTerms::kGradient || kTerms == ChannelTerms::kGradientReluOfOutput ||
+                              kTerms == ChannelTerms::kGradientReluOfInput;
   constexpr bool kNormalizes = kTerms == ChannelTerms::kGradientReluOfInput;
   hn::Vec<D> shift[kVectors], mul[kVectors], bias[kVectors], first[kVectors], second[kVectors];
   for (int v = 0; v < kVectors; ++v) {
@@ -85,7 +86,12 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
       if (kTerms == ChannelTerms::kGradientReluOfOutput) __builtin_prefetch(task.output + line, 0, 2);
     }
     for (int v = 0; v < kVectors; ++v) {
-      const auto centered = hn::Sub(hn::LoadU(d, task.x + at + v * L), shift[v]);
+      const auto x = hn::LoadU(d, task.x + at + v * L);
+      if constexpr (kTerms == ChannelTerms::kSum) {
+        first[v] = hn::Add(first[v], x);
+        continue;
+      }
+      const auto centered = hn::Sub(x, shift[v]);
       auto term = centered;
       if constexpr (kGradients) {
         term = Gradient(d, task, kTerms, kStore, at + v * L, centered, mul[v], bias[v]);
@@ -127,7 +133,8 @@ HWY_INLINE void MergeBlock(int64_t width, int64_t count, int64_t rows, const Blo
     const double offset = sum * inverse;
     const double delta = (sums.shift[c] + offset) - mean[c];
     mean[c] += delta * weight;
-    m2[c] += (sums.second[c] - sum * offset) + delta * delta * cross;
+    const double within = sums.second[c] - sum * offset;  // a rounding mustn't make it negative
+    m2[c] += (within < 0 ? 0.0 : within) + delta * delta * cross;
   }
 }
 
@@ -162,7 +169,7 @@ HWY_INLINE void SumGradientTask(const ChannelTask& task) {
   task.masked == nullptr ? SumTask<kTerms>(task) : SumTask<kTerms, true>(task);
 }
 
-/// The gradients in the task's columns of its first row, one by one.
+/// The gradients in the task's columns of its first row, one by one: with the bits that the sums see.
 HWY_INLINE void RowGradients(const ChannelTask& task, float* gradients) {
   const hn::CappedTag<float, 1> d;
   const bool normalizes = task.terms == ChannelTerms::kGradientReluOfInput;

@@ -6,6 +6,8 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/simd/channel_sums-inl.h"
@@ -16,6 +18,8 @@ namespace HWY_NAMESPACE {
 
 void RunChannelTask(const ChannelTask& task) {
   switch (task.terms) {
+    case ChannelTerms::kSum:
+      return SumTask<ChannelTerms::kSum>(task);
     case ChannelTerms::kMoments:
       return SumTask<ChannelTerms::kMoments>(task);
     case ChannelTerms::kStableMoments:
@@ -76,6 +80,72 @@ struct Doubles {
   double* data() { return reinterpret_cast<double*>(memory.data()); }
   Tensor memory;
 };
+
+// Sums of single rows in f64: what rows under a mask take, and what doesn't fit f32. first = Σ (x − shift) and second =
+// Σ (x − shift)²; with `gradient`, a task whose tables are [channels], Σ g and Σ g·(x − shift).
+ChannelSums SumInDouble(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const double> shift,
+                        const ChannelTask* gradient, const Workspace& workspace) {
+  const auto C = static_cast<size_t>(x.channels);
+  const int64_t chunk_rows = CeilDiv(kTaskElements, x.channels);
+  const int64_t chunks = CeilDiv(x.rows, chunk_rows);
+  Doubles partials(chunks * 2 * x.channels, workspace);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    double* first = partials.data() + chunk * 2 * x.channels;
+    double* second = first + C;
+    std::fill_n(first, 2 * C, 0.0);
+    std::vector<float> gradients(gradient == nullptr ? 0 : C);
+    const int64_t end = std::min(x.rows, (chunk + 1) * chunk_rows);
+    for (int64_t row = chunk * chunk_rows; row < end; ++row) {
+      if (!mask.empty() && mask[static_cast<size_t>(row)] == 0) continue;
+      if (gradient != nullptr) {
+        ChannelTask task = *gradient;
+        task.row_begin = row;
+        task.column_end = x.channels;
+        HWY_DYNAMIC_DISPATCH(GradientsOfRow)(task, gradients.data());
+      }
+      const float* values = x.data + row * x.channels;
+      for (size_t c = 0; c < C; ++c) {
+        const double centered = static_cast<double>(values[c]) - (shift.empty() ? 0.0 : shift[c]);
+        const double term = gradient == nullptr ? centered : gradients[c];
+        first[c] += term;
+        second[c] += term * centered;
+      }
+    }
+  });
+  ChannelSums sums{std::vector<double>(C), std::vector<double>(C)};
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const double* partial = partials.data() + chunk * 2 * x.channels;
+    for (size_t c = 0; c < C; ++c) {
+      sums.first[c] += partial[c];
+      sums.second[c] += partial[C + c];
+    }
+  }
+  return sums;
+}
+
+// Whether f32 was too narrow for a channel's sums: one overflowed (or a value wasn't finite), or squares lost bits
+// below the smallest normal number. Squares that all vanished are 0, which is right to a rounding of f32.
+bool Lost(ChannelTerms terms, double first, double second, int64_t rows) {
+  constexpr double kSafeSquare = 0x1p-100;
+  if (!std::isfinite(first) || !std::isfinite(second)) return true;
+  const bool squares = terms == ChannelTerms::kMoments || terms == ChannelTerms::kStableMoments;
+  return squares && second > 0 && second < kSafeSquare * static_cast<double>(rows);
+}
+
+// Makes the sums of channels that are lost again, in f64. The others keep their bits.
+template <class Again>
+void MakeLostAgain(ChannelTerms terms, const ChannelRows& x, ChannelSums& sums, const Again& again) {
+  const auto lost = [&](size_t c) { return Lost(terms, sums.first[c], sums.second[c], x.rows); };
+  size_t c = 0;
+  while (c < sums.first.size() && !lost(c)) ++c;
+  if (c == sums.first.size()) return;
+  const ChannelSums wide = again();
+  for (; c < sums.first.size(); ++c) {
+    if (!lost(c)) continue;
+    sums.first[c] = wide.first[c];
+    sums.second[c] = wide.second[c];
+  }
+}
 
 ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float> shift, const MaskedGradient& gradient,
                 const Workspace& workspace) {
@@ -155,6 +225,10 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
       MergeMoments(merged_rows + static_cast<double>(column / x.channels), first, second, 1, value, 0);
       continue;
     }
+    if (terms == ChannelTerms::kSum) {
+      first += value;
+      continue;
+    }
     const double centered = static_cast<double>(value) - shift_of(c);
     const double term = gradient.grad == nullptr ? centered : gradients[static_cast<size_t>(column)];
     first += term;
@@ -165,12 +239,27 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
 
 }  // namespace
 
+std::vector<double> SumRows(const ChannelRows& x, const Workspace& workspace) {
+  ChannelSums sums = Sum(ChannelTerms::kSum, x, {}, {}, workspace);
+  MakeLostAgain(ChannelTerms::kSum, x, sums, [&] { return SumInDouble(x, {}, {}, nullptr, workspace); });
+  return std::move(sums.first);
+}
+
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace) {
-  return Sum(ChannelTerms::kMoments, x, shift, {}, workspace);
+  ChannelSums sums = Sum(ChannelTerms::kMoments, x, shift, {}, workspace);
+  MakeLostAgain(ChannelTerms::kMoments, x, sums, [&] { return SumMaskedMoments(x, {}, shift, workspace); });
+  return sums;
 }
 
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
-  return Sum(ChannelTerms::kStableMoments, x, {}, {}, workspace);
+  ChannelSums moments = Sum(ChannelTerms::kStableMoments, x, {}, {}, workspace);
+  MakeLostAgain(ChannelTerms::kStableMoments, x, moments, [&] {
+    ChannelSums sums = SumInDouble(x, {}, {}, nullptr, workspace);
+    for (double& mean : sums.first) mean /= static_cast<double>(x.rows);
+    sums.second = SumInDouble(x, {}, sums.first, nullptr, workspace).second;
+    return sums;
+  });
+  return moments;
 }
 
 ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
@@ -178,39 +267,26 @@ ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, cons
   const ChannelTerms terms = gradient.output != nullptr ? ChannelTerms::kGradientReluOfOutput
                              : gradient.mul != nullptr  ? ChannelTerms::kGradientReluOfInput
                                                         : ChannelTerms::kGradient;
-  return Sum(terms, x, mean, gradient, workspace);
+  ChannelSums sums = Sum(terms, x, mean, gradient, workspace);
+  MakeLostAgain(terms, x, sums, [&] {
+    // Gradients that were stored have their mask already; a mask applied twice is the same.
+    const ChannelTask task{.terms = terms,
+                           .x = x.data,
+                           .shift = mean.data(),
+                           .grad = gradient.grad,
+                           .output = gradient.output,
+                           .mul = gradient.mul,
+                           .bias = gradient.bias,
+                           .masked = nullptr,
+                           .columns = x.channels};
+    return SumInDouble(x, {}, std::vector<double>(mean.begin(), mean.end()), &task, workspace);
+  });
+  return sums;
 }
 
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace) {
-  const auto C = static_cast<size_t>(x.channels);
-  const int64_t chunk_rows = CeilDiv(kTaskElements, x.channels);
-  const int64_t chunks = CeilDiv(x.rows, chunk_rows);
-  Doubles partials(chunks * 2 * x.channels, workspace);
-  ParallelFor(chunks, [&](int64_t chunk) {
-    double* first = partials.data() + chunk * 2 * x.channels;
-    double* second = first + C;
-    std::fill_n(first, 2 * C, 0.0);
-    const int64_t end = std::min(x.rows, (chunk + 1) * chunk_rows);
-    for (int64_t row = chunk * chunk_rows; row < end; ++row) {
-      if (mask[static_cast<size_t>(row)] == 0) continue;
-      const float* values = x.data + row * x.channels;
-      for (size_t c = 0; c < C; ++c) {
-        const double centered = static_cast<double>(values[c]) - (shift.empty() ? 0.0 : shift[c]);
-        first[c] += centered;
-        second[c] += centered * centered;
-      }
-    }
-  });
-  ChannelSums sums{std::vector<double>(C), std::vector<double>(C)};
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const double* partial = partials.data() + chunk * 2 * x.channels;
-    for (size_t c = 0; c < C; ++c) {
-      sums.first[c] += partial[c];
-      sums.second[c] += partial[C + c];
-    }
-  }
-  return sums;
+  return SumInDouble(x, mask, std::vector<double>(shift.begin(), shift.end()), nullptr, workspace);
 }
 
 }  // namespace hwynn

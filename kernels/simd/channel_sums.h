@@ -4,7 +4,8 @@
 // Sums over the rows of a dense [rows,channels] array, per channel: what BatchNorm's statistics, its gradients and
 // the gradient of a bias are made of. Nothing is checked here.
 //
-// Numerics: 64 rows are summed in f32, such blocks in f64. Determinism: the same bits for any number of threads, and
+// Numerics: 64 rows are summed in f32, such blocks in f64. Channels whose sums or squares leave the range of f32 are
+// summed in f64 from the start, and no other channel notices. Determinism: the same bits for any number of threads, and
 // on every target that has a fused multiply-add: the cut doesn't know the number of lanes.
 
 #include <cstdint>
@@ -43,6 +44,9 @@ inline void MergeMoments(double rows, double& mean, double& m2, double rows_b, d
   m2 += m2_b + delta * delta * rows * weight;
 }
 
+/// Σ x.
+std::vector<double> SumRows(const ChannelRows& x, const Workspace& workspace);
+
 /// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
 
@@ -50,7 +54,7 @@ ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const
 /// few, which keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges blocks.
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 
-/// SumMoments over the rows with mask[row] ≠ 0, all in f64.
+/// SumMoments over the rows with mask[row] ≠ 0, all in f64; over all rows with an empty mask.
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace);
 

@@ -18,6 +18,7 @@ inline constexpr int64_t kMinChannelColumns = 16;
 inline constexpr int64_t kMaxChannelTaskColumns = 1024;
 
 enum class ChannelTerms {
+  kSum,
   kMoments,
   kStableMoments,
   kGradient,

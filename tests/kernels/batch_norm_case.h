@@ -38,12 +38,12 @@ inline void ExpectRounded(const std::vector<double>& expected, const Tensor& act
 }
 
 // Largest error in units of the bound `factor`·u·magnitude; fails above 1.
-inline double ExpectBounded(const reference::Values& expected, const Tensor& actual, double factor,
+inline double ExpectBounded(const reference::Sums& expected, const Tensor& actual, double factor,
                             const std::string& what) {
   double worst = 0;
-  for (size_t i = 0; i < expected.value.size(); ++i) {
-    const double error = std::abs(actual.span()[i] - expected.value[i]);
-    const double bound = factor * kUnit * expected.magnitude[i];
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    const double error = std::abs(actual.span()[i] - expected.values[i]);
+    const double bound = factor * kUnit * expected.magnitudes[i];
     EXPECT_LE(error, bound) << what << " at " << i;
     if (bound > 0) worst = std::max(worst, error / bound);
   }
