@@ -15,10 +15,18 @@
 
 namespace hwynn {
 
+/// The pixels of output o along an axis are o·stride − before + k·dilation, k < window, as in a convolution.
 struct PoolParams {
   std::array<int64_t, 2> window = {2, 2};
   std::array<int64_t, 2> stride = {1, 1};
-  Padding padding = Padding::Valid();
+  std::array<int64_t, 2> dilation = {1, 1};  // of the window (lax.reduce_window's window_dilation)
+  Padding padding = Padding::Valid();        // negative pixels crop the image: no window sees what lies outside
+  // PyTorch's rule for VALID and explicit padding: ⌈(input + before + after − extent)/stride⌉ + 1 outputs, so that a
+  // last window may reach beyond the padding; one less if it would start behind the image. SAME rounds up as it is.
+  bool ceil_mode = false;
+  // What averages divide by (a maximum never counts padding). True: all pixels of the window, padding included, but not
+  // those that ceil_mode alone adds. False: those inside the image; a window that has none gives 0 (Flax: 0/0).
+  bool count_include_pad = true;
 };
 
 /// [N,OH,OW,C] of a pool over `input` [N,IH,IW,C]. Throws std::invalid_argument, `function` in front, for bad ones.
@@ -33,10 +41,12 @@ void MaxPoolForward(const PoolParams& params, ConstTensorView input, TensorView 
 void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTensorView output,
                      ConstTensorView grad_output, TensorView grad_input);
 
-/// output = Σ window / (window height·width): padding counts as zeros (Flax's count_include_pad=True).
+/// output = Σ window / area; area = window height·width with the default options: padding counts as zeros, as Flax's
+/// and PyTorch's avg_pool have it. See count_include_pad.
 void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorView output);
 
-/// grad_input = (Σ over the windows that hold the pixel of grad_output) / (window height·width).
+/// grad_input = Σ over the windows that hold the pixel of grad_output / area; the sum is divided where all windows have
+/// one area, each term elsewhere. 0 for pixels that no window holds.
 void AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, TensorView grad_input);
 
 /// output[n,c] = (Σ over H,W of input[n,·,·,c])·(1/(H·W)): [N,H,W,C] → [N,C]. The reciprocal is rounded once, as in

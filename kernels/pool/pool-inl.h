@@ -102,23 +102,33 @@ struct ReduceWindow {
   float* output;
 };
 
+// What reduces the window of an output.
+struct MaxReduces {
+  HWY_INLINE MaxReduce Of(int64_t /*oy*/, int64_t /*ox*/) const { return {}; }
+};
+struct AverageReduces {
+  HWY_INLINE AverageReduce Of(int64_t oy, int64_t ox) const { return {areas.heights[oy] * areas.widths[ox]}; }
+  PoolAreas areas;
+};
+
 // Output rows row_begin … row_end − 1 of one image.
-template <class Reduce, class D>
-HWY_INLINE void PoolForwardRows(D d, const Reduce& reduce, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
+template <class Reduces, class D>
+HWY_INLINE void PoolForwardRows(D d, const Reduces& reduces, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
                                 const float* input, float* output) {
   for (int64_t oy = row_begin; oy < row_end; ++oy) {
-    const WindowSpan y(oy, g.sh, g.top, g.kh, g.ih);
-    for (int64_t ox = 0; ox < g.ow; ++ox) {
-      const WindowSpan x(ox, g.sw, g.left, g.kw, g.iw);
-      const WindowTaps taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c};
+    const PoolAxis::Taps y = g.y.TapsOf(oy);
+    for (int64_t ox = 0; ox < g.x.output; ++ox) {
+      const PoolAxis::Taps x = g.x.TapsOf(ox);
+      const WindowTaps taps = {y.count, x.count, g.InputRow() * g.y.dilation, g.c * g.x.dilation};
+      auto reduce = reduces.Of(oy, ox);
       ForChannels(d, g.c,
-                  ReduceWindow<Reduce>{reduce, taps, input + y.begin * g.InputRow() + x.begin * g.c,
-                                       output + oy * g.OutputRow() + ox * g.c});
+                  ReduceWindow<decltype(reduce)>{reduce, taps, input + y.begin * g.InputRow() + x.begin * g.c,
+                                                 output + oy * g.OutputRow() + ox * g.c});
     }
   }
 }
 
-// Adds a window's gradient to those of its taps that lie in the rows owned_begin … owned_end − 1 of the window. All
+// Adds a window's gradient to those of its taps in its rows owned_begin … owned_end − 1. All
 // taps are looked at, since an earlier one may be the maximum.
 struct MaxScatter {
   template <int kVectors, class Access, class D>
@@ -154,20 +164,50 @@ struct MaxScatter {
   float* grad_input;
 };
 
+// The sum of the shares that a pixel has of the windows holding it, where these differ in size.
+struct SumShares {
+  template <int kVectors, class Access, class D>
+  HWY_INLINE void Run(const Access& access, D d, int64_t c) const {
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    hn::Vec<D> acc[kVectors];
+    for (auto& a : acc) a = hn::Zero(d);
+    for (int64_t j = 0; j < y.count; ++j) {
+      for (int64_t i = 0; i < x.count; ++i) {
+        const int64_t oy = y.begin + j * y.step;
+        const int64_t ox = x.begin + i * x.step;
+        const float* g = grad_output + oy * output_row + ox * channels + c;
+        const auto area = hn::Set(d, areas.heights[oy] * areas.widths[ox]);
+        for (int v = 0; v < kVectors; ++v) acc[v] = hn::Add(acc[v], hn::Div(access.Load(d, g + v * lanes), area));
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) access.Store(acc[v], d, grad_input + c + v * lanes);
+  }
+
+  PoolAxis::Windows y, x;
+  PoolAreas areas;
+  int64_t output_row, channels;
+  const float* grad_output;
+  float* grad_input;
+};
+
 // Average pooling's gradient of the pixels of rows row_begin … row_end − 1: as in the forward pass a rectangle is
 // summed up and divided by the window's size, the rectangle of the windows that hold the pixel.
 template <class D>
-HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
-                                      const float* grad_output, float* grad_input) {
-  const AverageReduce reduce = {static_cast<float>(g.kh * g.kw)};
+HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin,
+                                      int64_t row_end, const float* grad_output, float* grad_input) {
+  const AverageReduce reduce = {areas.heights[0] * areas.widths[0]};
   for (int64_t iy = row_begin; iy < row_end; ++iy) {
-    const HoldingWindows y(iy, g.sh, g.top, g.kh, g.oh);
-    for (int64_t ix = 0; ix < g.iw; ++ix) {
-      const HoldingWindows x(ix, g.sw, g.left, g.kw, g.ow);
-      const WindowTaps windows = {y.end - y.begin, x.end - x.begin, g.OutputRow(), g.c};
-      ForChannels(d, g.c,
-                  ReduceWindow<AverageReduce>{reduce, windows, grad_output + y.begin * g.OutputRow() + x.begin * g.c,
-                                              grad_input + iy * g.InputRow() + ix * g.c});
+    const PoolAxis::Windows y = g.y.Holding(iy);
+    for (int64_t ix = 0; ix < g.x.input; ++ix) {
+      const PoolAxis::Windows x = g.x.Holding(ix);
+      float* to = grad_input + iy * g.InputRow() + ix * g.c;
+      if (areas.equal) {
+        const WindowTaps windows = {y.count, x.count, g.OutputRow() * y.step, g.c * x.step};
+        const float* from = grad_output + y.begin * g.OutputRow() + x.begin * g.c;
+        ForChannels(d, g.c, ReduceWindow<AverageReduce>{reduce, windows, from, to});
+      } else {
+        ForChannels(d, g.c, SumShares{y, x, areas, g.OutputRow(), g.c, grad_output, to});
+      }
     }
   }
 }
@@ -178,28 +218,26 @@ HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, int64_t row_be
 template <class D>
 HWY_INLINE void MaxBackwardWindows(D d, const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input,
                                    const float* output, const float* grad_output, float* grad_input) {
-  const int64_t oy_begin = HoldingWindows(row_begin, g.sh, g.top, g.kh, g.oh).begin;
   int64_t cleared = row_begin;
   const auto clear_to = [&](int64_t row) {
     if (row <= cleared) return;
     std::fill(grad_input + cleared * g.InputRow(), grad_input + row * g.InputRow(), 0.0f);
     cleared = row;
   };
-  for (int64_t oy = oy_begin; oy < g.oh; ++oy) {
-    const WindowSpan y(oy, g.sh, g.top, g.kh, g.ih);
-    if (y.begin >= row_end) break;
-    const int64_t owned_begin = std::max(y.begin, row_begin);
-    const int64_t owned_end = std::min(y.end, row_end);
+  for (int64_t oy = g.y.FirstReaching(row_begin); oy < g.y.output && g.y.Start(oy) < row_end; ++oy) {
+    const PoolAxis::Taps y = g.y.TapsOf(oy);
+    const int64_t owned_begin = y.begin < row_begin ? g.y.TapsWithin(row_begin - y.begin) : 0;
+    const int64_t owned_end = std::min(y.count, g.y.TapsWithin(row_end - y.begin));
     if (owned_begin >= owned_end) continue;
-    clear_to(owned_end);
-    for (int64_t ox = 0; ox < g.ow; ++ox) {
-      const WindowSpan x(ox, g.sw, g.left, g.kw, g.iw);
+    clear_to(y.begin + (owned_end - 1) * g.y.dilation + 1);
+    for (int64_t ox = 0; ox < g.x.output; ++ox) {
+      const PoolAxis::Taps x = g.x.TapsOf(ox);
       const int64_t in_at = y.begin * g.InputRow() + x.begin * g.c;
       const int64_t out_at = oy * g.OutputRow() + ox * g.c;
       ForChannels(d, g.c,
-                  MaxScatter{.taps = {y.end - y.begin, x.end - x.begin, g.InputRow(), g.c},
-                             .owned_begin = owned_begin - y.begin,
-                             .owned_end = owned_end - y.begin,
+                  MaxScatter{.taps = {y.count, x.count, g.InputRow() * g.y.dilation, g.c * g.x.dilation},
+                             .owned_begin = owned_begin,
+                             .owned_end = owned_end,
                              .input = input + in_at,
                              .output = output + out_at,
                              .grad_output = grad_output + out_at,

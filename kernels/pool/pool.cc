@@ -5,6 +5,9 @@
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/pool/pool-inl.h"
@@ -17,12 +20,12 @@ namespace HWY_NAMESPACE {
 // All pointers are those of one image.
 
 void MaxForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, float* output) {
-  PoolForwardRows(hn::ScalableTag<float>(), MaxReduce(), g, row_begin, row_end, input, output);
+  PoolForwardRows(hn::ScalableTag<float>(), MaxReduces(), g, row_begin, row_end, input, output);
 }
 
-void AverageForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, float* output) {
-  const AverageReduce reduce = {static_cast<float>(g.kh * g.kw)};
-  PoolForwardRows(hn::ScalableTag<float>(), reduce, g, row_begin, row_end, input, output);
+void AverageForwardRows(const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin, int64_t row_end,
+                        const float* input, float* output) {
+  PoolForwardRows(hn::ScalableTag<float>(), AverageReduces{areas}, g, row_begin, row_end, input, output);
 }
 
 void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, const float* output,
@@ -30,9 +33,9 @@ void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, 
   MaxBackwardWindows(hn::ScalableTag<float>(), g, row_begin, row_end, input, output, grad_output, grad_input);
 }
 
-void AverageBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* grad_output,
-                         float* grad_input) {
-  AverageBackwardPixels(hn::ScalableTag<float>(), g, row_begin, row_end, grad_output, grad_input);
+void AverageBackwardRows(const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin, int64_t row_end,
+                         const float* grad_output, float* grad_input) {
+  AverageBackwardPixels(hn::ScalableTag<float>(), g, areas, row_begin, row_end, grad_output, grad_input);
 }
 
 void GlobalMean(int64_t pixels, int64_t stride, int64_t channels, const float* input, float* mean) {
@@ -82,60 +85,96 @@ void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
   });
 }
 
-// Of windows, strides and padding: far beyond use, and their sums and products fit an int64_t.
+// Of windows, strides, dilations and padding: far beyond use, and their sums and products fit an int64_t.
 constexpr int64_t kMaxExtent = (int64_t{1} << 31) - 1;
+
+PoolAxis ResolvePoolAxis(std::string_view function, const PoolParams& params, int axis, int64_t input) {
+  const auto at = static_cast<size_t>(axis);
+  const int64_t window = params.window[at], stride = params.stride[at], dilation = params.dilation[at];
+  WindowAxis resolved = ResolveAxis(params.padding, axis, input, window, stride, dilation);
+  const int64_t before = resolved.before, after = resolved.after;
+  const int64_t last = std::min(input, input + after);
+  if (params.ceil_mode && params.padding.kind != Padding::Kind::kSame) {
+    const int64_t room = input + before + after - ((window - 1) * dilation + 1) + stride - 1;
+    resolved.output = room < 0 ? 0 : room / stride + 1;
+    if ((resolved.output - 1) * stride >= last + before) --resolved.output;
+  }
+  Check(resolved.output > 0, function, ": window (", params.window[0], ",", params.window[1],
+        ") is larger than the padded input; its axis ", axis, " has ", input, " pixels and padding ", before, ", ",
+        after);
+  return {.input = input,
+          .output = resolved.output,
+          .window = window,
+          .stride = stride,
+          .dilation = dilation,
+          .before = before,
+          .first = std::max<int64_t>(0, -before),
+          .last = last,
+          .padded_end = input + after};
+}
 
 PoolGeometry Resolve(std::string_view function, const PoolParams& params, const Shape& input) {
   Check(input.rank() == 4 && input.num_elements() > 0, function, ": input must be [N,H,W,C] with no extent 0; input ",
         input);
-  std::array<int64_t, 2> output = {};
-  std::array<int64_t, 2> before = {};
-  for (size_t axis = 0; axis < 2; ++axis) {
-    Check(params.window[axis] > 0 && params.stride[axis] > 0, function, ": window (", params.window[0], ",",
-          params.window[1], ") and stride (", params.stride[0], ",", params.stride[1], ") must be positive");
-    Check(params.window[axis] <= kMaxExtent && params.stride[axis] <= kMaxExtent, function, ": window (",
-          params.window[0], ",", params.window[1], ") or stride (", params.stride[0], ",", params.stride[1],
-          ") exceeds ", kMaxExtent);
-    for (const size_t side : {2 * axis, 2 * axis + 1}) {
-      Check(params.padding.pixels[side] <= kMaxExtent, function, ": padding (", params.padding.pixels[side],
-            ") exceeds ", kMaxExtent);
+  const auto check_pair = [&](const char* name, const std::array<int64_t, 2>& pair) {
+    for (const int64_t value : pair) {
+      Check(value > 0, function, ": ", name, " (", pair[0], ",", pair[1], ") must be positive");
+      Check(value <= kMaxExtent, function, ": ", name, " (", pair[0], ",", pair[1], ") exceeds ", kMaxExtent);
     }
-    const auto resolved = ResolveAxis(params.padding, static_cast<int>(axis), input[static_cast<int>(axis) + 1],
-                                      params.window[axis], params.stride[axis], 1);
-    Check(resolved.before >= 0 && resolved.after >= 0, function, ": padding must not be negative");
-    Check(resolved.output > 0, function, ": window (", params.window[0], ",", params.window[1],
-          ") is larger than the padded input; input ", input);
-    output[axis] = resolved.output;
-    before[axis] = resolved.before;
+  };
+  check_pair("window", params.window);
+  check_pair("stride", params.stride);
+  check_pair("dilation", params.dilation);
+  for (const int64_t pixels : params.padding.pixels) {
+    Check(pixels <= kMaxExtent && pixels >= -kMaxExtent, function, ": padding (", pixels, ") exceeds ", kMaxExtent);
   }
   return {.n = input[0],
-          .ih = input[1],
-          .iw = input[2],
-          .oh = output[0],
-          .ow = output[1],
           .c = input[3],
-          .kh = params.window[0],
-          .kw = params.window[1],
-          .sh = params.stride[0],
-          .sw = params.stride[1],
-          .top = before[0],
-          .left = before[1]};
+          .y = ResolvePoolAxis(function, params, 0, input[1]),
+          .x = ResolvePoolAxis(function, params, 1, input[2])};
 }
 
 PoolGeometry ResolveAndCheck(std::string_view function, const PoolParams& params, const Shape& input,
                              const Shape& output) {
   const PoolGeometry g = Resolve(function, params, input);
-  const Shape expected = {g.n, g.oh, g.ow, g.c};
+  const Shape expected = {g.n, g.y.output, g.x.output, g.c};
   Check(output == expected, function, ": output ", output, " must be ", expected, "; input ", input);
   return g;
 }
 
 // Floats of one image of the input and of the output.
-int64_t InputImage(const PoolGeometry& g) { return g.ih * g.InputRow(); }
-int64_t OutputImage(const PoolGeometry& g) { return g.oh * g.OutputRow(); }
+int64_t InputImage(const PoolGeometry& g) { return g.y.input * g.InputRow(); }
+int64_t OutputImage(const PoolGeometry& g) { return g.y.output * g.OutputRow(); }
 
 // An output row costs what its `stride` input rows cost.
-int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.sh, g.ih); }
+int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.y.stride, g.y.input); }
+
+// The pixels of each window of an average along one axis: all inside the padding, or those inside the image. A window
+// without any has the sum 0, whatever it is divided by.
+std::vector<float> Extents(const PoolAxis& axis, bool with_padding) {
+  std::vector<float> extents(static_cast<size_t>(axis.output));
+  for (int64_t o = 0; o < axis.output; ++o) {
+    const int64_t pixels =
+        with_padding ? std::min(axis.window, axis.TapsWithin(axis.padded_end - axis.Start(o))) : axis.TapsOf(o).count;
+    extents[static_cast<size_t>(o)] = static_cast<float>(std::max<int64_t>(1, pixels));
+  }
+  return extents;
+}
+
+// The memory behind a PoolAreas.
+struct Areas {
+  Areas(const PoolGeometry& g, const PoolParams& params)
+      : heights(Extents(g.y, params.count_include_pad)), widths(Extents(g.x, params.count_include_pad)) {}
+
+  PoolAreas view() const {
+    const auto equal = [](const std::vector<float>& extents) {
+      return std::all_of(extents.begin(), extents.end(), [&](float extent) { return extent == extents[0]; });
+    };
+    return {.heights = heights.data(), .widths = widths.data(), .equal = equal(heights) && equal(widths)};
+  }
+
+  std::vector<float> heights, widths;
+};
 
 // Channels of a global pool's block: a multiple of every target's four vectors.
 constexpr int64_t kGlobalChannels = 64;
@@ -158,12 +197,12 @@ void ForChannelBlocks(const Shape& images, FunctionRef<void(int64_t image, int64
 
 Shape PoolOutputShape(std::string_view function, const PoolParams& params, const Shape& input) {
   const PoolGeometry g = Resolve(function, params, input);
-  return {g.n, g.oh, g.ow, g.c};
+  return {g.n, g.y.output, g.x.output, g.c};
 }
 
 void MaxPoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
   const PoolGeometry g = ResolveAndCheck("MaxPoolForward", params, input.shape(), output.shape());
-  ForRowBlocks(g.n, g.oh, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
+  ForRowBlocks(g.n, g.y.output, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(MaxForwardRows)
     (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
   });
@@ -175,7 +214,7 @@ void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
   Check(grad_output.shape() == output.shape() && grad_input.shape() == input.shape(), "MaxPoolBackward: grad_output ",
         grad_output.shape(), " and grad_input ", grad_input.shape(), " must be shaped as output ", output.shape(),
         " and input ", input.shape());
-  ForRowBlocks(g.n, g.ih, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
+  ForRowBlocks(g.n, g.y.input, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(MaxBackwardRows)
     (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g),
      grad_output.data() + image * OutputImage(g), grad_input.data() + image * InputImage(g));
@@ -184,17 +223,21 @@ void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
 
 void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
   const PoolGeometry g = ResolveAndCheck("AveragePoolForward", params, input.shape(), output.shape());
-  ForRowBlocks(g.n, g.oh, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
+  const Areas memory(g, params);
+  const PoolAreas areas = memory.view();
+  ForRowBlocks(g.n, g.y.output, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(AverageForwardRows)
-    (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
+    (g, areas, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
   });
 }
 
 void AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, TensorView grad_input) {
   const PoolGeometry g = ResolveAndCheck("AveragePoolBackward", params, grad_input.shape(), grad_output.shape());
-  ForRowBlocks(g.n, g.ih, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
+  const Areas memory(g, params);
+  const PoolAreas areas = memory.view();
+  ForRowBlocks(g.n, g.y.input, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(AverageBackwardRows)
-    (g, begin, end, grad_output.data() + image * OutputImage(g), grad_input.data() + image * InputImage(g));
+    (g, areas, begin, end, grad_output.data() + image * OutputImage(g), grad_input.data() + image * InputImage(g));
   });
 }
 

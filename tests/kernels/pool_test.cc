@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
@@ -42,6 +43,53 @@ const PoolCase kCases[] = {
     {{.window = {5, 5}, .stride = {1, 2}, .padding = Padding::Same()}, 1, 3, 2},
     {{.window = {4, 4}}, 1, 4, 4},
     {{.window = {1, 1}}, 1, 1, 1},
+    // Dilation: coprime to the stride, a multiple of it, divisors of it, windows that reach over the whole image.
+    {{.window = {3, 2}, .dilation = {2, 3}}, 2, 9, 8},
+    {{.window = {3, 3}, .stride = {2, 2}, .dilation = {2, 3}, .padding = Padding::Same()}, 1, 9, 8},
+    {{.window = {2, 3}, .stride = {4, 3}, .dilation = {2, 1}, .padding = Padding::Symmetric(3)}, 2, 11, 7},
+    {{.window = {3, 2}, .stride = {3, 2}, .dilation = {6, 5}, .padding = Padding::Explicit(7, 6, 2, 4)}, 1, 5, 6},
+    // Crops, on some sides and on all, beside padding, with pixels that no window sees.
+    {{.window = {2, 2}, .padding = Padding::Symmetric(-1)}, 2, 5, 6},
+    {{.window = {3, 2}, .stride = {2, 1}, .padding = Padding::Explicit(-2, 1, 1, -3)}, 1, 8, 7},
+    {{.window = {2, 3}, .stride = {1, 2}, .dilation = {3, 2}, .padding = Padding::Explicit(-1, 2, 4, -2)}, 2, 7, 8},
+    {{.window = {2, 2}, .stride = {2, 2}, .padding = Padding::Explicit(-6, 4, -3, 5)}, 1, 5, 4},  // nothing left
+    // A last window that starts inside and ends outside, one that would start outside, one larger than the image.
+    {{.window = {2, 2}, .stride = {2, 2}, .ceil_mode = true}, 2, 5, 4},
+    {{.window = {3, 3}, .stride = {2, 3}, .padding = Padding::Symmetric(1), .ceil_mode = true}, 1, 6, 7},
+    {{.window = {1, 2}, .stride = {3, 4}, .padding = Padding::Explicit(0, 2, 1, 2), .ceil_mode = true}, 1, 4, 5},
+    {{.window = {3, 4}, .stride = {2, 3}, .ceil_mode = true}, 1, 2, 3},
+    {{.window = {3, 2},
+      .stride = {2, 3},
+      .dilation = {2, 2},
+      .padding = Padding::Explicit(1, -1, -1, 2),
+      .ceil_mode = true},
+     2,
+     9,
+     8},
+    {{.window = {3, 3}, .stride = {2, 2}, .padding = Padding::Same(), .ceil_mode = true}, 1, 7, 6},
+    // Averages over the pixels inside.
+    {{.window = {3, 3}, .stride = {2, 2}, .padding = Padding::Same(), .count_include_pad = false}, 2, 8, 6},
+    {{.window = {3, 3}, .padding = Padding::Symmetric(1), .count_include_pad = false}, 1, 5, 7},
+    {{.window = {2, 2}, .stride = {2, 2}, .padding = Padding::Symmetric(2), .count_include_pad = false},
+     1,
+     4,
+     3},  // some have none
+    {{.window = {3, 2},
+      .stride = {2, 3},
+      .padding = Padding::Symmetric(1),
+      .ceil_mode = true,
+      .count_include_pad = false},
+     1,
+     6,
+     7},
+    {{.window = {2, 3},
+      .stride = {3, 2},
+      .dilation = {3, 2},
+      .padding = Padding::Explicit(2, -1, -1, 3),
+      .count_include_pad = false},
+     2,
+     8,
+     7},
 };
 
 // Around each multiple of 4, 8 and 16 lanes up to four vectors of 16 and one more.
@@ -100,7 +148,7 @@ TEST(PoolTest, AverageForwardAndBackwardAreExactOnIntegers) {
     AveragePoolForward(params, input, output);
     ExpectExact(output, reference::AveragePoolForward(params, input));
     Tensor grad_output = Integers(output.shape(), 4, 9);
-    for (float& g : grad_output.span()) g *= static_cast<float>(params.window[0] * params.window[1]);
+    for (float& g : grad_output.span()) g *= 3600;  // divides by every area: heights and widths go to 5
     Tensor grad_input(shape, kNaN);
     AveragePoolBackward(params, grad_output, grad_input);
     ExpectExact(grad_input, reference::AveragePoolBackward(params, grad_output, shape));
@@ -170,6 +218,86 @@ TEST(PoolTest, GlobalAverage) {
   EXPECT_GT(worst, 0.1);
 }
 
+// 4096 equal values: a sum in one run would round, in blocks of 64 pixels none does.
+TEST(PoolTest, GlobalAverageSumsInBlocks) {
+  ForEachTarget([](const std::string&) {
+    for (const int64_t c : {1, 3, 16, 65}) {
+      const Tensor input({1, 64, 64, c}, 1.0f + 0x1p-17f);
+      Tensor output({1, c}, kNaN);
+      GlobalAveragePoolForward(input, output);
+      for (const float y : output.span()) EXPECT_EQ(y, 1.0f + 0x1p-17f);
+    }
+  });
+}
+
+// Rows of pixels 1, 2, 3, …; PyTorch 2's F.avg_pool1d and F.max_pool1d give the same.
+TEST(PoolTest, CeilModeAndPaddingByHand) {
+  const auto row = [](int64_t pixels) {
+    Tensor input({1, 1, pixels, 1});
+    for (int64_t i = 0; i < pixels; ++i) input[i] = static_cast<float>(i + 1);
+    return input;
+  };
+  const auto average = [&](int64_t pixels, const PoolParams& params) {
+    Tensor output = NewOutput(params, {1, 1, pixels, 1});
+    AveragePoolForward(params, row(pixels), output);
+    return std::vector<float>(output.span().begin(), output.span().end());
+  };
+  const auto maximum = [&](int64_t pixels, const PoolParams& params) {
+    Tensor output = NewOutput(params, {1, 1, pixels, 1});
+    MaxPoolForward(params, row(pixels), output);
+    return std::vector<float>(output.span().begin(), output.span().end());
+  };
+  using Values = std::vector<float>;
+  ForEachTarget([&](const std::string&) {
+    PoolParams params = {.window = {1, 2}, .stride = {1, 2}};
+    EXPECT_EQ(average(5, params), Values({1.5f, 3.5f}));
+    params.ceil_mode = true;
+    EXPECT_EQ(average(5, params), Values({1.5f, 3.5f, 5.0f}));  // what ceil_mode adds isn't counted
+    EXPECT_EQ(maximum(5, params), Values({2, 4, 5}));
+    EXPECT_EQ(average(4, params), Values({1.5f, 3.5f}));
+    params = {.window = {1, 3}, .stride = {1, 2}, .padding = Padding::Explicit(0, 0, 1, 1), .ceil_mode = true};
+    EXPECT_EQ(average(4, params), Values({1.0f, 3.0f, 2.0f}));  // 4 and a padding pixel; the third is beyond
+    params.count_include_pad = false;
+    EXPECT_EQ(average(4, params), Values({1.5f, 3.0f, 4.0f}));
+    EXPECT_EQ(maximum(4, params), Values({2, 4, 4}));
+    // A last window that would start behind the image is left out.
+    params = {.window = {1, 1}, .stride = {1, 3}, .padding = Padding::Explicit(0, 0, 0, 1), .ceil_mode = true};
+    EXPECT_EQ(maximum(3, params), Values({1}));
+    params.padding = Padding::Explicit(0, 0, 1, 1);
+    EXPECT_EQ(maximum(3, params), Values({-kInfinity, 3}));
+    // Crops take pixels away before anything else.
+    params = {.window = {1, 2}, .padding = Padding::Explicit(0, 0, -1, -2)};
+    EXPECT_EQ(maximum(6, params), Values({3, 4}));
+    EXPECT_EQ(average(6, params), Values({2.5f, 3.5f}));
+    params = {.window = {1, 3}, .stride = {1, 2}, .dilation = {1, 2}};
+    EXPECT_EQ(maximum(7, params), Values({5, 7}));
+    EXPECT_EQ(average(7, params), Values({3, 5}));
+  });
+}
+
+TEST(PoolTest, SameBitsOnTargets) {
+  for (const PoolCase& test : kCases) {
+    for (const int64_t c : {1, 5, 16, 17, 65}) {
+      const Shape shape = {test.n, test.h, test.w, c};
+      const Tensor input = Normals(shape, 21);
+      const Tensor grad_output = Normals(PoolOutputShape("test", test.params, shape), 22);
+      testing::ExpectSameBitsOnTargets([&] {
+        std::vector<Tensor> results;
+        for (int i = 0; i < 2; ++i) results.push_back(NewOutput(test.params, shape));
+        for (int i = 0; i < 3; ++i) results.emplace_back(shape, kNaN);
+        results.emplace_back(Shape{test.n, c}, kNaN);
+        MaxPoolForward(test.params, input, results[0]);
+        AveragePoolForward(test.params, input, results[1]);
+        MaxPoolBackward(test.params, input, results[0], grad_output, results[2]);
+        AveragePoolBackward(test.params, grad_output, results[3]);
+        GlobalAveragePoolForward(input, results[5]);
+        GlobalAveragePoolBackward(results[5], results[4]);
+        return results;
+      });
+    }
+  }
+}
+
 // JAX 0.10: 3×3/2 on a constant 4×4 image with output gradients 1, 2, 3, 4.
 TEST(PoolTest, GradientOfTiesIsThatOfJax) {
   ForEachTarget([](const std::string&) {
@@ -227,9 +355,15 @@ TEST(PoolTest, WindowOfPaddingAloneIsMinusInfinity) {
 
 // Large enough that images are cut into blocks of rows; windows span the cuts.
 TEST(PoolTest, BlocksAndThreadsDontShow) {
-  const PoolParams params = {.window = {3, 3}, .stride = {2, 2}, .padding = Padding::Same()};
+  const PoolParams plain = {.window = {3, 3}, .stride = {2, 2}, .padding = Padding::Same()};
+  PoolParams dilated = plain;
+  dilated.dilation = {9, 2};
+  dilated.padding = Padding::Explicit(-3, 4, 1, 1);
+  dilated.count_include_pad = false;
   ForEachTarget([&](const std::string&) {
-    for (const Shape& shape : {Shape{2, 151, 30, 67}, Shape{70, 12, 12, 33}}) {
+    for (const auto& [params, shape] :
+         {std::pair(plain, Shape{2, 151, 30, 67}), std::pair(plain, Shape{70, 12, 12, 33}),
+          std::pair(dilated, Shape{2, 151, 30, 67})}) {
       const Tensor input = Integers(shape, 12, 2);
       const Tensor grad_output = Normals(PoolOutputShape("test", params, shape), 13);
       std::vector<std::vector<Tensor>> runs;
@@ -241,7 +375,7 @@ TEST(PoolTest, BlocksAndThreadsDontShow) {
         run.emplace_back(shape, kNaN);
         run.emplace_back(Shape{shape[0], shape[3]}, kNaN);
         run.emplace_back(shape, kNaN);
-        RunWithThreads(threads, [&] {
+        RunWithThreads(threads, [&, &params = params] {
           MaxPoolForward(params, input, run[0]);
           AveragePoolForward(params, input, run[1]);
           MaxPoolBackward(params, input, run[0], grad_output, run[2]);
@@ -300,6 +434,24 @@ TEST(PoolTest, GuardBandsStay) {
   });
 }
 
+TEST(PoolTest, ADilationFarBeyondTheImageSeesOneTap) {
+  constexpr int64_t kFar = (int64_t{1} << 31) - 1;
+  const PoolParams params = {
+      .window = {3, 2}, .dilation = {kFar, kFar}, .padding = Padding::Explicit(kFar, kFar, 0, kFar)};
+  const Tensor input = Integers({2, 5, 4, 3}, 30, 9);
+  Tensor output = NewOutput(params, input.shape());
+  ASSERT_EQ(output.shape(), Shape({2, 5, 4, 3}));
+  MaxPoolForward(params, input, output);
+  for (int64_t i = 0; i < input.size(); ++i) ASSERT_EQ(output[i], input[i]);
+  Tensor grad_input(input.shape(), kNaN);
+  MaxPoolBackward(params, input, output, output, grad_input);
+  for (int64_t i = 0; i < input.size(); ++i) ASSERT_EQ(grad_input[i], input[i]);
+  AveragePoolForward(params, input, output);
+  for (int64_t i = 0; i < input.size(); ++i) ASSERT_EQ(output[i], input[i] / 6);
+  AveragePoolBackward(params, input, grad_input);
+  for (int64_t i = 0; i < input.size(); ++i) ASSERT_EQ(grad_input[i], input[i] / 6);
+}
+
 TEST(PoolTest, AStrideFarBeyondTheImageTakesItsFirstWindow) {
   const PoolParams params = {.window = {2, 2}, .stride = {1 << 30, 1 << 30}};
   const Tensor input({1, 5, 5, 2}, 3.0f);
@@ -324,11 +476,17 @@ TEST(PoolTest, BadArgumentsThrowBeforeAnythingIsWritten) {
   EXPECT_THROW(MaxPoolForward({.window = {6, 1}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.window = {0, 1}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.stride = {1, 0}}, input, output), std::invalid_argument);
-  EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(-1)}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(-2)}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.dilation = {0, 1}}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.dilation = {1, 5}}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.window = {7, 2}, .stride = {2, 2}, .ceil_mode = true}, input, output),
+               std::invalid_argument);
   constexpr int64_t kHuge = int64_t{1} << 62;
   EXPECT_THROW(MaxPoolForward({.stride = {kHuge, 1}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.window = {1, kHuge}}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.dilation = {1, kHuge}}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(kHuge)}, input, output), std::invalid_argument);
+  EXPECT_THROW(MaxPoolForward({.padding = Padding::Symmetric(-kHuge)}, input, output), std::invalid_argument);
   EXPECT_THROW(MaxPoolForward(params, Tensor({0, 5, 5, 2}), output), std::invalid_argument);
   EXPECT_THROW(GlobalAveragePoolForward(Tensor({0, 5, 5, 2}), Tensor({0, 2})), std::invalid_argument);
   for (const Tensor* tensor : {&output, &wrong}) {
