@@ -13,8 +13,8 @@ namespace {
 
 void Read(const std::string& text) {
   const std::vector<apps::AttributeSpec> specs = {
-      {"stride", ""},  {"dilation", ""}, {"window", ""},   {"padding", ""},     {"groups", ""},
-      {"epsilon", ""}, {"relu", ""},     {"variance", ""}, {"input_shape", ""}, {"filter_shape", ""}};
+      {"stride", ""}, {"dilation", ""}, {"window", ""},      {"padding", ""},      {"groups", ""},   {"epsilon", ""},
+      {"relu", ""},   {"variance", ""}, {"input_shape", ""}, {"filter_shape", ""}, {"ceil_mode", ""}};
   const apps::Attributes attributes(text, specs);
   const auto stride = attributes.Pair("stride", {{1, 1}});
   const auto dilation = attributes.Pair("dilation", {{1, 1}});
@@ -26,7 +26,13 @@ void Read(const std::string& text) {
   Require(attributes.WordOrFirst("variance", {"stable", "fast", "two_pass"}) < 3, "a word is one of those asked for");
 
   const Shape input = attributes.Shape4("input_shape");
-  const Shape pooled = PoolOutputShape("Pool", {.window = window, .stride = stride, .padding = padding}, input);
+  const Shape pooled = PoolOutputShape("Pool",
+                                       {.window = window,
+                                        .stride = stride,
+                                        .dilation = dilation,
+                                        .padding = padding,
+                                        .ceil_mode = attributes.FlagOr("ceil_mode", false)},
+                                       input);
   Require(pooled.num_elements() > 0, "a pool has an output");
   const Conv2dGeometry conv =
       ResolveConv2d("Conv2d", {.stride = stride, .dilation = dilation, .padding = padding, .groups = groups}, input,

@@ -10,6 +10,11 @@
 namespace hwynn {
 namespace {
 
+void CheckInput(const Scope& scope, const Shape& input) {
+  Check(input.rank() >= 2 && input.num_elements() > 0, "BatchNorm in \"/", scope.path(), "\": input ", input,
+        " must be [N,…,C] without a 0");
+}
+
 // The place of the channels' axis in `input`.
 int ChannelAxis(const BatchNormOptions& options, const Shape& input) {
   const int axis = options.axis < 0 ? options.axis + input.rank() : options.axis;
@@ -67,6 +72,7 @@ Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output) const {
 }
 
 Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchNormCall& call) const {
+  CheckInput(scope, input.shape());
   const int last = input.shape().rank() - 1;
   const int axis = ChannelAxis(options_, input.shape());
   if (axis == last) return Normalize(scope, std::move(input), {}, call);
@@ -84,6 +90,7 @@ Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNo
 }
 
 Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
+  CheckInput(scope, input.shape());
   Check(ChannelAxis(options_, input.shape()) == input.shape().rank() - 1,
         "BatchNorm: ForwardAdd has the channels on the last axis only");
   return Normalize(scope, std::move(input), *residual, {});
@@ -110,7 +117,6 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
 
 Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTensorView residual,
                                 const BatchNormCall& call) const {
-  Check(input.shape().rank() >= 2, "BatchNorm in \"/", scope.path(), "\": input ", input.shape(), " must be [N,…,C]");
   Activation mean;
   Activation var;
   if (UsesRunningAverage(scope, call)) {

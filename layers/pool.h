@@ -6,7 +6,8 @@
 
 namespace hwynn {
 
-/// .window, .stride (1) and .padding (VALID), with Flax's defaults.
+/// .window, .stride (1), .dilation (1) and .padding (VALID) with Flax's defaults; PyTorch's .ceil_mode (false) and
+/// .count_include_pad (true), which averages alone look at.
 using PoolOptions = PoolParams;
 
 /// output[n,y,x,c] = the maximum of the window over input; padding never wins. The gradient goes to the first maximum
@@ -26,7 +27,8 @@ class MaxPool final : public Module {
   PoolOptions options_;
 };
 
-/// output[n,y,x,c] = the sum over the window / its height·width: padding counts as zeros, as in Flax.
+/// output[n,y,x,c] = the sum over the window / its height·width: padding counts as zeros, as in Flax, or isn't counted
+/// with .count_include_pad = false.
 ///
 /// Shapes: input [N,H,W,C]; output [N,OH,OW,C]. Tape: the input's shape.
 class AveragePool final : public Module {

@@ -115,10 +115,11 @@ Padding Attributes::PaddingOr(const char* name, Padding otherwise) const {
   if (*value == "VALID") return Padding::Valid();
   std::optional<std::vector<int64_t>> height, width;
   if (value->is_array() && value->size() == 2) {
-    height = AsIntegers((*value)[0], 2, 0);
-    width = AsIntegers((*value)[1], 2, 0);
+    constexpr int64_t kAny = std::numeric_limits<int64_t>::min();  // negative pixels crop: the op knows if it can
+    height = AsIntegers((*value)[0], 2, kAny);
+    width = AsIntegers((*value)[1], 2, kAny);
   }
-  CheckForm(height && width, name, R"("SAME", "VALID" or [[top,bottom],[left,right]], none negative)", *value);
+  CheckForm(height && width, name, R"("SAME", "VALID" or [[top,bottom],[left,right]])", *value);
   return Padding::Explicit(height->at(0), height->at(1), width->at(0), width->at(1));
 }
 

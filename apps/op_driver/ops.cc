@@ -171,7 +171,10 @@ PoolParams Pool(const Case& c) {
   const Attributes& a = c.attributes();
   return {.window = a.Pair("window"),
           .stride = a.Pair("stride", {{1, 1}}),
-          .padding = a.PaddingOr("padding", Padding::Valid())};
+          .dilation = a.Pair("dilation", {{1, 1}}),
+          .padding = a.PaddingOr("padding", Padding::Valid()),
+          .ceil_mode = a.FlagOr("ceil_mode", false),
+          .count_include_pad = a.FlagOr("count_include_pad", true)};
 }
 
 void RunMaxPoolForward(Case& c) {
@@ -228,8 +231,10 @@ constexpr AttributeSpec kStride = {"stride", "[h,w]; [1,1] if not given"};
 constexpr AttributeSpec kDilation = {"dilation", "[h,w]; [1,1] if not given"};
 constexpr AttributeSpec kConvPadding = {"padding",
                                         R"("SAME", "VALID" or [[top,bottom],[left,right]]; "SAME" if not given)"};
-constexpr AttributeSpec kPoolPadding = {"padding",
-                                        R"("SAME", "VALID" or [[top,bottom],[left,right]]; "VALID" if not given)"};
+constexpr AttributeSpec kPoolPadding = {
+    "padding", R"("SAME", "VALID" or [[top,bottom],[left,right]], negative to crop; "VALID" if not given)"};
+constexpr AttributeSpec kCeilMode = {"ceil_mode", "true or false: PyTorch's; false if not given"};
+constexpr AttributeSpec kCountIncludePad = {"count_include_pad", "true or false; true if not given"};
 constexpr AttributeSpec kGroups = {"groups", "a positive integer; 1 if not given"};
 constexpr AttributeSpec kInputShape = {"input_shape", "[N,IH,IW,IC]; required"};
 constexpr AttributeSpec kFilterShape = {"filter_shape", "[KH,KW,IC/groups,OC]; required"};
@@ -247,7 +252,9 @@ constexpr AttributeSpec kPrologueRelu = {"prologue_relu", kRelu.form};
 InputSpec Optional(std::string_view name) { return {.name = name, .optional = true}; }
 
 std::vector<Op> MakeOps() {
-  const std::vector<AttributeSpec> pool = {kWindow, kStride, kPoolPadding};
+  const std::vector<AttributeSpec> max_pool = {kWindow, kStride, kDilation, kPoolPadding, kCeilMode};
+  std::vector<AttributeSpec> average_pool = max_pool;
+  average_pool.push_back(kCountIncludePad);
   return {
       {.name = "conv2d_forward",
        .inputs = {{"input"},
@@ -300,25 +307,25 @@ std::vector<Op> MakeOps() {
       {.name = "max_pool_forward",
        .inputs = {{"input"}},
        .outputs = {"output"},
-       .attributes = pool,
+       .attributes = max_pool,
        .pass = {},
        .run = RunMaxPoolForward},
       {.name = "max_pool_backward",
        .inputs = {{"input"}, {"grad_output"}},
        .outputs = {"grad_input"},
-       .attributes = pool,
+       .attributes = max_pool,
        .pass = {},
        .run = RunMaxPoolBackward},
       {.name = "average_pool_forward",
        .inputs = {{"input"}},
        .outputs = {"output"},
-       .attributes = pool,
+       .attributes = average_pool,
        .pass = {},
        .run = RunAveragePoolForward},
       {.name = "average_pool_backward",
        .inputs = {{"input"}, {"grad_output"}},
        .outputs = {"grad_input"},
-       .attributes = pool,
+       .attributes = average_pool,
        .pass = {},
        .run = RunAveragePoolBackward},
       {.name = "matmul_forward",

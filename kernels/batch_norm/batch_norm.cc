@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/elementwise.h"
 #include "hwynn/kernels/simd/channel_sums.h"
 #include "hwynn/kernels/simd/flat.h"
@@ -102,8 +103,8 @@ class FlatTables {
  public:
   FlatTables(int tables, int64_t channels)
       : channels_(channels),
-        period_((kMinFlatPeriod + channels - 1) / channels * channels),
-        stride_((period_ + 2 * kMinFlatPeriod - 1) / kMinFlatPeriod * kMinFlatPeriod),
+        period_(RoundUp(kMinFlatPeriod, channels)),
+        stride_(RoundUp(period_ + kMinFlatPeriod, kMinFlatPeriod)),
         values_({tables, stride_}) {}
 
   int64_t period() const { return period_; }

@@ -10,6 +10,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/pool/pool-inl.h"
 #include "hwynn/kernels/pool/pool_geometry.h"
 
@@ -71,7 +72,7 @@ void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
                   FunctionRef<void(int64_t image, int64_t begin, int64_t end)> run) {
   const int64_t image_elements = rows * row_elements;
   if (image_elements > kTaskElements) {
-    const int64_t blocks = std::min(rows, (image_elements + kTaskElements - 1) / kTaskElements);
+    const int64_t blocks = std::min(rows, CeilDiv(image_elements, kTaskElements));
     ParallelFor(images * blocks, [&](int64_t task) {
       const int64_t block = task % blocks;
       run(task / blocks, block * rows / blocks, (block + 1) * rows / blocks);
@@ -79,7 +80,7 @@ void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
     return;
   }
   const int64_t images_per_task = kTaskElements / image_elements;
-  ParallelFor((images + images_per_task - 1) / images_per_task, [&](int64_t task) {
+  ParallelFor(CeilDiv(images, images_per_task), [&](int64_t task) {
     const int64_t end = std::min(images, (task + 1) * images_per_task);
     for (int64_t image = task * images_per_task; image < end; ++image) run(image, 0, rows);
   });
@@ -187,7 +188,7 @@ void CheckGlobal(std::string_view function, const Shape& images, const Shape& ro
 
 void ForChannelBlocks(const Shape& images, FunctionRef<void(int64_t image, int64_t begin, int64_t end)> run) {
   const int64_t channels = images[3];
-  ForRowBlocks(images[0], (channels + kGlobalChannels - 1) / kGlobalChannels, images[1] * images[2] * kGlobalChannels,
+  ForRowBlocks(images[0], CeilDiv(channels, kGlobalChannels), images[1] * images[2] * kGlobalChannels,
                [&](int64_t image, int64_t begin, int64_t end) {
                  run(image, begin * kGlobalChannels, std::min(channels, end * kGlobalChannels));
                });

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/simd/channel_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();

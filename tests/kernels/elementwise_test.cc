@@ -74,6 +74,22 @@ TEST(ElementwiseTest, EqualsReferenceAtEverySize) {
   });
 }
 
+// The sign of a zero too.
+TEST(ElementwiseTest, SameBitsOnTargets) {
+  for (const int64_t size : {1, 7, 16, 65, 1003}) {
+    Inputs in = MakeInputs(size);
+    for (int64_t i = 0; i < size; i += 3) in.a[i] = i % 2 == 0 ? -0.0f : -in.b[i];
+    testing::ExpectSameBitsOnTargets([&] {
+      std::vector<Tensor> results;
+      for (const Op& op : kOps) {
+        results.push_back(Integers({size}, 3));
+        op.run(in, results.back());
+      }
+      return results;
+    });
+  }
+}
+
 TEST(ElementwiseTest, StreamedResultsAreTheSameForAnyNumberOfThreads) {
   constexpr int64_t kSize = (int64_t{24} << 18) + 5;  // just over the size from which results are streamed
   const Inputs in = MakeInputs(kSize);

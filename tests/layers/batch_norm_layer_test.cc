@@ -162,6 +162,40 @@ TEST(BatchNormLayerTest, FusedFormsAgreeWithTheirParts) {
   }
 }
 
+// max(0, E[x²] − E[x]²) is exactly 0 here, and half of its gradient passes: r·(1 − x̂²/2) with x̂ = 2⁻¹³·r. The other
+// forms have a variance of 2⁻²⁶ and let all of it pass.
+TEST(BatchNormLayerTest, HalfTheGradientPassesAFastVarianceOfZero) {
+  const double r = 1 / std::sqrt(1e-5);
+  for (const Variance variance : {Variance::kFast, Variance::kStable, Variance::kTwoPass}) {
+    const BatchNorm norm({.use_scale = false, .use_bias = false, .variance = variance});
+    ModuleBed bed(norm, {2, 1});
+    bed.input[0] = 1.0f;
+    bed.input[1] = 1.0f + 0x1p-12f;
+    Tensor grad_output({2, 1});
+    grad_output[0] = -1.0f;
+    grad_output[1] = 1.0f;
+    const Tensor grad_input = bed.Backward(Mode::kTrain, grad_output);
+    const double part = variance == Variance::kFast ? 0.5 : 1.0;
+    const double of_r = variance == Variance::kFast ? r : 1 / std::sqrt(0x1p-26 + 1e-5);
+    EXPECT_NEAR(grad_input[1] - r, of_r * (1 - part * 0x1p-26 * of_r * of_r) - r, 1e-3);
+    if (variance == Variance::kFast) {
+      EXPECT_NEAR(grad_input[1] - r, -0.2356, 1e-3);
+    }
+    EXPECT_NEAR(grad_input[0], -grad_input[1], 1e-3);
+  }
+}
+
+TEST(BatchNormLayerTest, RefusesAnExtentOfZeroOnAnyAxis) {
+  for (const int axis : {1, 3, -3}) {
+    const BatchNorm norm({.axis = axis});
+    const ModuleBed bed(norm, {2, 3, 3, 3});
+    for (const Shape& shape : {Shape{2, 3, 0, 3}, Shape{0, 3, 3, 3}}) {
+      ExpectError<std::invalid_argument>([&] { Predict(norm, bed.variables, Tensor(shape), bed.workspace); },
+                                         {"BatchNorm", shape.ToString(), "without a 0"});
+    }
+  }
+}
+
 TEST(BatchNormLayerTest, NamesBadOptionsAndShapes) {
   ExpectError<std::invalid_argument>([] { BatchNorm({.momentum = 1.5}); }, {"momentum (1.5)"});
   ExpectError<std::invalid_argument>([] { BatchNorm({.epsilon = -1.0f}); }, {"epsilon (-1)"});

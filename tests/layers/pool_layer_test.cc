@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "hwynn/layers/pool.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
@@ -45,6 +47,35 @@ TEST(PoolLayerTest, MaxPoolTakesTheMaximumAndReturnsItsGradient) {
 TEST(PoolLayerTest, Gradients) {
   CheckGradients(AveragePool({.window = {3, 2}, .stride = {2, 1}, .padding = Padding::Same()}), {2, 6, 5, 3});
   CheckGradients(GlobalAveragePool(), {2, 6, 5, 3});
+  CheckGradients(AveragePool({.window = {3, 2},
+                              .stride = {2, 3},
+                              .dilation = {1, 2},
+                              .padding = Padding::Explicit(2, -1, 1, 0),
+                              .ceil_mode = true,
+                              .count_include_pad = false}),
+                 {2, 7, 6, 3});
+}
+
+TEST(PoolLayerTest, OptionsReachTheKernels) {
+  const PoolOptions options = {.window = {2, 1},
+                               .stride = {2, 1},
+                               .dilation = {2, 1},
+                               .padding = Padding::Explicit(1, 1, -1, 0),
+                               .ceil_mode = true};
+  PoolOptions inside = options;
+  inside.count_include_pad = false;
+  const MaxPool max(options);
+  const AveragePool average(options), average_inside(inside);
+  const auto outputs = [](const Module& pool) {
+    ModuleBed bed(pool, {1, 4, 2, 1});
+    for (int64_t i = 0; i < 8; ++i) bed.input[i] = static_cast<float>(i + 1);  // the right column: 2, 4, 6, 8
+    const Activation output = bed.Forward(Mode::kEval);
+    return std::vector<float>(output->span().begin(), output->span().end());
+  };
+  // Rows −1 and 1, 1 and 3, and 3 alone: what lies beyond the padding isn't counted.
+  EXPECT_EQ(outputs(max), (std::vector<float>{4, 8, 8}));
+  EXPECT_EQ(outputs(average), (std::vector<float>{2, 6, 8}));
+  EXPECT_EQ(outputs(average_inside), (std::vector<float>{4, 6, 8}));
 }
 
 TEST(PoolLayerTest, GlobalAveragePoolIsTheMean) {
