@@ -1,5 +1,6 @@
 // BatchNorm beside what memory allows: forward is a read pass and a streaming copy, inference a streaming copy,
-// backward two reads and two reads with a streamed write; a residual adds the arrays that it touches.
+// backward two reads and two reads with a streamed write; a residual adds the arrays that it touches. Each step stands
+// beside its part of that.
 
 #include <cmath>
 
@@ -80,7 +81,8 @@ struct Arrays {
 void CheckSample(const std::string& what, std::span<const float> actual, const reference::Sums& expected) {
   for (size_t i = 0; i < expected.values.size(); ++i) {
     const double error = std::abs(actual[i] - expected.values[i]);
-    Check(error <= 1e-5 * expected.magnitudes[i], what, ": element ", i, " is ", actual[i], ", not ", expected.values[i]);
+    Check(error <= 1e-5 * expected.magnitudes[i], what, ": element ", i, " is ", actual[i], ", not ",
+          expected.values[i]);
   }
 }
 
@@ -114,7 +116,9 @@ void CheckBackward(Arrays& arrays, const Variant& variant, const Tensor& grad_ou
   if (variant.residual) CheckSample("BatchNormBackward: grad_residual", arrays.grad_output.span(), grads.residual);
 }
 
-enum class Pass { kForward, kInference, kBackward };
+enum class Pass { kForward, kMoments, kInference, kBackward, kSums, kGradient };
+
+bool IsBackward(Pass pass) { return pass == Pass::kBackward || pass == Pass::kSums || pass == Pass::kGradient; }
 
 // Bytes that the pass must move, in arrays: forward 2 reads and a write, and so on.
 int ArraysMoved(Pass pass, const Variant& variant) {
@@ -122,26 +126,34 @@ int ArraysMoved(Pass pass, const Variant& variant) {
   switch (pass) {
     case Pass::kForward:
       return 3 + residual;
+    case Pass::kMoments:
+      return 1;
     case Pass::kInference:
       return 2 + residual;
     case Pass::kBackward:
       return 5 + 2 * residual;
+    case Pass::kSums:
+      return 2 + 2 * residual;
+    case Pass::kGradient:
+      return 3;
   }
   return 0;
 }
 
 void RunLimit(Arrays& arrays, Pass pass, const Variant& variant, TensorView spare) {
-  if (pass != Pass::kBackward) {
-    if (pass == Pass::kForward) benchmark::DoNotOptimize(ReadPass({arrays.input}));
+  if (pass == Pass::kForward || pass == Pass::kMoments) benchmark::DoNotOptimize(ReadPass({arrays.input}));
+  if (pass == Pass::kForward || pass == Pass::kInference) {
     if (variant.residual) return StreamPass({arrays.input, arrays.residual}, spare);
     return StreamPass({arrays.input}, spare);
   }
-  if (variant.residual) {
-    StreamPass({arrays.input, arrays.grad_output, arrays.output}, spare);
-  } else {
-    benchmark::DoNotOptimize(ReadPass({arrays.input, arrays.grad_output}));
+  if (pass == Pass::kBackward || pass == Pass::kSums) {
+    if (variant.residual) {
+      StreamPass({arrays.input, arrays.grad_output, arrays.output}, spare);
+    } else {
+      benchmark::DoNotOptimize(ReadPass({arrays.input, arrays.grad_output}));
+    }
   }
-  StreamPass({arrays.input, arrays.grad_output}, spare);
+  if (pass == Pass::kBackward || pass == Pass::kGradient) StreamPass({arrays.input, arrays.grad_output}, spare);
 }
 
 void Run(benchmark::State& state, const std::string& target, Pass pass, const Variant& variant, const Shape& shape,
@@ -151,21 +163,38 @@ void Run(benchmark::State& state, const std::string& target, Pass pass, const Va
   // Backward needs statistics and, with ReLU, the output that Forward made.
   arrays.Forward(variant, /*statistics=*/true);
   const BatchNormBackwardArgs backward = arrays.BackwardArgs(variant);
+  BatchNormMoments moments;
+  BatchNormSums sums;
   const auto kernel = [&] {
-    if (pass == Pass::kBackward) {
-      BatchNormBackward(backward, arrays.workspace);
-    } else {
-      arrays.Forward(variant, pass == Pass::kForward);
+    switch (pass) {
+      case Pass::kForward:
+      case Pass::kInference:
+        return arrays.Forward(variant, pass == Pass::kForward);
+      case Pass::kMoments:
+        moments = BatchNormGatherMoments(arrays.input, variant.variance, arrays.workspace);
+        return;
+      case Pass::kBackward:
+        return BatchNormBackward(backward, arrays.workspace);
+      case Pass::kSums:
+        sums = BatchNormBackwardSums(backward, arrays.workspace);
+        return;
+      case Pass::kGradient:
+        return BatchNormBackwardInput(backward, sums);
     }
   };
   // The limit writes where the kernel does, so that both find memory in the same state.
-  const TensorView written = pass == Pass::kBackward ? arrays.grad_input.view() : arrays.output.view();
+  const TensorView written = IsBackward(pass) ? arrays.grad_input.view() : arrays.output.view();
   const Tensor grad_output = arrays.grad_output.Clone();
+  if (pass == Pass::kGradient) sums = BatchNormBackwardSums(backward, arrays.workspace);
   kernel();
-  if (pass == Pass::kBackward) {
+  // What a step leaves out is done here, and the whole is checked.
+  if (pass == Pass::kMoments) BatchNormFinalize(moments, variant.variance, arrays.mean, arrays.var);
+  if (pass == Pass::kSums) BatchNormBackwardInput(backward, sums);
+  if (pass == Pass::kSums || pass == Pass::kGradient) BatchNormBackwardParams(backward, sums);
+  if (IsBackward(pass)) {
     CheckBackward(arrays, variant, grad_output);
   } else {
-    CheckForward(arrays, variant, pass == Pass::kForward);
+    CheckForward(arrays, variant, pass != Pass::kInference);
   }
   const Timing timing = TimeBesideLimit(state, threads, kernel, [&] { RunLimit(arrays, pass, variant, written); });
   const double bytes = static_cast<double>(arrays.input.size()) * sizeof(float) * ArraysMoved(pass, variant);
@@ -188,6 +217,9 @@ void Register(const std::string& shape, int64_t batch, int threads) {
     for (const Variant& variant : kForwardVariants) add("BatchNormForward", target, Pass::kForward, variant);
     for (const Variant& variant : kBackwardVariants) add("BatchNormBackward", target, Pass::kBackward, variant);
     add("BatchNormInference", target, Pass::kInference, {});
+    add("BatchNormGatherMoments", target, Pass::kMoments, {});
+    for (const Variant& variant : kBackwardVariants) add("BatchNormBackwardSums", target, Pass::kSums, variant);
+    add("BatchNormBackwardInput", target, Pass::kGradient, {});
   }
 }
 

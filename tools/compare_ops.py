@@ -177,27 +177,46 @@ class Draw:
             attributes["variance"] = self.choice("stable", "fast", "two_pass")
         return inputs | {"grad_output": self.normal(*inputs["input"].shape)}, attributes
 
-    def pool(self):
+    def pool(self, averages):
         image = self.images()
         attributes = self.geometry("VALID") | {"window": [self.choice(1, 2, 2, 3, 3, 5, 14), self.choice(1, 2, 3, 3, 4)]}
-        output = self.output_extents(attributes, "VALID", image[1:3], attributes["window"])
-        if output is None:
+        if self.chance(0.3):
+            attributes["dilation"] = [self.between(1, 4), self.between(1, 4)]
+        if isinstance(attributes.get("padding"), list) and self.chance(0.5):
+            # As PyTorch has it, or cropping.
+            low = 0 if self.chance(0.5) else -3
+            attributes["padding"] = [[p, p] for p in (self.between(low, 3), self.between(low, 3))]
+        if self.chance(0.4):
+            attributes["ceil_mode"] = True
+        if averages and self.chance(0.4):
+            attributes["count_include_pad"] = False
+        output = [op_references.pool_axis(attributes, axis, image[axis + 1])[1] for axis in range(2)]
+        if min(output) <= 0:
             return None
         x = self.normal(*image)
         if self.chance(0.5):  # windows with several equal maxima
             x = self.rng.integers(-2, 3, image).astype(np.float32)
         return x, [image[0], *output, image[3]], attributes
 
-    def pool_forward(self):
-        drawn = self.pool()
+    def pool_forward(self, averages):
+        drawn = self.pool(averages)
         return drawn and ({"input": drawn[0]}, drawn[2])
 
-    def pool_backward(self):
-        drawn = self.pool()
+    def pool_backward(self, averages):
+        drawn = self.pool(averages)
         return drawn and ({"input": drawn[0], "grad_output": self.normal(*drawn[1])}, drawn[2])
 
-    max_pool_forward = average_pool_forward = pool_forward
-    max_pool_backward = average_pool_backward = pool_backward
+    def max_pool_forward(self):
+        return self.pool_forward(averages=False)
+
+    def max_pool_backward(self):
+        return self.pool_backward(averages=False)
+
+    def average_pool_forward(self):
+        return self.pool_forward(averages=True)
+
+    def average_pool_backward(self):
+        return self.pool_backward(averages=True)
 
     def matmul_forward(self):
         m, k, n = self.between(1, 100), self.channels(), self.channels()

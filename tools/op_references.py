@@ -10,6 +10,7 @@ K = 64 for them.
 """
 
 import dataclasses
+import itertools
 import math
 
 import jax
@@ -195,24 +196,76 @@ def batch_norm_backward(attributes, input, scale, grad_output):
     }
 
 
-def _pool(attributes, start, reduce):
+def pool_axis(attributes, axis, size):
+    """Padding before, outputs, padding behind (of the image and any last window that reaches beyond it)."""
+    window, stride = attributes["window"][axis], attributes.get("stride", (1, 1))[axis]
+    extent = (window - 1) * attributes.get("dilation", (1, 1))[axis] + 1
+    padding = pairs(attributes.get("padding", "VALID"))
+    if padding == "SAME":
+        outputs = -(-size // stride)
+        total = max((outputs - 1) * stride + extent - size, 0)
+        before, after = total // 2, total - total // 2
+    else:
+        before, after = (0, 0) if padding == "VALID" else padding[axis]
+        ceil = attributes.get("ceil_mode", False)
+        outputs = (size + before + after - extent + (stride - 1 if ceil else 0)) // stride + 1
+        if ceil and (outputs - 1) * stride >= min(size, size + after) + before:
+            outputs -= 1
+    return before, max(outputs, 0), after, (outputs - 1) * stride + extent - before
+
+
+def _pool(attributes, start, reduce, reduce_window=lax.reduce_window):
+    """The reduction of each window of an image, whose rows and columns outside the padding are `start` as well."""
+
     def pool(x):
         window, stride = attributes["window"], attributes.get("stride", (1, 1))
-        padding = pairs(attributes.get("padding", "VALID"))
-        if not isinstance(padding, str):
-            padding = [(0, 0), *padding, (0, 0)]
-        return lax.reduce_window(x, start, reduce, (1, *window, 1), (1, *stride, 1), padding)
+        padding = [(0, 0)]
+        for axis in range(2):
+            before, _, after, end = pool_axis(attributes, axis, x.shape[axis + 1])
+            size = x.shape[axis + 1]
+            if after < 0:  # a window may look beyond what is left: crop first
+                x = lax.slice_in_dim(x, 0, max(size + after, 0), axis=axis + 1)
+            padding.append((before, end - x.shape[axis + 1]))
+        dilation = (1, *attributes.get("dilation", (1, 1)), 1)
+        return reduce_window(x, start, reduce, (1, *window, 1), (1, *stride, 1), [*padding, (0, 0)],
+                             window_dilation=dilation)
 
     return pool
 
 
+def _first_maximum(x, start, _, window, strides, padding, window_dilation):
+    """reduce_window with the maximum, as a choice of the first among a window's taps: JAX has no gradient of a dilated
+    reduce_window, and fails where padding crops."""
+    x = lax.pad(x, jnp.array(start, x.dtype), [(low, high, 0) for low, high in padding])
+    span = [(k - 1) * d for k, d in zip(window, window_dilation)]
+    taps = [lax.slice(x, first, [n - s + f for n, s, f in zip(x.shape, span, first)], strides)
+            for first in itertools.product(*(range(0, s + 1, d) for s, d in zip(span, window_dilation)))]
+    taps = jnp.stack(taps)
+    return jnp.take_along_axis(taps, jnp.argmax(taps, axis=0)[None], axis=0)[0]
+
+
 def _max_pool(attributes):
-    return _pool(attributes, -jnp.inf, lax.max)
+    return _pool(attributes, -jnp.inf, lax.max, _first_maximum)
+
+
+def _counted(attributes, axis, size):
+    """How many taps of each window along an axis an average counts."""
+    before, outputs, after, _ = pool_axis(attributes, axis, size)
+    windows = np.arange(outputs)[:, None] * attributes.get("stride", (1, 1))[axis] - before
+    taps = windows + np.arange(attributes["window"][axis]) * attributes.get("dilation", (1, 1))[axis]
+    if attributes.get("count_include_pad", True):
+        return (taps < size + after).sum(1)
+    return ((taps >= max(0, -before)) & (taps < min(size, size + after))).sum(1)
 
 
 def _average_pool(attributes):
-    pool, size = _pool(attributes, 0.0, lax.add), math.prod(attributes["window"])
-    return lambda x: pool(x) / size
+    pool = _pool(attributes, 0.0, lax.add)
+
+    def average(x):
+        heights, widths = (_counted(attributes, axis, x.shape[axis + 1]) for axis in range(2))
+        return pool(x) / np.maximum(1, np.outer(heights, widths))[None, :, :, None]
+
+    return average
 
 
 def max_pool_forward(attributes, input):

@@ -57,8 +57,28 @@ def conv2d_backward_filter(attributes, input, grad_output):
 
 def _pool(attributes, input, f, value):
     x = torch.from_numpy(input).double().requires_grad_()
-    padded = _pad(x.permute(0, 3, 1, 2), attributes, "VALID", attributes["window"], value)
-    return x, f(padded, tuple(attributes["window"]), tuple(attributes.get("stride", (1, 1))))
+    options = {"stride": tuple(attributes.get("stride", (1, 1))), "ceil_mode": attributes.get("ceil_mode", False)}
+    if "count_include_pad" in attributes:
+        options["count_include_pad"] = attributes["count_include_pad"]
+    window, dilation = attributes["window"], attributes.get("dilation", (1, 1))
+    if tuple(dilation) != (1, 1) and f is F.max_pool2d:
+        options["dilation"] = tuple(dilation)
+    images, padding = x.permute(0, 3, 1, 2), attributes.get("padding", "VALID")
+    if not isinstance(padding, str) and all(0 <= a == b <= k // 2 for (a, b), k in zip(padding, window)):
+        options["padding"] = tuple(a for a, _ in padding)  # PyTorch's own, which it counts or doesn't
+    else:
+        extents = [(k - 1) * d + 1 for k, d in zip(window, dilation)]
+        images = _pad(images, attributes, "VALID", extents, value)
+    return x, f(images, tuple(window), **options)
+
+
+def pool_differs(attributes):
+    """What PyTorch doesn't have: averages with dilation, and options that depend on padding that isn't symmetric."""
+    window, padding = attributes["window"], attributes.get("padding", "VALID")
+    symmetric = padding == "VALID" or (padding != "SAME" and
+                                       all(0 <= a == b <= k // 2 for (a, b), k in zip(padding, window)))
+    return ("count_include_pad" in attributes and attributes.get("dilation", [1, 1]) != [1, 1] or
+            not symmetric and (attributes.get("ceil_mode", False) or not attributes.get("count_include_pad", True)))
 
 
 def _pool_backward(attributes, input, grad_output, f, value):
@@ -132,4 +152,6 @@ def softmax_cross_entropy(attributes, logits, labels, class_weights=None):
 
 def values(op, inputs, attributes):
     """Outputs by name; without those that PyTorch doesn't compute."""
+    if "_pool_" in op and pool_differs(attributes):
+        return {}
     return globals()[op](attributes, **inputs)

@@ -89,7 +89,8 @@ void ForRowBlocks(int64_t images, int64_t rows, int64_t row_elements,
 // Of windows, strides, dilations and padding: far beyond use, and their sums and products fit an int64_t.
 constexpr int64_t kMaxExtent = (int64_t{1} << 31) - 1;
 
-PoolAxis ResolvePoolAxis(std::string_view function, const PoolParams& params, int axis, int64_t input) {
+PoolAxis ResolvePoolAxis(std::string_view function, const PoolParams& params, int axis, const Shape& shape) {
+  const int64_t input = shape[axis + 1];
   const auto at = static_cast<size_t>(axis);
   const int64_t window = params.window[at], stride = params.stride[at], dilation = params.dilation[at];
   WindowAxis resolved = ResolveAxis(params.padding, axis, input, window, stride, dilation);
@@ -100,9 +101,8 @@ PoolAxis ResolvePoolAxis(std::string_view function, const PoolParams& params, in
     resolved.output = room < 0 ? 0 : room / stride + 1;
     if ((resolved.output - 1) * stride >= last + before) --resolved.output;
   }
-  Check(resolved.output > 0, function, ": window (", params.window[0], ",", params.window[1],
-        ") is larger than the padded input; its axis ", axis, " has ", input, " pixels and padding ", before, ", ",
-        after);
+  Check(resolved.output > 0, function, ": window (", params.window[0], ",", params.window[1], "), dilated by (",
+        params.dilation[0], ",", params.dilation[1], "), is larger than the padded input; input ", shape);
   return {.input = input,
           .output = resolved.output,
           .window = window,
@@ -131,8 +131,8 @@ PoolGeometry Resolve(std::string_view function, const PoolParams& params, const 
   }
   return {.n = input[0],
           .c = input[3],
-          .y = ResolvePoolAxis(function, params, 0, input[1]),
-          .x = ResolvePoolAxis(function, params, 1, input[2])};
+          .y = ResolvePoolAxis(function, params, 0, input),
+          .x = ResolvePoolAxis(function, params, 1, input)};
 }
 
 PoolGeometry ResolveAndCheck(std::string_view function, const PoolParams& params, const Shape& input,

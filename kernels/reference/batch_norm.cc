@@ -15,11 +15,6 @@ double InverseStd(const BatchNormAffine& affine, int64_t c) {
 double Scale(const BatchNormAffine& affine, int64_t c) { return affine.scale.size() == 0 ? 1.0 : affine.scale[c]; }
 double Bias(const BatchNormAffine& affine, int64_t c) { return affine.bias.size() == 0 ? 0.0 : affine.bias[c]; }
 
-void AddTerm(Sums& sums, size_t i, double term) {
-  sums.values[i] += term;
-  sums.magnitudes[i] += std::abs(term);
-}
-
 }  // namespace
 
 BatchNormMoments BatchNormGatherMoments(ConstTensorView input, std::span<const uint8_t> mask) {
@@ -85,9 +80,9 @@ BackwardSums BatchNormBackwardSums(const BatchNormBackwardArgs& args) {
                          ? centered * InverseStd(args.affine, c) * Scale(args.affine, c) + Bias(args.affine, c)
                          : args.output[i];
     const double g = args.relu && !(y > 0) ? 0.0 : args.grad_output[i];
-    AddTerm(sums.residual, static_cast<size_t>(i), g);
-    AddTerm(sums.grad, static_cast<size_t>(c), g);
-    AddTerm(sums.grad_centered, static_cast<size_t>(c), g * centered);
+    sums.residual.Add(i, g);
+    sums.grad.Add(c, g);
+    sums.grad_centered.Add(c, g * centered);
   }
   return sums;
 }
@@ -119,13 +114,6 @@ BatchNormGradients BatchNormGradientsOf(const BatchNormBackwardArgs& args, const
 
 BatchNormGradients BatchNormBackward(const BatchNormBackwardArgs& args) {
   return BatchNormGradientsOf(args, BatchNormBackwardSums(args));
-}
-
-Sums BiasGradient(ConstTensorView grad_output) {
-  const int64_t C = grad_output.shape().back();
-  Sums sums(C);
-  for (int64_t i = 0; i < grad_output.size(); ++i) AddTerm(sums, static_cast<size_t>(i % C), grad_output[i]);
-  return sums;
 }
 
 }  // namespace hwynn::reference

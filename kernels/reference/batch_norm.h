@@ -1,7 +1,7 @@
 #ifndef HWYNN_KERNELS_REFERENCE_BATCH_NORM_H_
 #define HWYNN_KERNELS_REFERENCE_BATCH_NORM_H_
 
-// The definition of kernels/batch_norm.h, in double, and of BiasGradient of kernels/conv2d.h.
+// The definition of kernels/batch_norm.h, in double.
 
 #include <cstdint>
 #include <span>
@@ -49,9 +49,6 @@ struct BatchNormGradients {
 /// The gradients of args' rows, with sums over as many rows as there are.
 BatchNormGradients BatchNormGradientsOf(const BatchNormBackwardArgs& args, const BackwardSums& sums);
 BatchNormGradients BatchNormBackward(const BatchNormBackwardArgs& args);
-
-/// Σ over all axes but the last.
-Sums BiasGradient(ConstTensorView grad_output);
 
 }  // namespace hwynn::reference
 

@@ -85,6 +85,13 @@ Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorVi
   return sums;
 }
 
+Sums BiasGradient(ConstTensorView grad_output) {
+  const int64_t C = grad_output.shape().back();
+  Sums sums(C);
+  for (int64_t i = 0; i < grad_output.size(); ++i) sums.Add(i % C, grad_output[i]);
+  return sums;
+}
+
 Moments Conv2dStatistics(ConstTensorView output) { return BatchNormStatistics(output); }
 
 Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter) {

@@ -16,6 +16,9 @@ Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorVi
 Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter);
 Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output);
 
+/// Σ over all axes but the last.
+Sums BiasGradient(ConstTensorView grad_output);
+
 /// Mean and biased variance, per channel, of an output that was written.
 Moments Conv2dStatistics(ConstTensorView output);
 

@@ -71,11 +71,6 @@ std::vector<double> Areas(const PoolParams& params, const Shape& input) {
 
 double At(ConstTensorView values, size_t i) { return static_cast<double>(values.span()[i]); }
 
-void AddTerm(Sums& sums, size_t i, double term) {
-  sums.values[i] += term;
-  sums.magnitudes[i] += std::abs(term);
-}
-
 }  // namespace
 
 Sums MaxPoolForward(const PoolParams& params, ConstTensorView input) {
@@ -96,7 +91,7 @@ Sums MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
   });
   Sums grad_input(input.size());
   for (size_t out = 0; out < first.size(); ++out) {
-    if (first[out] != kNone) AddTerm(grad_input, first[out], At(grad_output, out));
+    if (first[out] != kNone) grad_input.Add(static_cast<int64_t>(first[out]), At(grad_output, out));
   }
   return grad_input;
 }
@@ -104,7 +99,7 @@ Sums MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
 Sums AveragePoolForward(const PoolParams& params, ConstTensorView input) {
   const std::vector<double> areas = Areas(params, input.shape());
   Sums output(static_cast<int64_t>(areas.size()));
-  ForTaps(params, input.shape(), [&](size_t out, size_t in) { AddTerm(output, out, At(input, in)); });
+  ForTaps(params, input.shape(), [&](size_t out, size_t in) { output.Add(static_cast<int64_t>(out), At(input, in)); });
   for (size_t out = 0; out < areas.size(); ++out) {
     output.values[out] /= areas[out];
     output.magnitudes[out] /= areas[out];
@@ -116,7 +111,7 @@ Sums AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, 
   const std::vector<double> areas = Areas(params, input_shape);
   Sums grad_input(input_shape.num_elements());
   ForTaps(params, input_shape,
-          [&](size_t out, size_t in) { AddTerm(grad_input, in, At(grad_output, out) / areas[out]); });
+          [&](size_t out, size_t in) { grad_input.Add(static_cast<int64_t>(in), At(grad_output, out) / areas[out]); });
   return grad_input;
 }
 

@@ -8,7 +8,7 @@
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d.h"
-#include "hwynn/kernels/reference/batch_norm.h"
+#include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/tests/kernels/batch_norm_case.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/targets.h"
