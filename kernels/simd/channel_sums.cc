@@ -127,7 +127,7 @@ ChannelSums SumInDouble(const ChannelRows& x, std::span<const uint8_t> mask, std
 // Whether f32 was too narrow for a channel's sums: one overflowed (or a value wasn't finite), or squares lost bits
 // below the smallest normal number. Squares that all vanished are 0, which is right to a rounding of f32.
 bool Lost(ChannelTerms terms, double first, double second, int64_t rows) {
-  constexpr double kSafeSquare = 0x1p-100;
+  constexpr double kSafeSquare = 0x1p-124;  // of which an underflow's error, at most 2⁻¹⁵⁰, is 2⁻²⁶
   if (!std::isfinite(first) || !std::isfinite(second)) return true;
   const bool squares = terms == ChannelTerms::kMoments || terms == ChannelTerms::kStableMoments;
   return squares && second > 0 && second < kSafeSquare * static_cast<double>(rows);
