@@ -1,6 +1,7 @@
 // Convolution, three passes: Conv2dForward/<algorithm>/<target>/56x56x64_3x3x64_s1/batch:16/threads:2, likewise
 // Conv2dBackwardInput and Conv2dBackwardFilter, on filters that were packed before; Conv2dPackFilter packs those of the
-// forward pass. `auto` is what the dispatcher takes.
+// forward pass. Conv2dForwardStatistics is forward with the statistics of its output, Conv2dForwardFused with a
+// prologue and all of the epilogue too, each beside plain forward. `auto` is what the dispatcher takes.
 
 #include <algorithm>
 #include <cmath>
@@ -131,6 +132,32 @@ void RunPackCase(benchmark::State& state, const ConvCase& c) {
   state.counters["of_copy"] = timing.limit / timing.kernel;
 }
 
+// A BatchNorm and a ReLU on the input's way in (if `all`), one on the output's way out, and statistics: against the
+// plain convolution.
+void RunFusedCase(benchmark::State& state, const ConvCase& c, bool all) {
+  SetTarget(c.target);
+  const Workspace workspace;
+  const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
+  const Arrays arrays(workspace, g);
+  Tensor result = workspace.NewTensor(g.output_shape());
+  const PackedConv2dFilter packed = Pack(c, arrays, workspace);
+  const Tensor in({g.IC}, 0.5f), out({g.OC}, 0.5f);
+  Tensor mean({g.OC}), var({g.OC});
+  Conv2dOptions options{.epilogue = {.mean = mean, .var = var}};
+  if (all) {
+    options.prologue = {.mean = in, .mul = in, .bias = in, .relu = true};
+    options.epilogue.center = options.epilogue.scale = options.epilogue.bias = out;
+    options.epilogue.residual = arrays.output;
+    options.epilogue.relu = true;
+  }
+  const Conv2dParams params = ParamsOf(c.shape);
+  const Timing timing = TimeBesideLimit(
+      state, c.threads, [&] { Conv2dForward(params, arrays.input, packed, result, workspace, options); },
+      [&] { RunPass(c, arrays, packed, result, workspace); });
+  state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
+  state.counters["of_plain"] = timing.limit / timing.kernel;
+}
+
 void Register(const ConvShape& shape, int64_t batch, int threads) {
   constexpr std::pair<Conv2dPass, const char*> kPasses[] = {{Conv2dPass::kForward, "Conv2dForward"},
                                                             {Conv2dPass::kBackwardInput, "Conv2dBackwardInput"},
@@ -152,6 +179,11 @@ void Register(const ConvShape& shape, int64_t batch, int threads) {
         benchmark::RegisterBenchmark(
             CaseName(StrCat("Conv2dPackFilter/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
             [c](benchmark::State& state) { RunPackCase(state, c); });
+        for (const bool all : {false, true}) {
+          const std::string front = StrCat(all ? "Conv2dForwardFused/" : "Conv2dForwardStatistics/", algorithm, "/");
+          benchmark::RegisterBenchmark(CaseName(front + target, ConvName(shape), batch, threads).c_str(),
+                                       [c, all](benchmark::State& state) { RunFusedCase(state, c, all); });
+        }
       }
     }
   }

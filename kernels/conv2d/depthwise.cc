@@ -277,8 +277,15 @@ void Convolve(const Problem& problem, int64_t images, const float* source, float
       const bool several = row + most_rows <= tasks.End(task) && problem.h.Alike(y, most_rows);
       task_args.rows = several ? most_rows : 1;
       ahead.clear();
-      if (fetch && row + task_args.rows < rows) {
-        rows_ahead.Append(problem, source, row + task_args.rows, most_rows, ahead);
+      const int64_t next = row + task_args.rows;
+      if (fetch && next < rows) {
+        rows_ahead.Append(problem, source, next, most_rows, ahead);
+        const int64_t at = next * row_floats;
+        const int64_t floats = std::min(most_rows, rows - next) * row_floats;
+        if (!args.stream) ahead.push_back(Piece(target + at, floats));
+        if (epilogue.residual != nullptr && epilogue.residual != target) {
+          ahead.push_back(Piece(epilogue.residual + at, floats));
+        }
       }
       PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * CeilDiv(problem.C, lanes));
       task_args.prefetch = &prefetch;

@@ -50,59 +50,49 @@ HWY_INLINE void TransformMatrix(D d, const Load& load, Store&& store) {
   }
 }
 
+// What a patch's values go through when nothing happens to them.
+struct NoPrologue {
+  template <class V>
+  HWY_INLINE V Prologue(V x) const {
+    return x;
+  }
+};
+
 // The rows of a patch.
 class PatchRows {
  public:
-  HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows) : W_(patch.W), pixel_(patch.pixel) {
+  HWY_INLINE PatchRows(const WinogradPatch<const float>& patch, int rows)
+      : zeros_(patch.zeros), W_(patch.W), pixel_(patch.pixel) {
     for (int i = 0; i < rows; ++i) {
       const int64_t y = patch.y + i;
-      row_[i] = y >= 0 && y < patch.H ? patch.data + (patch.image + y * W_ * pixel_) : patch.zeros;
+      row_[i] = y >= 0 && y < patch.H ? patch.data + (patch.image + y * W_ * pixel_) : zeros_;
     }
   }
 
-  // Pixel (i, x), x counted in the image, in the channels from c on.
-  template <class D, class Access>
-  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, int i, int64_t x, int64_t c) const {
+  // Pixel (i, x), x counted in the image, in the channels from c on, after the prologue; 0 outside the image.
+  template <class D, class Access, class Norm>
+  HWY_INLINE hn::Vec<D> Load(D d, const Access& access, const Norm& norm, int i, int64_t x, int64_t c) const {
     if (static_cast<uint64_t>(x) >= static_cast<uint64_t>(W_)) return hn::Zero(d);
-    return access.Load(d, row_[i] + (x * pixel_ + c));
+    const hn::Vec<D> value = access.Load(d, row_[i] + (x * pixel_ + c));
+    if constexpr (std::is_same_v<Norm, NoPrologue>) return value;
+    return row_[i] == zeros_ ? hn::Zero(d) : norm.Prologue(value);
   }
 
  private:
   const float* row_[6];
+  const float* zeros_;
   int64_t W_, pixel_;
 };
 
 // The pixels of a tile whose first column is x, in the channels from c on, to points.
-template <class Down, class Across, int kInputs, class D, class Access>
-HWY_INLINE void PatchToPoints(D d, const Access& access, const PatchRows& from, int64_t x, int64_t c,
+template <class Down, class Across, int kInputs, class D, class Access, class Norm>
+HWY_INLINE void PatchToPoints(D d, const Access& access, const Norm& norm, const PatchRows& from, int64_t x, int64_t c,
                               float* HWY_RESTRICT to, int64_t stride) {
   TransformMatrix<Down, Across>(
-      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, i, x + j, c); },
+      d, [&](int i, int j) HWY_ATTR { return from.Load(d, access, norm, i, x + j, c); },
       [=](int i, const hn::Vec<D>* y) HWY_ATTR {
         HWY_UNROLL(6) for (int j = 0; j < Across::kTo; ++j) access.Store(y[j], d, to + (i * kInputs + j) * stride);
       });
-}
-
-inline constexpr int64_t kMaxLanes = hn::MaxLanes(hn::ScalableTag<float>());
-
-// Columns [x, x + columns) of a patch in the channels from c on after the prologue, with zeros around the image:
-// [6][6][kMaxLanes].
-template <class D, class Access>
-HWY_NOINLINE void NormalisePatch(D d, const Access& access, const WinogradPatch<const float>& from, int64_t rows,
-                                 int64_t x, int64_t columns, const Normalization& prologue, int64_t c,
-                                 float* HWY_RESTRICT to) {
-  const ChannelNorm<D> norm(d, access, prologue, c);
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t y = from.y + i;
-    for (int64_t j = 0; j < columns; ++j) {
-      hn::Vec<D> v = hn::Zero(d);
-      if (y >= 0 && y < from.H && x + j >= 0 && x + j < from.W) {
-        const int64_t at = from.image + (y * from.W + x + j) * from.pixel + c;
-        v = norm.Prologue(access.Load(d, from.data + at));
-      }
-      hn::Store(v, d, to + (i * 6 + j) * kMaxLanes);
-    }
-  }
 }
 
 template <class Variant, int kDown, int kAcross>
@@ -111,18 +101,20 @@ void WinogradInput(const WinogradPatch<const float>& from, const Normalization& 
   using Down = typename Variant::template Input<kDown>;
   using Across = typename Variant::template Input<kAcross>;
   constexpr int kInputs = Variant::kOutputs + 2;
-  HWY_ALIGN float normalised[36 * kMaxLanes];
-  const bool normalise = !prologue.empty();
-  const PatchRows rows(normalise ? WinogradPatch<const float>{normalised, 0, 6, 6, kMaxLanes, 0, 0, 1, nullptr} : from,
-                       Down::kFrom);
+  const PatchRows rows(from, Down::kFrom);
   for (int64_t t = 0; t < from.tiles; ++t) {
     const int64_t x = from.x + t * Variant::kOutputs;
     float* points = to.data + t * to.pitch;
-    ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-      if (normalise) NormalisePatch(d, access, from, Down::kFrom, x, Across::kFrom, prologue, c, normalised);
-      PatchToPoints<Down, Across, kInputs>(d, access, rows, normalise ? 0 : x, normalise ? 0 : c, points + c,
-                                           to.stride);
-    });
+    if (prologue.empty()) {
+      ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+        PatchToPoints<Down, Across, kInputs>(d, access, NoPrologue(), rows, x, c, points + c, to.stride);
+      });
+    } else {
+      ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+        const ChannelNorm<decltype(d)> norm(d, access, prologue, c);
+        PatchToPoints<Down, Across, kInputs>(d, access, norm, rows, x, c, points + c, to.stride);
+      });
+    }
   }
 }
 
@@ -137,7 +129,7 @@ void WinogradGradient(const WinogradPatch<const float>& from, int64_t channels,
     const int64_t x = from.x + t * Variant::kOutputs;
     float* points = to.data + t * to.pitch;
     ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-      PatchToPoints<Down, Across, kInputs>(d, access, rows, x, c, points + c, to.stride);
+      PatchToPoints<Down, Across, kInputs>(d, access, NoPrologue(), rows, x, c, points + c, to.stride);
     });
   }
 }
@@ -224,8 +216,9 @@ template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
   const PatchRows patch({taps, 0, 3, 3, tap_stride, 0, 0, 1, nullptr}, Axis::kFrom);
-  ForChannels(channels, [&](const auto& access, auto d, int64_t c)
-                            HWY_ATTR { PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, to + c, stride); });
+  ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, NoPrologue(), patch, 0, c, to + c, stride);
+  });
 }
 
 template <class Variant>
@@ -234,7 +227,7 @@ void WinogradFilterGradient(const float* from, int64_t stride, int64_t channels,
   using Axis = typename Variant::FilterGradient;
   const PatchRows patch({from, 0, Axis::kFrom, Axis::kFrom, stride, 0, 0, 1, nullptr}, Axis::kFrom);
   ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, patch, 0, c, taps + c, tap_stride);
+    PatchToPoints<Axis, Axis, Axis::kTo>(d, access, NoPrologue(), patch, 0, c, taps + c, tap_stride);
   });
 }
 

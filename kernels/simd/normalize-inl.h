@@ -21,16 +21,29 @@ HWY_INLINE V Normalized(V centered, V mul, V bias) {
   return hn::MulAdd(centered, mul, bias);
 }
 
-/// max(y, 0) that keeps NaN; Highway's Max leaves open which operand a NaN yields.
+/// max(y, 0) and min(y, upper); NaN and −0 stay what they are. x86 has instructions that give the second operand then;
+/// elsewhere Highway leaves open what they give.
 template <class D>
 HWY_INLINE hn::Vec<D> Relu(D d, hn::Vec<D> y) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4
+  return hn::Max(hn::Zero(d), y);
+#else
   return hn::IfThenZeroElse(hn::Lt(y, hn::Zero(d)), y);
+#endif
+}
+template <class V>
+HWY_INLINE V AtMost(V upper, V y) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4
+  return hn::Min(upper, y);
+#else
+  return hn::IfThenElse(hn::Gt(y, upper), upper, y);
+#endif
 }
 
-/// y clipped to [0, upper]; NaN stays NaN.
+/// y clipped to [0, upper].
 template <class D>
 HWY_INLINE hn::Vec<D> Clip(D d, hn::Vec<D> y, hn::Vec<D> upper) {
-  return hn::IfThenElse(hn::Gt(y, upper), upper, Relu(d, y));
+  return AtMost(upper, Relu(d, y));
 }
 
 /// The gradient through max(0, y): `grad` where y > 0, else 0. y may be what the maximum gave.

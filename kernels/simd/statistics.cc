@@ -17,43 +17,51 @@ namespace HWY_NAMESPACE {
 // √64: with as many values in each, two levels round the least.
 inline constexpr int64_t kFewRows = 8;
 
+// sum += Σ (x − shift) and squares += Σ (x − shift)² over `rows` rows.
+template <int kVectors, class V, class D = hn::DFromV<V>>
+HWY_INLINE void AddFewRows(const float* row, int64_t pitch, int64_t rows, const V (&shift)[kVectors],
+                           V (&sum)[kVectors], V (&squares)[kVectors]) {
+  const D d;
+  V few_sum[kVectors], few_squares[kVectors];
+  for (int v = 0; v < kVectors; ++v) few_sum[v] = few_squares[v] = hn::Zero(d);
+  HWY_UNROLL(8) for (int64_t r = 0; r < rows; ++r, row += pitch) {
+    for (int v = 0; v < kVectors; ++v) {
+      const V centered = hn::Sub(hn::LoadU(d, row + v * static_cast<int64_t>(hn::Lanes(d))), shift[v]);
+      few_sum[v] = hn::Add(few_sum[v], centered);
+      few_squares[v] = hn::MulAdd(centered, centered, few_squares[v]);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    sum[v] = hn::Add(sum[v], few_sum[v]);
+    squares[v] = hn::Add(squares[v], few_squares[v]);
+  }
+}
+
+// The same over a block, in two levels.
+template <int kVectors, class V>
+HWY_INLINE void SumRows(const float* row, int64_t pitch, int64_t rows, const V (&shift)[kVectors], V (&sum)[kVectors],
+                        V (&squares)[kVectors]) {
+  for (int v = 0; v < kVectors; ++v) sum[v] = squares[v] = hn::Zero(hn::DFromV<V>());
+  for (; rows >= kFewRows; rows -= kFewRows, row += kFewRows * pitch) {
+    AddFewRows(row, pitch, kFewRows, shift, sum, squares);
+  }
+  if (rows > 0) AddFewRows(row, pitch, rows, shift, sum, squares);
+}
+
 // Sums of kVectors vectors of columns from c on. Shifted by the block's own mean, which costs another look at rows that
 // are in the first-level cache, and in two levels: with fewer roundings in a row than any data could make large. Many
 // equal values, such as padding or a ReLU leaves, all round in the same direction when they meet a large sum.
 template <int kVectors, class D>
 HWY_INLINE void SumColumns(D d, const float* values, int64_t pitch, int64_t rows, int64_t c, BlockSums& sums) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  values += c;
   hn::Vec<D> shift[kVectors], sum[kVectors], squares[kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    shift[v] = hn::LoadU(d, values + c + v * lanes);
-    sum[v] = squares[v] = hn::Zero(d);
-  }
-  // The mean of the differences from the first row: equal values give exactly themselves.
-  const float* row = values + c + pitch;
-  for (int64_t r = 1; r < rows; ++r, row += pitch) {
-    for (int v = 0; v < kVectors; ++v) sum[v] = hn::Add(sum[v], hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]));
-  }
+  // By differences from the first row: equal values give exactly themselves.
+  for (int v = 0; v < kVectors; ++v) shift[v] = hn::LoadU(d, values + v * lanes);
+  SumRows(values, pitch, rows, shift, sum, squares);
   const auto inverse = hn::Set(d, 1.0f / static_cast<float>(rows));
-  for (int v = 0; v < kVectors; ++v) {
-    shift[v] = hn::MulAdd(sum[v], inverse, shift[v]);
-    sum[v] = hn::Zero(d);
-  }
-  row = values + c;
-  for (int64_t left = rows; left > 0; left -= kFewRows) {
-    hn::Vec<D> few_sum[kVectors], few_squares[kVectors];
-    for (int v = 0; v < kVectors; ++v) few_sum[v] = few_squares[v] = hn::Zero(d);
-    for (int64_t r = std::min(left, kFewRows); r > 0; --r, row += pitch) {
-      for (int v = 0; v < kVectors; ++v) {
-        const auto centered = hn::Sub(hn::LoadU(d, row + v * lanes), shift[v]);
-        few_sum[v] = hn::Add(few_sum[v], centered);
-        few_squares[v] = hn::MulAdd(centered, centered, few_squares[v]);
-      }
-    }
-    for (int v = 0; v < kVectors; ++v) {
-      sum[v] = hn::Add(sum[v], few_sum[v]);
-      squares[v] = hn::Add(squares[v], few_squares[v]);
-    }
-  }
+  for (int v = 0; v < kVectors; ++v) shift[v] = hn::MulAdd(sum[v], inverse, shift[v]);
+  SumRows(values, pitch, rows, shift, sum, squares);
   for (int v = 0; v < kVectors; ++v) {
     hn::StoreU(shift[v], d, sums.shift + c + v * lanes);
     hn::StoreU(sum[v], d, sums.first + c + v * lanes);
@@ -69,7 +77,7 @@ void AddColumns(const float* values, int64_t pitch, int64_t rows, int64_t begin,
   const int64_t width = std::max(end - begin, kMinChannelColumns);
   BlockSums sums;
   int64_t c = 0;
-  for (; c + 4 * lanes <= width; c += 4 * lanes) SumColumns<4>(d, values + begin, pitch, rows, c, sums);
+  for (; c + 2 * lanes <= width; c += 2 * lanes) SumColumns<2>(d, values + begin, pitch, rows, c, sums);
   // The last vector overlaps its neighbour where the columns don't fill it.
   for (; c < width; c += lanes) SumColumns<1>(d, values + begin, pitch, rows, std::min(c, width - lanes), sums);
   MergeBlock(end - begin, to.count, rows, sums, to.mean + begin, to.m2 + begin);
@@ -89,8 +97,9 @@ void ChannelMoments::AddBlock(const float* values, int64_t pitch, int64_t rows, 
     std::fill_n(mean, channels, 0.0);
     std::fill_n(m2, channels, 0.0);
   }
-  float copy[kBlockRows * kMinChannelColumns] = {};
-  if (channels < kMinChannelColumns && pitch < kMinChannelColumns) {  // vectors would reach beyond the last row
+  float copy[kBlockRows * kMinChannelColumns];
+  if (pitch < kMinChannelColumns) {  // vectors would reach beyond the last row
+    std::fill(std::begin(copy), std::end(copy), 0.0f);
     for (int64_t row = 0; row < rows; ++row) {
       std::copy_n(values + row * pitch, channels, copy + row * kMinChannelColumns);
     }
