@@ -143,10 +143,10 @@ void RunFusedCase(benchmark::State& state, const ConvCase& c, bool all) {
   const PackedConv2dFilter packed = Pack(c, arrays, workspace);
   const Tensor in({g.IC}, 0.5f), out({g.OC}, 0.5f);
   Tensor mean({g.OC}), var({g.OC});
-  Conv2dOptions options{.epilogue = {.mean = mean, .var = var}};
+  Conv2dForwardOptions options{.epilogue = {.mean = mean, .var = var}};
   if (all) {
     options.prologue = {.mean = in, .mul = in, .bias = in, .relu = true};
-    options.epilogue.center = options.epilogue.scale = options.epilogue.bias = out;
+    options.epilogue.center = out, options.epilogue.scale = out, options.epilogue.bias = out;
     options.epilogue.residual = arrays.output;
     options.epilogue.relu = true;
   }
