@@ -1,5 +1,6 @@
 // hwynn inspect: the variable tree of a checkpoint, or of any safetensors file.
 
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <iterator>

@@ -4,6 +4,7 @@
 
 #include "hwynn/training/recipe.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
