@@ -55,7 +55,8 @@ struct Arrays {
       BatchNormStatistics(input, variant.variance, mean, var, workspace);
       BatchNormUpdateRunning(0.9, mean, var, running_mean, running_var);
     }
-    BatchNormNormalize(input, affine(), variant.residual ? residual : ConstTensorView(), variant.relu, output);
+    BatchNormNormalize(input, affine(), output,
+                       {.residual = variant.residual ? residual : ConstTensorView(), .relu = variant.relu});
   }
 
   // grad_residual takes the place of grad_output, as in a model. Another run finds its mask there already, and leaves
@@ -98,10 +99,11 @@ void CheckForward(Arrays& arrays, const Variant& variant, bool statistics) {
     }
   }
   const int64_t rows = std::min<int64_t>(100, arrays.input.size() / arrays.mean.size());
-  CheckSample("BatchNormForward", arrays.output.span(),
-              reference::BatchNormNormalize(FirstRows(arrays.input, rows), arrays.affine(),
-                                            variant.residual ? FirstRows(arrays.residual, rows) : ConstTensorView(),
-                                            variant.relu));
+  CheckSample(
+      "BatchNormForward", arrays.output.span(),
+      reference::BatchNormNormalize(
+          FirstRows(arrays.input, rows), arrays.affine(),
+          {.residual = variant.residual ? FirstRows(arrays.residual, rows) : ConstTensorView(), .relu = variant.relu}));
 }
 
 // `grad_output` is what the kernel got: with a residual it has written over it.

@@ -36,7 +36,7 @@ class MyBatchNorm : public Module {
     }
     // gamma * (x - mean) / jnp.sqrt(var + 1e-5) + beta
     Tensor output = scope.NewTensor(input->shape());
-    BatchNormNormalize(*input, Affine(scope, mean, var), {}, /*relu=*/false, output);
+    BatchNormNormalize(*input, Affine(scope, mean, var), output);
     scope.Save(this, std::move(input));
     scope.Save(this, MakeActivation(std::move(mean)));
     scope.Save(this, MakeActivation(std::move(var)));

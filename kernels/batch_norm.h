@@ -73,11 +73,16 @@ struct BatchNormAffine {
   float epsilon = 1e-5f;
 };
 
+struct BatchNormNormalizeOptions {
+  ConstTensorView residual{};  // [...,C], as the input, or empty
+  bool relu = false;
+};
+
 /// output = relu?((input − mean)·(scale/√(var+epsilon)) + bias + residual): inference, and the last step of
 /// training's forward pass.
-/// Shapes: input, output and residual [...,C] alike; residual may be empty. Aliasing: output may be input or residual.
-void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu,
-                        TensorView output);
+/// Shapes: input and output [...,C] alike. Aliasing: output may be input or residual.
+void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, TensorView output,
+                        const BatchNormNormalizeOptions& options = {});
 
 /// mul[c] = scale[c]/√(var[c]+epsilon), formed in double, as BatchNormNormalize has it: with mean and bias what a
 /// convolution's prologue or epilogue takes (kernels/conv2d.h). Shapes: mul [C]; the affine's mean isn't looked at.

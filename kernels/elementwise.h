@@ -15,8 +15,11 @@ void ReluForward(ConstTensorView input, TensorView output);
 /// grad_input = output > 0 ? grad_output : 0, from what ReluForward made (0 at 0, as in Flax).
 void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input);
 
+struct AddOptions {
+  bool relu = false;
+};
 /// output = relu?(a + b).
-void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output);
+void AddForward(ConstTensorView a, ConstTensorView b, TensorView output, const AddOptions& options = {});
 /// accumulator += addend: gradients that meet.
 void AddAccumulate(ConstTensorView addend, TensorView accumulator);
 

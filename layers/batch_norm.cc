@@ -135,7 +135,7 @@ Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTenso
   }
 
   Tensor result = scope.NewTensor(input.shape());
-  BatchNormNormalize(*input, Affine(scope, *mean, *var), residual, options_.relu, result);
+  BatchNormNormalize(*input, Affine(scope, *mean, *var), result, {.residual = residual, .relu = options_.relu});
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, std::move(input));
   if (options_.relu && residual.data() != nullptr) scope.Save(this, output);

@@ -65,8 +65,8 @@ void RunConv2dForward(Case& c) {
   const Conv2dGeometry g = Resolve(c, Conv2dPass::kForward, params, input.shape(), filter.shape());
   const PrologueOf prologue(c, g.IC);
   Conv2dForwardOptions options{.prologue = prologue.Get(),
-                        .epilogue = {.scale = scale, .bias = bias, .residual = residual, .relu = relu},
-                        .algorithm = c.algorithm()};
+                               .epilogue = {.scale = scale, .bias = bias, .residual = residual, .relu = relu},
+                               .algorithm = c.algorithm()};
   if (statistics) {
     options.epilogue.mean = c.NewOutput("mean", {g.OC});
     options.epilogue.var = c.NewOutput("var", {g.OC});
@@ -136,8 +136,8 @@ void RunBatchNormForward(Case& c) {
   const Shape channels = {input.shape().back()};
   const TensorView mean = c.NewOutput("mean", channels), var = c.NewOutput("var", channels);
   BatchNormStatistics(input, variance, mean, var, c.workspace(), RowMask(c, input.shape()));
-  BatchNormNormalize(input, {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = epsilon}, residual,
-                     relu, c.NewOutput("output", input.shape()));
+  BatchNormNormalize(input, {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = epsilon},
+                     c.NewOutput("output", input.shape()), {.residual = residual, .relu = relu});
 }
 
 void RunBatchNormInference(Case& c) {
@@ -145,8 +145,8 @@ void RunBatchNormInference(Case& c) {
   const bool relu = c.attributes().FlagOr("relu", false);
   const Tensor input = c.Input("input"), scale = c.Input("scale"), bias = c.Input("bias");
   const Tensor mean = c.Input("mean"), var = c.Input("var"), residual = c.Input("residual");
-  BatchNormNormalize(input, {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = epsilon}, residual,
-                     relu, c.NewOutput("output", input.shape()));
+  BatchNormNormalize(input, {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = epsilon},
+                     c.NewOutput("output", input.shape()), {.residual = residual, .relu = relu});
 }
 
 void RunBatchNormBackward(Case& c) {

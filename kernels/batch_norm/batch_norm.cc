@@ -375,8 +375,9 @@ void BatchNormMul(const BatchNormAffine& affine, TensorView mul) {
   for (int64_t c = 0; c < C; ++c) mul[c] = static_cast<float>(Scale(affine, c) * InverseStd(affine, c));
 }
 
-void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu,
-                        TensorView output) {
+void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, TensorView output,
+                        const BatchNormNormalizeOptions& options) {
+  const ConstTensorView residual = options.residual;
   constexpr const char* kName = "BatchNormNormalize";
   const int64_t C = CheckInput(kName, input);
   CheckAffine(kName, affine, C);
@@ -393,7 +394,7 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Co
                            .bias = tables[kBias]};
   const bool stream = WorthStreaming(output, {input, residual});
   ParallelForFlat(input.size(), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(NormalizeRange)(task, relu, stream, begin, end, tables.period());
+    HWY_DYNAMIC_DISPATCH(NormalizeRange)(task, options.relu, stream, begin, end, tables.period());
   });
 }
 

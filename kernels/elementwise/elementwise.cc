@@ -80,19 +80,19 @@ void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorVie
   });
 }
 
-void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output) {
+void AddForward(ConstTensorView a, ConstTensorView b, TensorView output, const AddOptions& options) {
   CheckSameShape("AddForward", "b", b.shape(), "a", a.shape());
   CheckSameShape("AddForward", "output", output.shape(), "a", a.shape());
   const ElementwiseTask task{.a = a.data(), .b = b.data(), .output = output.data()};
   const bool stream = WorthStreaming(output, {a, b});
   ParallelForFlat(a.size(), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(AddRange)(task, relu, stream, begin, end);
+    HWY_DYNAMIC_DISPATCH(AddRange)(task, options.relu, stream, begin, end);
   });
 }
 
 void AddAccumulate(ConstTensorView addend, TensorView accumulator) {
   CheckSameShape("AddAccumulate", "addend", addend.shape(), "accumulator", accumulator.shape());
-  AddForward(accumulator, addend, /*relu=*/false, accumulator);
+  AddForward(accumulator, addend, accumulator);
 }
 
 void MaskScale(ConstTensorView input, std::span<const uint8_t> keep, float scale, TensorView output) {

@@ -54,16 +54,17 @@ Moments BatchNormStatistics(ConstTensorView input, std::span<const uint8_t> mask
   return BatchNormFinalize(BatchNormGatherMoments(input, mask));
 }
 
-Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu) {
+Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine,
+                        const BatchNormNormalizeOptions& options) {
   const int64_t C = input.shape().back();
   Sums output(input.size());
   for (int64_t i = 0; i < input.size(); ++i) {
     const int64_t c = i % C;
     const double centered = static_cast<double>(input[i]) - affine.mean[c];
     const double normal = centered * Scale(affine, c) * InverseStd(affine, c);
-    const double added = residual.size() == 0 ? 0.0 : residual[i];
+    const double added = options.residual.size() == 0 ? 0.0 : options.residual[i];
     const double y = normal + Bias(affine, c) + added;
-    output.values[static_cast<size_t>(i)] = relu && y < 0 ? 0.0 : y;
+    output.values[static_cast<size_t>(i)] = options.relu && y < 0 ? 0.0 : y;
     output.magnitudes[static_cast<size_t>(i)] = std::abs(normal) + std::abs(Bias(affine, c)) + std::abs(added);
   }
   return output;

@@ -27,7 +27,8 @@ Moments BatchNormFinalize(const BatchNormMoments& moments);
 Moments BatchNormStatistics(ConstTensorView input, std::span<const uint8_t> mask = {});
 
 /// relu?((input − mean)·scale/√(var+epsilon) + bias + residual), an element at a time.
-Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, ConstTensorView residual, bool relu);
+Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine,
+                        const BatchNormNormalizeOptions& options = {});
 
 struct BackwardSums {
   double count;        // rows that the mask keeps

@@ -10,10 +10,10 @@ void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorVie
   for (int64_t i = 0; i < output.size(); ++i) grad_input[i] = output[i] > 0 ? grad_output[i] : 0.0f;
 }
 
-void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output) {
+void AddForward(ConstTensorView a, ConstTensorView b, TensorView output, const AddOptions& options) {
   for (int64_t i = 0; i < a.size(); ++i) {
     const float sum = a[i] + b[i];
-    output[i] = relu && sum < 0 ? 0.0f : sum;
+    output[i] = options.relu && sum < 0 ? 0.0f : sum;
   }
 }
 

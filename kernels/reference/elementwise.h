@@ -7,12 +7,13 @@
 #include <span>
 
 #include "hwynn/core/tensor.h"
+#include "hwynn/kernels/elementwise.h"
 
 namespace hwynn::reference {
 
 void ReluForward(ConstTensorView input, TensorView output);
 void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input);
-void AddForward(ConstTensorView a, ConstTensorView b, bool relu, TensorView output);
+void AddForward(ConstTensorView a, ConstTensorView b, TensorView output, const AddOptions& options = {});
 void AddAccumulate(ConstTensorView addend, TensorView accumulator);
 void MaskScale(ConstTensorView input, std::span<const uint8_t> keep, float scale, TensorView output);
 

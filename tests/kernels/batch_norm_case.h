@@ -70,8 +70,8 @@ struct BatchNormCase {
   // With the variance 1/4 and no epsilon 1/√var is 2, and integers stay exact.
   BatchNormAffine affine() const { return {.mean = mean, .var = var, .scale = scale, .bias = bias, .epsilon = 0}; }
   void Statistics(Variance variance = Variance::kStable) { BatchNormStatistics(input, variance, mean, var, workspace); }
-  void Forward(bool relu) { BatchNormNormalize(input, affine(), residual, relu, output); }
-  void ForwardAlone(bool relu) { BatchNormNormalize(input, affine(), {}, relu, output); }
+  void Forward(bool relu) { BatchNormNormalize(input, affine(), output, {.residual = residual, .relu = relu}); }
+  void ForwardAlone(bool relu) { BatchNormNormalize(input, affine(), output, {.relu = relu}); }
   BatchNormBackwardArgs Args(bool relu) {
     return {.input = input,
             .output = output,

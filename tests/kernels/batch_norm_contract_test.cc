@@ -66,11 +66,11 @@ TEST(BatchNormContractTest, StreamedResultsAreTheSameAndInPlaceToo) {
     Tensor streamed({1000003, kC}), in_place = input.Clone();
     const Tensor mean = Normals({kC}, 2), var({kC}, 2.0f);
     const BatchNormAffine affine{.mean = mean, .var = var};
-    BatchNormNormalize(input, affine, {}, false, streamed);
-    BatchNormNormalize(in_place, affine, {}, false, in_place);
+    BatchNormNormalize(input, affine, streamed);
+    BatchNormNormalize(in_place, affine, in_place);
     EXPECT_TRUE(SameBits(streamed, in_place));
     Tensor sum = input.Clone();
-    BatchNormNormalize(input, affine, sum, false, sum);
+    BatchNormNormalize(input, affine, sum, {.residual = sum});
     for (const int64_t i : {int64_t{0}, sum.size() / 2, sum.size() - 1}) EXPECT_EQ(sum[i], streamed[i] + input[i]);
 
     // Backward too: its gradient is streamed, or takes the place of the output's.
@@ -162,9 +162,9 @@ TEST(BatchNormContractTest, MisalignedViewsBetweenGuards) {
         }
         const auto view = [&](size_t i) { return TensorView(buffers[i].data() + offset, shape); };
         BatchNormCase x(9, C, /*integers=*/true);
-        BatchNormNormalize(view(0), x.affine(), view(1), true, view(2));
+        BatchNormNormalize(view(0), x.affine(), view(2), {.residual = view(1), .relu = true});
         ExpectRounded(
-            reference::BatchNormNormalize(view(0), x.affine(), view(1), true).values,
+            reference::BatchNormNormalize(view(0), x.affine(), {.residual = view(1), .relu = true}).values,
             [&] {
               Tensor copy(shape);
               std::copy_n(view(2).data(), size, copy.data());
@@ -221,8 +221,8 @@ TEST(BatchNormContractTest, RefusesWhatDoesNotFit) {
   EXPECT_THROW(BatchNormStatistics(x.input, Variance::kStable, five, x.var, x.workspace), std::invalid_argument);
   BatchNormAffine affine = x.affine();
   affine.bias = five;
-  EXPECT_THROW(BatchNormNormalize(x.input, affine, {}, false, x.output), std::invalid_argument);
-  EXPECT_THROW(BatchNormNormalize(x.input, x.affine(), Tensor({6, 4}), false, x.output), std::invalid_argument);
+  EXPECT_THROW(BatchNormNormalize(x.input, affine, x.output), std::invalid_argument);
+  EXPECT_THROW(BatchNormNormalize(x.input, x.affine(), x.output, {.residual = Tensor({6, 4})}), std::invalid_argument);
   EXPECT_TRUE(SameBits(before, x.output));
   BatchNormBackwardArgs args = x.Args(true);
   args.output = {};

@@ -175,7 +175,7 @@ TEST(BatchNormRangeTest, TheFactorIsRoundedOnce) {
     for (const bool scaled : {false, true}) {
       BatchNormAffine affine{.mean = zero, .var = var};
       if (scaled) affine.scale = scale;
-      BatchNormNormalize(one, affine, {}, false, output);
+      BatchNormNormalize(one, affine, output);
       for (int64_t i = 0; i < kCases; ++i) {
         const double factor = (scaled ? scale[i] : 1.0) / std::sqrt(double{var[i]} + double{affine.epsilon});
         EXPECT_LE(std::abs(output[i] - factor), 1.01 * kUnit * std::abs(factor)) << "var " << var[i];

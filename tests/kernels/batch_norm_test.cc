@@ -48,8 +48,9 @@ TEST(BatchNormTest, ExactOnIntegers) {
         BatchNormCase x(rows, C, /*integers=*/true);
         for (const bool relu : {false, true}) {
           x.Forward(relu);
-          ExpectRounded(reference::BatchNormNormalize(x.input, x.affine(), x.residual, relu).values, x.output,
-                        "output");
+          ExpectRounded(
+              reference::BatchNormNormalize(x.input, x.affine(), {.residual = x.residual, .relu = relu}).values,
+              x.output, "output");
           const BatchNormBackwardArgs args = x.Args(relu);
           BatchNormBackward(args, x.workspace);
           const reference::BatchNormGradients grads = reference::BatchNormBackward(args);
@@ -95,10 +96,10 @@ TEST(BatchNormTest, SumsAreExactAroundEveryCut) {
       BatchNormCase x(rows, C, /*integers=*/true);
       for (const bool residual : {false, true}) {
         residual ? x.Forward(true) : x.ForwardAlone(true);
-        ExpectRounded(
-            reference::BatchNormNormalize(x.input, x.affine(), residual ? x.residual.view() : TensorView(), true)
-                .values,
-            x.output, "output");
+        ExpectRounded(reference::BatchNormNormalize(
+                          x.input, x.affine(), {.residual = residual ? x.residual.view() : TensorView(), .relu = true})
+                          .values,
+                      x.output, "output");
         BatchNormBackwardArgs args = residual ? x.Args(true) : x.ArgsAlone(true);
         args.frozen_statistics = true;  // without, 1/M rounds
         BatchNormBackward(args, x.workspace);
@@ -137,9 +138,10 @@ TEST(BatchNormTest, BoundedByMagnitudes) {
         for (const bool relu : {false, true}) {
           x.Forward(relu);
           // Four roundings (difference, factor, fma, residual), and the fma's on partial sums.
-          worst_output =
-              std::max(worst_output, ExpectBounded(reference::BatchNormNormalize(x.input, x.affine(), x.residual, relu),
-                                                   x.output, 5, "output"));
+          worst_output = std::max(
+              worst_output,
+              ExpectBounded(reference::BatchNormNormalize(x.input, x.affine(), {.residual = x.residual, .relu = relu}),
+                            x.output, 5, "output"));
           const BatchNormBackwardArgs args = x.Args(relu);
           BatchNormBackward(args, x.workspace);
           const reference::BatchNormGradients grads = reference::BatchNormBackward(args);

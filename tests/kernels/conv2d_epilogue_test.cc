@@ -141,8 +141,8 @@ TEST(Conv2dEpilogueTest, HasTheBitsOfBatchNorm) {
   ForEachTarget([&](const std::string&) {
     for (const bool relu : {false, true}) {
       Tensor before(shape), behind(shape);
-      BatchNormNormalize(x, affine, {}, relu, before);
-      BatchNormNormalize(x, affine, residual, relu, behind);
+      BatchNormNormalize(x, affine, before, {.relu = relu});
+      BatchNormNormalize(x, affine, behind, {.residual = residual, .relu = relu});
       for (const bool one_filter_a_channel : {false, true}) {
         const Conv2dParams params{.groups = one_filter_a_channel ? C : 1};
         const Tensor& filter = one_filter_a_channel ? depthwise : point;

@@ -38,10 +38,10 @@ const Op kOps[] = {
      [](const Inputs& in, TensorView out) { reference::ReluForward(in.a, out); }},
     {"ReluBackward", [](const Inputs& in, TensorView out) { ReluBackward(in.a, in.b, out); },
      [](const Inputs& in, TensorView out) { reference::ReluBackward(in.a, in.b, out); }},
-    {"AddForward", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, false, out); },
-     [](const Inputs& in, TensorView out) { reference::AddForward(in.a, in.b, false, out); }},
-    {"AddForward relu", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, true, out); },
-     [](const Inputs& in, TensorView out) { reference::AddForward(in.a, in.b, true, out); }},
+    {"AddForward", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, out); },
+     [](const Inputs& in, TensorView out) { reference::AddForward(in.a, in.b, out); }},
+    {"AddForward relu", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, out, {.relu = true}); },
+     [](const Inputs& in, TensorView out) { reference::AddForward(in.a, in.b, out, {.relu = true}); }},
     {"AddAccumulate", [](const Inputs& in, TensorView out) { AddAccumulate(in.b, out); },
      [](const Inputs& in, TensorView out) { reference::AddAccumulate(in.b, out); }},
     {"MaskScale", [](const Inputs& in, TensorView out) { MaskScale(in.a, in.keep, 1.25f, out); },
@@ -139,7 +139,7 @@ TEST(ElementwiseTest, RefusesOtherShapes) {
   const std::vector<uint8_t> keep(3, 1);
   EXPECT_THROW(ReluForward(three, output), std::invalid_argument);
   EXPECT_THROW(ReluBackward(two, three, output), std::invalid_argument);
-  EXPECT_THROW(AddForward(two, three, false, output), std::invalid_argument);
+  EXPECT_THROW(AddForward(two, three, output), std::invalid_argument);
   EXPECT_THROW(AddAccumulate(three, output), std::invalid_argument);
   EXPECT_THROW(MaskScale(two, keep, 1.0f, output), std::invalid_argument);
   EXPECT_EQ(output[0], 7.0f);
