@@ -17,6 +17,13 @@ int64_t Padded(int64_t elements) {
 
 void Clear(TensorView values) { std::fill_n(values.data(), values.size(), 0.0f); }
 
+template <class Slots>
+auto& FindIn(Slots& slots, std::string_view path) {
+  const auto found = slots.find(path);
+  Check(found != slots.end(), "the gradients have no array \"", path, "\"");
+  return found->second;
+}
+
 }  // namespace
 
 Gradients::Gradients(const Collection& params) {
@@ -44,11 +51,7 @@ bool Gradients::Fit(const Collection& params) const {
   });
 }
 
-const Gradients::Slot& Gradients::Find(std::string_view path) const {
-  const auto found = slots_.find(path);
-  Check(found != slots_.end(), "the gradients have no array \"", path, "\"");
-  return found->second;
-}
+const Gradients::Slot& Gradients::Find(std::string_view path) const { return FindIn(slots_, path); }
 
 TensorView Gradients::at(std::string_view path) { return Find(path).view; }
 ConstTensorView Gradients::at(std::string_view path) const { return Find(path).view; }
@@ -63,7 +66,7 @@ void Gradients::Start() {
 
 TensorView Gradients::Write(const std::string& path, const Writer& writer) {
   Check(started_, "Backward from the top is Differentiate (layers/module.h): it gathers the gradients");
-  auto& slot = const_cast<Slot&>(Find(path));
+  Slot& slot = FindIn(slots_, path);
   if (!slot.writer) {
     slot.writer = writer;
     return slot.view;

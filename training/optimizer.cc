@@ -69,6 +69,7 @@ Collection Optimizer::Init(const Collection& params) const {
 void Optimizer::Update(float learning_rate, int64_t count, const Gradients& gradients, Collection& params,
                        Collection& state) const {
   std::vector<Param> all;
+  all.reserve(params.size());
   for (auto& [path, param] : params) all.push_back({path, param});
   Update(learning_rate, count, gradients, all, state);
 }
@@ -78,6 +79,7 @@ void Optimizer::Update(float learning_rate, int64_t count, const Gradients& grad
   std::vector<ConstTensorView> of_params;
   std::vector<SgdLeaf> sgd;
   std::vector<AdamLeaf> adam;
+  of_params.reserve(params.size());
   for (const auto& [path, param] : params) {
     const Shape& shape = param.shape();
     const ConstTensorView gradient = of_params.emplace_back(FindGradient(gradients, path, shape));

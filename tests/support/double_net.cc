@@ -27,9 +27,9 @@ double Dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 std::vector<double> Values(ConstTensorView view) { return {view.span().begin(), view.span().end()}; }
 
-// A float's unit is 6e-8. Measured errors are at most a quarter of this bound.
+// 130 of float's unit. The largest error measured was 3e-6, of a bias before BatchNorm; in residual blocks 9e-7.
 constexpr double kTolerance = 8e-6;
-// Of the values near 0 that a ReLU sees, some thousands of about 1, one in 10⁴ checks lies within a step.
+// A ReLU sees some thousands of values of about 1: in one check of some thousands one of them lies within a step of 0.
 constexpr double kStep = 1e-7;
 
 }  // namespace
