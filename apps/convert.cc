@@ -1,17 +1,16 @@
 // hwynn convert: checkpoints from one format to another. The input's format follows from its bytes, the output's from
 // its name.
 
-#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/formats/container.h"
 #include "hwynn/formats/file_io.h"
+#include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/models/pytorch_import.h"
-#include "hwynn/training/flax_checkpoint.h"
 
 namespace hwynn::apps {
 namespace {
@@ -29,14 +28,6 @@ struct ConvertOptions {
   std::vector<float> stddev = {0.229f, 0.224f, 0.225f};
   MachineOptions machine;
 };
-
-/// A header's length below 2³², then '{': no map of MessagePack begins so.
-bool IsSafetensors(const std::string& path) {
-  std::array<char, 9> head{};
-  std::ifstream file(path, std::ios::binary);
-  return file.read(head.data(), head.size()) && head[8] == '{' &&
-         std::all_of(&head[4], &head[8], [](char c) { return c == 0; });
-}
 
 bool IsMsgpackName(const std::string& path) {
   const fs::path name = fs::path(path).filename();
@@ -69,10 +60,14 @@ TrainState MakeState(const std::string& path, const Checkpoint& checkpoint) {
 void WriteLike(const FlaxCheckpoint& flax, const std::string& like, const std::string& output) {
   const Checkpoint checkpoint(like);
   TrainState state = MakeState(like, checkpoint);
-  if (flax.root().Find("opt_state") != nullptr) {
-    flax.Restore(state);
-  } else {
-    flax.RestoreVariables(state.variables);
+  const bool all = flax.root().Find("opt_state") != nullptr;
+  const FlaxChanges changes = all ? flax.Restore(state) : flax.RestoreVariables(state.variables);
+  if (!changes.converted.empty()) {
+    Note(StrCat(changes.converted.size(), " arrays became float32, ", changes.converted[0], " first"));
+  }
+  if (!changes.zeroed.empty()) {
+    Note(StrCat(changes.zeroed.size(), " arrays of the optimizer's state are masked in ", flax.path(),
+                " and 0 in the checkpoint, ", changes.zeroed[0], " first"));
   }
   SaveCheckpoint(output, checkpoint.info(), state);
 }
@@ -93,8 +88,9 @@ void ConvertCheckpoint(const ConvertOptions& options) {
   TrainState state = MakeState(options.input, checkpoint);
   checkpoint.Restore(state);
   const TrainOptions& training = checkpoint.info().recipe.training;
-  const bool schedule = training.schedule.kind != ScheduleKind::kConstant || training.schedule.warmup_epochs > 0;
-  FlaxCheckpoint::Create(state, training.optimizer, {.schedule = schedule}).Write(options.output);
+  FlaxLayout layout = OptaxLayout(training.optimizer);
+  layout.schedule = training.schedule.kind != ScheduleKind::kConstant || training.schedule.warmup_epochs > 0;
+  FlaxCheckpoint::Create(state, layout).Write(options.output);
   Note("recipe, class names and standardisation are not in " + options.output + "; keep " + options.input +
        " for the way back (--like)");
 }
@@ -138,20 +134,26 @@ void RunConvert(const ConvertOptions& options) {
   std::error_code no_matter;
   Check(!fs::equivalent(options.input, options.output, no_matter), options.output,
         ": input and output are the same file");
-  if (!IsSafetensors(options.input)) {
-    Check(options.from == "auto", options.input, ": PyTorch's weights must be in a safetensors file");
-    const FlaxCheckpoint flax = FlaxCheckpoint::Read(options.input);
+  const bool is_folder = fs::is_directory(options.input, no_matter);
+  const std::string path = is_folder ? LatestFlaxCheckpoint(options.input) : options.input;
+  std::vector<std::byte> bytes = ReadContainer(path);
+  CheckContainer(path, bytes, {Container::kSafetensors, Container::kMsgpack});
+  if (RecogniseFile(bytes) != Container::kSafetensors) {
+    Check(options.from == "auto", path, ": PyTorch's weights must be in a safetensors file");
+    const SharedBytes document = SharedBytes::Own(std::move(bytes));
+    const FlaxCheckpoint flax = FlaxCheckpoint::Parse(path, document);
     if (to_safetensors) return WriteTree(flax.root(), options);
-    const std::vector<std::byte> bytes = ReadFile(flax.path());  // to the last byte, whatever encodings it has
-    const std::array pieces{std::span<const std::byte>(bytes)};
+    const std::array pieces{document.bytes};  // to the last byte, whatever encodings it has
     return WriteFileAtomically(options.output, pieces);
   }
-  const SafetensorsFile file(options.input);
+  const SafetensorsFile file(path, std::move(bytes));
   if (options.from == "pytorch" || HasPyTorchNames(file)) return ConvertPyTorch(file, options);
   if (IsCheckpoint(file)) {
-    Check(!to_safetensors, options.input, ": a checkpoint of hwynn is safetensors already");
+    Check(!to_safetensors, path, ": a checkpoint of hwynn is safetensors already");
     return ConvertCheckpoint(options);
   }
+  Check(!to_safetensors || !options.like.empty(), path,
+        ": flat arrays make no model by themselves; --like FILE makes a checkpoint like that one of them");
   WriteTree(FlaxFromSafetensors(file), options);
 }
 

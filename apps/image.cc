@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/container.h"
 #include "hwynn/formats/file_io.h"
 
 namespace hwynn::apps {
@@ -27,11 +28,11 @@ double Overlap(int64_t t, double scale, int64_t p) {
 
 Tensor ReadPng(const std::string& path, int64_t channels) {
   Check(channels == 1 || channels == 3, "a PNG image gives 1 or 3 channels, the model takes ", channels);
-  const std::vector<std::byte> file = ReadFile(path);
+  const std::vector<std::byte> file = ReadContainer(path);
+  CheckContainer(path, file, {Container::kPng});
   const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(0), spng_ctx_free);
   const auto check = [&](int status) { CheckData(status == 0, path, ": ", spng_strerror(status)); };
   CheckData(png != nullptr, path, ": there is not enough memory");
-  CheckData(!file.empty(), path, ": the file is empty");
   check(spng_set_image_limits(png.get(), kMaxPngPixels, kMaxPngPixels));
   check(spng_set_chunk_limits(png.get(), kMaxAncillaryBytes, kMaxAncillaryBytes));
   check(spng_set_png_buffer(png.get(), file.data(), file.size()));

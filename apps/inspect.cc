@@ -7,6 +7,7 @@
 #include <map>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/formats/array_name.h"
 #include "hwynn/formats/safetensors.h"
 
 namespace hwynn::apps {
@@ -45,11 +46,7 @@ void RunInspect(const std::string& path) {
   Node root;
   for (const auto& [name, entry] : file.entries()) {
     Node* node = &root;
-    for (size_t begin = 0; begin <= name.size();) {
-      const size_t end = std::min(name.find('.', begin), name.size());
-      node = &node->children[name.substr(begin, end - begin)];
-      begin = end + 1;
-    }
+    for (const std::string& part : SplitPath(name, kNameSeparator)) node = &node->children[part];
     node->entry = &entry;
   }
   for (const auto& [name, node] : root.children) Print(name, node, 0);

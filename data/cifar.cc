@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/container.h"
 #include "hwynn/formats/file_io.h"
 #include "hwynn/formats/utf8.h"
 
@@ -41,6 +42,8 @@ std::unique_ptr<Dataset> ReadRecords(const fs::path& directory, const Format& fo
   for (const std::string& file : files) {
     const std::string path = (directory / file).string();
     const std::vector<std::byte> bytes = ReadFile(path);
+    // Whole records may begin with any bytes.
+    if (bytes.size() % record_bytes != 0) CheckContainer(path, bytes, {});
     const size_t num_records = bytes.size() / record_bytes;
     CheckData(num_records > 0, path, ": ends at byte ", bytes.size(), ", in its first record of ", record_bytes,
               " bytes");

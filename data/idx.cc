@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/container.h"
 #include "hwynn/formats/file_io.h"
 
 namespace hwynn {
@@ -25,6 +26,7 @@ constexpr char kLabelsFile[] = "labels-idx1-ubyte";
 class Content {
  public:
   explicit Content(const std::string& path) : path_(path), file_(ReadFile(path)) {
+    CheckContainer(path_, file_, {Container::kGzip});
     constexpr std::array gzip_magic{std::byte{0x1f}, std::byte{0x8b}};
     gzip_ = file_.size() >= 2 && std::equal(gzip_magic.begin(), gzip_magic.end(), file_.begin());
     constexpr int kGzipOnly = 16;

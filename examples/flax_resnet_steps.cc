@@ -2,9 +2,9 @@
 // prints the loss of each step, then the logits of the first image in evaluation mode.
 
 #include "hwynn/examples/flax_program.h"
+#include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/formats/tensor_io.h"
 #include "hwynn/models/make_model.h"
-#include "hwynn/training/flax_checkpoint.h"
 #include "hwynn/training/train_state.h"
 
 using namespace hwynn;
@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
       if (checkpoint) {
         checkpoint->Update(state);
       } else {
-        checkpoint = FlaxCheckpoint::Create(state, sgd);
+        checkpoint = FlaxCheckpoint::Create(state, OptaxLayout(sgd));
       }
       checkpoint->Write(checkpoint_out);
     }

@@ -1,37 +1,17 @@
 #include "hwynn/formats/flax_array.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/array_name.h"
+#include "hwynn/formats/dtype.h"
 
 namespace hwynn {
 namespace {
 
 constexpr int8_t kArrayType = 1;
 constexpr std::string_view kChunkedKey = "__msgpack_chunked_array__";
-
-constexpr std::array<FlaxDtype, 20> kDtypes{{{"bool", "BOOL", 1},
-                                             {"uint8", "U8", 1},
-                                             {"int8", "I8", 1},
-                                             {"float8_e5m2", "F8_E5M2", 1},
-                                             {"float8_e4m3fn", "F8_E4M3", 1},
-                                             {"float8_e5m2fnuz", "F8_E5M2FNUZ", 1},
-                                             {"float8_e4m3fnuz", "F8_E4M3FNUZ", 1},
-                                             {"float8_e8m0fnu", "F8_E8M0", 1},
-                                             {"int16", "I16", 2},
-                                             {"uint16", "U16", 2},
-                                             {"float16", "F16", 2},
-                                             {"bfloat16", "BF16", 2},
-                                             {"int32", "I32", 4},
-                                             {"uint32", "U32", 4},
-                                             {"float32", "F32", 4},
-                                             {"complex64", "C64", 8},
-                                             {"float64", "F64", 8},
-                                             {"int64", "I64", 8},
-                                             {"uint64", "U64", 8},
-                                             {"complex128", "", 16}}};
 
 /// Where a value stands, for error messages.
 struct Place {
@@ -55,10 +35,12 @@ std::vector<T*> Items(T& list, const Place& place) {
   auto* map = std::get_if<MsgpackValue::Map>(&list.data);
   place.CheckAt(list, map != nullptr, "has something else where a list should be");
   items.resize(map->size());
-  for (auto& [key, item] : *map) {
+  for (auto& [map_key, item] : *map) {
+    const std::string& key = map_key.text();
     size_t index = 0;
     const auto result = std::from_chars(key.data(), key.data() + key.size(), index);
-    const bool is_index = result.ec == std::errc() && key == std::to_string(index) && index < items.size();
+    const bool is_index =
+        !map_key.number() && result.ec == std::errc() && key == std::to_string(index) && index < items.size();
     place.CheckAt(item, is_index, "has an item \"", key, "\" in a list of ", items.size());
     items[index] = &item;
   }
@@ -66,28 +48,22 @@ std::vector<T*> Items(T& list, const Place& place) {
 }
 
 Shape ReadShape(const MsgpackValue& list, const Place& place) {
-  std::vector<int64_t> extents;
+  std::vector<uint64_t> extents;
   for (const MsgpackValue* extent : Items(list, place)) {
     const auto* number = std::get_if<int64_t>(&extent->data);
     place.CheckAt(*extent, number != nullptr && *number >= 0, "has an extent that isn't a size");
-    extents.push_back(*number);
+    extents.push_back(static_cast<uint64_t>(*number));
   }
-  try {
-    return Shape(extents);
-  } catch (const std::invalid_argument& error) {
-    place.CheckAt(list, false, "has a shape out of range: ", error.what());
-    throw;
-  }
+  const std::variant<Shape, std::string> shape = ParseShape(extents);
+  if (const auto* error = std::get_if<std::string>(&shape)) place.CheckAt(list, false, "has ", *error);
+  return std::get<Shape>(shape);
 }
 
 void CheckSize(const FlaxArray& array, const MsgpackValue& value, const Place& place) {
-  const FlaxDtype* dtype = FindFlaxDtype(array.dtype);
+  const Dtype* dtype = FindNumpyDtype(array.dtype);
   place.CheckAt(value, dtype != nullptr, "has the unknown dtype ", array.dtype);
-  const size_t size = array.data.bytes.size();
-  // Divided, because the product may overflow.
-  place.CheckAt(value,
-                size % dtype->bytes == 0 && size / dtype->bytes == static_cast<size_t>(array.shape.num_elements()),
-                "has ", size, " bytes, which are not a ", array.dtype, " array of ", array.shape);
+  place.CheckAt(value, HasBytes(*dtype, array.shape, array.data.bytes.size()), "has ", array.data.bytes.size(),
+                " bytes, which are not a ", array.dtype, " array of ", array.shape);
 }
 
 FlaxArray ReadPlainArray(const MsgpackValue& value, const Place& place) {
@@ -142,16 +118,6 @@ MsgpackValue MakePlainArray(std::string_view dtype, const Shape& shape, std::spa
 
 }  // namespace
 
-const FlaxDtype* FindFlaxDtype(std::string_view name) {
-  const auto* found = std::ranges::find(kDtypes, name, &FlaxDtype::name);
-  return found == kDtypes.end() ? nullptr : found;
-}
-
-const FlaxDtype* FindSafetensorsDtype(std::string_view name) {
-  const auto* found = std::ranges::find(kDtypes, name, &FlaxDtype::safetensors);
-  return found == kDtypes.end() || name.empty() ? nullptr : found;
-}
-
 bool IsChunkedFlaxArray(const MsgpackValue& value) { return value.Find(kChunkedKey) != nullptr; }
 
 bool IsFlaxArray(const MsgpackValue& value) {
@@ -170,7 +136,7 @@ MsgpackValue MakeFlaxArray(std::string_view dtype, const Shape& shape, std::span
   if (bytes.size() <= chunk_bytes) return MakePlainArray(dtype, shape, bytes);
   MsgpackValue::Map extents;
   for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back({std::to_string(axis), {shape[axis]}});
-  const size_t item_bytes = FindFlaxDtype(dtype)->bytes;
+  const size_t item_bytes = FindNumpyDtype(dtype)->bits / 8;
   const size_t step = std::max<size_t>(1, chunk_bytes / item_bytes) * item_bytes;
   MsgpackValue::Map chunks;
   for (size_t begin = 0; begin < bytes.size(); begin += step) {
@@ -206,7 +172,8 @@ template <class T>
 void CollectFlaxLeaves(T& node, const std::string& prefix, const std::string& path, FlaxLeaves<T>& leaves) {
   if (auto* map = std::get_if<MsgpackValue::Map>(&node.data); map != nullptr && !IsChunkedFlaxArray(node)) {
     for (auto& [key, value] : *map) {
-      CollectFlaxLeaves<T>(value, prefix.empty() ? key : StrCat(prefix, "/", key), path, leaves);
+      CollectFlaxLeaves<T>(value, prefix.empty() ? key.text() : StrCat(prefix, kPathSeparator, key.text()), path,
+                           leaves);
     }
     return;
   }
@@ -223,7 +190,7 @@ bool AppendFlaxLeaf(MsgpackValue& root, std::span<const std::string> names, Msgp
   for (const std::string& name : names) {
     auto* map = std::get_if<MsgpackValue::Map>(&node->data);
     if (map == nullptr) return false;
-    if (map->empty() || map->back().first != name) map->push_back({name, {MsgpackValue::Map()}});
+    if (map->empty() || map->back().first.text() != name) map->push_back({name, {MsgpackValue::Map()}});
     node = &map->back().second;
   }
   auto* map = std::get_if<MsgpackValue::Map>(&node->data);

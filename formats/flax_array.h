@@ -26,17 +26,6 @@ struct FlaxArray {
   SharedBytes data;
 };
 
-/// One row of the table of dtypes.
-struct FlaxDtype {
-  std::string_view name;         // numpy's
-  std::string_view safetensors;  // "" when that format has none
-  size_t bytes;
-};
-/// By numpy's name; nullptr for an unknown one.
-const FlaxDtype* FindFlaxDtype(std::string_view name);
-/// By the name in safetensors.
-const FlaxDtype* FindSafetensorsDtype(std::string_view name);
-
 /// Whether the value is an array or a numpy scalar, in whatever form.
 bool IsFlaxArray(const MsgpackValue& value);
 bool IsChunkedFlaxArray(const MsgpackValue& value);

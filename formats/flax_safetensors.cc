@@ -1,12 +1,16 @@
 #include "hwynn/formats/flax_safetensors.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/array_name.h"
+#include "hwynn/formats/dtype.h"
 #include "hwynn/formats/flax_array.h"
 
 namespace hwynn {
@@ -15,6 +19,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr char kTreeKey[] = "tree";
+// Is there when the tree's keys are escaped, because some are whole numbers: "int:0", and "str:int:0" for a text.
+constexpr char kTreeKeysKey[] = "tree_keys";
+constexpr char kEscapedKeys[] = "int:<number>, str:<text>";
+constexpr std::string_view kNumberKey = "int:";
+constexpr std::string_view kTextKey = "str:";
 constexpr int kMaxDepth = 100;  // the msgpack reader's
 
 // What a leaf of the tree in the metadata says.
@@ -28,7 +37,34 @@ constexpr std::string_view kText = "str:";  // the text follows
 
 /// "" and "params" → "params"; "params" and "Dense_0" → "params.Dense_0".
 std::string Join(const std::string& name, std::string_view key) {
-  return name.empty() ? std::string(key) : StrCat(name, ".", key);
+  return name.empty() ? std::string(key) : StrCat(name, kNameSeparator, key);
+}
+
+bool HasNumberKeys(const MsgpackValue& value) {
+  if (const auto* list = std::get_if<MsgpackValue::Array>(&value.data))
+    return std::ranges::any_of(*list, HasNumberKeys);
+  const auto* map = std::get_if<MsgpackValue::Map>(&value.data);
+  return map != nullptr && std::ranges::any_of(*map, [](const auto& member) {
+           return member.first.number().has_value() || HasNumberKeys(member.second);
+         });
+}
+
+std::string EscapedKey(const MsgpackKey& key) {
+  if (key.number()) return StrCat(kNumberKey, key.text());
+  const bool ambiguous = key.text().starts_with(kNumberKey) || key.text().starts_with(kTextKey);
+  return ambiguous ? StrCat(kTextKey, key.text()) : key.text();
+}
+
+/// The inverse, or nothing for what EscapedKey doesn't write.
+std::optional<MsgpackKey> UnescapedKey(const std::string& key) {
+  if (key.starts_with(kTextKey)) return MsgpackKey(key.substr(kTextKey.size()));
+  if (!key.starts_with(kNumberKey)) return MsgpackKey(key);
+  int64_t number = 0;
+  const char* const end = key.data() + key.size();
+  const auto result = std::from_chars(key.data() + kNumberKey.size(), end, number);
+  const MsgpackKey found(number);
+  if (result.ec != std::errc() || StrCat(kNumberKey, found.text()) != key) return std::nullopt;
+  return found;
 }
 
 class Flattener {
@@ -37,6 +73,8 @@ class Flattener {
 
   FlaxSafetensors Flatten(const MsgpackValue& root) {
     result_.metadata = ArraysMetadata();
+    escape_keys_ = HasNumberKeys(root);
+    if (escape_keys_) result_.metadata[kTreeKeysKey] = kEscapedKeys;
     const Json tree = Add("", root);
     try {
       result_.metadata[kTreeKey] = tree.dump();
@@ -53,7 +91,7 @@ class Flattener {
     };
     if (IsFlaxArray(value)) {
       const FlaxArray array = ReadFlaxArray(value, path_, name);
-      const std::string dtype(FindFlaxDtype(array.dtype)->safetensors);
+      const std::string dtype(FindNumpyDtype(array.dtype)->safetensors);
       check(!dtype.empty(), "is ", array.dtype, ", which safetensors hasn't");
       AddEntry(name, dtype, array.shape, array.data, value.offset);
       const auto* extension = std::get_if<MsgpackValue::Extension>(&value.data);
@@ -61,7 +99,9 @@ class Flattener {
     }
     if (const auto* map = std::get_if<MsgpackValue::Map>(&value.data)) {
       Json tree = Json::object();
-      for (const auto& [key, item] : *map) tree[key] = Add(Join(name, key), item);
+      for (const auto& [key, item] : *map) {
+        tree[escape_keys_ ? EscapedKey(key) : key.text()] = Add(Join(name, key.text()), item);
+      }
       return tree;
     }
     if (const auto* list = std::get_if<MsgpackValue::Array>(&value.data)) {
@@ -96,6 +136,7 @@ class Flattener {
   }
 
   const std::string& path_;
+  bool escape_keys_ = false;
   FlaxSafetensors result_;
 };
 
@@ -103,7 +144,8 @@ class Nester {
  public:
   Nester(const SafetensorsEntries& entries, const std::string& path) : entries_(entries), path_(path) {}
 
-  MsgpackValue NestByTree(const std::string& text) {
+  MsgpackValue NestByTree(const std::string& text, bool escaped_keys) {
+    escaped_keys_ = escaped_keys;
     const auto limit = [&](int depth, Json::parse_event_t, Json&) {
       CheckData(depth <= kMaxDepth, path_, ": the metadata's tree nests too deeply");
       return true;
@@ -122,12 +164,7 @@ class Nester {
   MsgpackValue NestByName() {
     std::map<std::vector<std::string>, const std::string*> by_path;
     for (const auto& [name, entry] : entries_) {
-      std::vector<std::string> keys;
-      for (size_t begin = 0; begin <= name.size();) {
-        const size_t end = std::min(name.find('.', begin), name.size());
-        keys.push_back(name.substr(begin, end - begin));
-        begin = end + 1;
-      }
+      std::vector<std::string> keys = SplitPath(name, kNameSeparator);
       CheckEntry(name, keys.size() <= kMaxDepth, "nests too deeply");
       by_path.emplace(std::move(keys), &name);
     }
@@ -147,7 +184,11 @@ class Nester {
   MsgpackValue Make(const std::string& name, const Json& tree) {
     if (tree.is_object()) {
       MsgpackValue::Map map;
-      for (const auto& [key, item] : tree.items()) map.push_back({key, Make(Join(name, key), item)});
+      for (const auto& [text, item] : tree.items()) {
+        const std::optional<MsgpackKey> key = escaped_keys_ ? UnescapedKey(text) : MsgpackKey(text);
+        CheckEntry(name, key.has_value(), "has the key \"", text, "\" in the metadata's tree, which can't be read");
+        map.push_back({*key, Make(Join(name, key->text()), item)});
+      }
       return {std::move(map)};
     }
     if (tree.is_array()) {
@@ -195,29 +236,30 @@ class Nester {
 
   MsgpackValue MakeArray(const std::string& name) {
     const SafetensorsEntry& entry = Entry(name);
-    const FlaxDtype* dtype = FindSafetensorsDtype(entry.dtype);
-    CheckEntry(name, dtype != nullptr, "is ", entry.dtype, ", which numpy hasn't");
-    return MakeFlaxArray(dtype->name, entry.shape, entry.bytes);
+    const Dtype* dtype = FindSafetensorsDtype(entry.dtype);
+    CheckEntry(name, dtype != nullptr && !dtype->numpy.empty(), "is ", entry.dtype, ", which numpy hasn't");
+    return MakeFlaxArray(dtype->numpy, entry.shape, entry.bytes);
   }
 
   const SafetensorsEntries& entries_;
   const std::string& path_;
+  bool escaped_keys_ = false;
   std::set<std::string> used_;
 };
 
 }  // namespace
 
+void AddNamedArrays(std::string_view name, const Collection& collection, SafetensorsEntries& entries) {
+  for (const auto& [path, tensor] : collection) {
+    const std::string array = ArrayName(name, path);
+    const SafetensorsEntry entry{"F32", tensor.shape(), std::as_bytes(tensor.span())};
+    Check(entries.emplace(array, entry).second, "AddNamedArrays: two arrays would be called \"", array, "\"");
+  }
+}
+
 SafetensorsEntries NamedArrays(const Variables& variables) {
   SafetensorsEntries entries;
-  for (const auto& [collection, arrays] : variables) {
-    for (const auto& [path, tensor] : arrays) {
-      std::string name = StrCat(collection, ".", path);
-      std::ranges::replace(name, '/', '.');
-      const bool added =
-          entries.emplace(name, SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())}).second;
-      Check(added, "NamedArrays: two arrays would be called \"", name, "\"");
-    }
-  }
+  for (const auto& [name, collection] : variables) AddNamedArrays(name, collection, entries);
   return entries;
 }
 
@@ -231,7 +273,11 @@ MsgpackValue FlaxFromSafetensors(const SafetensorsEntries& entries, const Safete
                                  const std::string& path) {
   const auto tree = metadata.find(kTreeKey);
   Nester nester(entries, path);
-  return tree == metadata.end() ? nester.NestByName() : nester.NestByTree(tree->second);
+  if (tree == metadata.end()) return nester.NestByName();
+  const auto keys = metadata.find(kTreeKeysKey);
+  CheckData(keys == metadata.end() || keys->second == kEscapedKeys, path, ": the metadata's ", kTreeKeysKey,
+            " aren't known");
+  return nester.NestByTree(tree->second, keys != metadata.end());
 }
 
 MsgpackValue FlaxFromSafetensors(const SafetensorsFile& file) {

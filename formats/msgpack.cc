@@ -116,7 +116,11 @@ class Encoder {
       Length(value.size(), 0, 0xde, 0xdf);
     }
     for (const auto& [key, member] : value) {
-      Put(key);
+      if (key.number()) {
+        Put(*key.number());
+      } else {
+        Put(key.text());
+      }
       Write(member);
     }
   }
@@ -151,7 +155,7 @@ SharedBytes SharedBytes::Own(std::vector<std::byte> bytes) {
 const MsgpackValue* MsgpackValue::Find(std::string_view key) const {
   if (const auto* map = std::get_if<Map>(&data)) {
     for (const auto& [name, value] : *map) {
-      if (name == key) return &value;
+      if (name.text() == key) return &value;
     }
   }
   return nullptr;

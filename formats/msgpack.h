@@ -4,9 +4,11 @@
 // MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md) as a tree of values that keeps the order of maps
 // and the exact types, so that what was read in its shortest encoding is written back byte for byte.
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,10 +27,30 @@ struct SharedBytes {
   SharedBytes Part(size_t offset, size_t count) const { return {bytes.subspan(offset, count), keeper}; }
 };
 
+/// A key of a map: a text, or a whole number as NNX gives the items of its lists.
+class MsgpackKey {
+ public:
+  MsgpackKey(std::string text) : text_(std::move(text)) {}
+  MsgpackKey(std::string_view text) : text_(text) {}
+  MsgpackKey(const char* text) : text_(text) {}
+  explicit MsgpackKey(int64_t number) : text_(std::to_string(number)), number_(number) {}
+
+  /// The text; of a number its digits, which is what a path says: layers/0/kernel.
+  const std::string& text() const { return text_; }
+  std::optional<int64_t> number() const { return number_; }
+
+  /// 0 and "0" are two keys.
+  friend auto operator<=>(const MsgpackKey&, const MsgpackKey&) = default;
+
+ private:
+  std::string text_;
+  std::optional<int64_t> number_;
+};
+
 /// One value. Integers are int64_t but for those above its range; float and double stay what they were.
 struct MsgpackValue {
   using Array = std::vector<MsgpackValue>;
-  using Map = std::vector<std::pair<std::string, MsgpackValue>>;  // each key once, in the order of the file
+  using Map = std::vector<std::pair<MsgpackKey, MsgpackValue>>;  // each key once, in the order of the file
   struct Binary {
     SharedBytes data;
   };
@@ -42,15 +64,15 @@ struct MsgpackValue {
       nullptr};
   size_t offset = 0;  // of the value's first byte in the file; 0 for values made in memory
 
-  /// The member of a map, or nullptr when there is none or this is no map.
+  /// The member of a map whose key has this text, or nullptr when there is none or this is no map.
   const MsgpackValue* Find(std::string_view key) const;
   MsgpackValue* Find(std::string_view key);
 };
 
 /// Reads one value, which is all of `data`; binaries and extensions in it share the bytes. `path` and `offset`, the
 /// place of data[0] in that file, are for error messages. Throws std::runtime_error with both for truncated or trailing
-/// bytes, a byte that starts no value, a key that isn't a string or is there twice, more than 100 levels, and more than
-/// 2²⁰ values. Memory is taken for values that are there, never for a count that the file claims.
+/// bytes, a byte that starts no value, a key that is neither a string nor an int64_t or is there twice, more than 100
+/// levels, and more than 2²⁰ values. Memory is taken for values that are there, never for a count that the file claims.
 MsgpackValue ParseMsgpack(const SharedBytes& data, const std::string& path, size_t offset = 0);
 
 /// The shortest encoding of every value, as msgpack-python writes it; floating-point numbers keep their width. Throws

@@ -152,16 +152,25 @@ class Parser {
     return array;
   }
 
+  MsgpackKey ReadKey(int depth) {
+    const size_t position = position_;
+    MsgpackValue key = ReadValue(depth);
+    if (auto* text = std::get_if<std::string>(&key.data)) return MsgpackKey(std::move(*text));
+    const auto* number = std::get_if<int64_t>(&key.data);
+    if (number == nullptr) CheckData(false, At(position), "the key of a map is neither a string nor an integer");
+    return MsgpackKey(*number);
+  }
+
+  static std::string Quoted(const MsgpackKey& key) { return key.number() ? key.text() : StrCat('"', key.text(), '"'); }
+
   MsgpackValue::Map ReadMap(size_t count, int depth) {
     MsgpackValue::Map map;
-    std::set<std::string> keys;
+    std::set<MsgpackKey> keys;
     for (size_t i = 0; i < count; ++i) {
       const size_t position = position_;
-      MsgpackValue key = ReadValue(depth + 1);
-      auto* text = std::get_if<std::string>(&key.data);
-      if (text == nullptr) CheckData(false, At(position), "the key of a map isn't a string");
-      if (!keys.insert(*text).second) CheckData(false, At(position), "the key \"", *text, "\" is there twice");
-      map.push_back({std::move(*text), ReadValue(depth + 1)});
+      const MsgpackKey key = ReadKey(depth + 1);
+      if (!keys.insert(key).second) CheckData(false, At(position), "the key ", Quoted(key), " is there twice");
+      map.push_back({key, ReadValue(depth + 1)});
     }
     return map;
   }

@@ -4,15 +4,16 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <variant>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/container.h"
+#include "hwynn/formats/dtype.h"
 #include "hwynn/formats/file_io.h"
 
 namespace hwynn {
@@ -24,28 +25,9 @@ constexpr uint64_t kLengthBytes = 8;  // the header's length, before the header
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr char kMetadataKey[] = "__metadata__";
 
-struct Dtype {
-  std::string_view name;
-  uint64_t bits;
-};
-// In the order of the format's own library, whose writer puts the last one first.
-constexpr std::array<Dtype, 22> kDtypes{
-    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6},     {"F6_E3M2", 6},     {"U8", 8},      {"I8", 8},
-     {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E8M0", 8}, {"I16", 16},
-     {"U16", 16},    {"F16", 16},    {"BF16", 16},       {"I32", 32},        {"U32", 32},    {"F32", 32},
-     {"C64", 64},    {"F64", 64},    {"I64", 64},        {"U64", 64}}};
-
-const Dtype* FindDtype(std::string_view name) {
-  const auto* found = std::ranges::find(kDtypes, name, &Dtype::name);
-  return found == kDtypes.end() ? nullptr : found;
-}
-
-// Bytes of an array, or nothing when they are more than 64 bits can count or not a whole number.
-std::optional<uint64_t> CountBytes(const Dtype& dtype, const Shape& shape) {
-  const auto count = static_cast<uint64_t>(shape.num_elements());
-  if (count > std::numeric_limits<uint64_t>::max() / dtype.bits || count * dtype.bits % 8 != 0) return std::nullopt;
-  return count * dtype.bits / 8;
-}
+// The header nests three levels: itself, entry, shape or offsets. Below keys that the format doesn't know there may be
+// more, which its own library skips.
+constexpr int kMaxDepth = 100;
 
 // Reads the header of one file into entries and metadata; every error names the file.
 class HeaderReader {
@@ -61,7 +43,9 @@ class HeaderReader {
               ", but the file ends at byte ", file.size());
     header_ = {reinterpret_cast<const char*>(file.data()) + kLengthBytes, static_cast<size_t>(length)};
     data_begin_ = kLengthBytes + length;
-    CheckData(header_.starts_with('{'), path, ": the header at byte ", kLengthBytes, " doesn't start with '{'");
+    const size_t first = header_.find_first_not_of(" \t\r\n");
+    CheckData(first != std::string_view::npos && header_[first] == '{', path, ": the header at byte ", kLengthBytes,
+              " doesn't start with '{'");
     // The JSON parser would take a zero byte for the end of its input.
     const size_t zero = header_.find('\0');
     CheckData(zero == std::string_view::npos, path, ": a zero byte in the header at byte ", kLengthBytes + zero);
@@ -92,7 +76,8 @@ class HeaderReader {
   }
 
   Json Parse() const {
-    // Names seen in each object that is open. The format nests three levels: header, entry, shape or offsets.
+    // Names seen in each object that is open. The format's own library takes the last of two arrays of one name, which
+    // then has readers of two minds.
     std::vector<std::set<std::string>> names;
     const auto callback = [&](int depth, Json::parse_event_t event, Json& parsed) {
       switch (event) {
@@ -100,7 +85,7 @@ class HeaderReader {
           names.emplace_back();
           [[fallthrough]];
         case Json::parse_event_t::array_start:
-          CheckData(depth <= 2, path_, ": the header at byte ", kLengthBytes, " nests too deeply");
+          CheckData(depth < kMaxDepth, path_, ": the header at byte ", kLengthBytes, " nests too deeply");
           break;
         case Json::parse_event_t::object_end:
           names.pop_back();
@@ -125,8 +110,9 @@ class HeaderReader {
   }
 
   SafetensorsMetadata ReadMetadata(const Json& value) const {
-    CheckEntry(value.is_object(), kMetadataKey, "is not an object");
     SafetensorsMetadata metadata;
+    if (value.is_null()) return metadata;
+    CheckEntry(value.is_object(), kMetadataKey, "is not an object");
     for (const auto& [key, text] : value.items()) {
       CheckEntry(text.is_string(), kMetadataKey, "holds \"", key, "\", which is not a string");
       metadata.emplace(key, text.get<std::string>());
@@ -143,7 +129,7 @@ class HeaderReader {
     };
     const Json dtype_name = field("dtype");
     CheckEntry(dtype_name.is_string(), name, "has a dtype that is not a string");
-    const Dtype* dtype = FindDtype(dtype_name.get_ref<const std::string&>());
+    const Dtype* dtype = FindSafetensorsDtype(dtype_name.get_ref<const std::string&>());
     CheckEntry(dtype != nullptr, name, "has the unknown dtype ", dtype_name.dump());
     const Shape shape = ReadShape(name, field("shape"));
 
@@ -153,11 +139,10 @@ class HeaderReader {
     const uint64_t data_bytes = file_.size() - data_begin_;
     CheckEntry(begin <= end, name, "ends at ", end, ", before it begins at ", begin);
     CheckEntry(end <= data_bytes, name, "ends at byte ", end, " of the data, which have ", data_bytes);
-    const std::optional<uint64_t> num_bytes = CountBytes(*dtype, shape);
-    CheckEntry(num_bytes == end - begin, name, "has ", end - begin, " bytes, which are not a ", dtype->name,
-               " array of ", shape);
+    CheckEntry(HasBytes(*dtype, shape, end - begin), name, "has ", end - begin, " bytes, which are not a ",
+               dtype->safetensors, " array of ", shape);
     ranges_.push_back({begin, end, name});
-    return {std::string(dtype->name), shape, file_.subspan(data_begin_ + begin, end - begin)};
+    return {std::string(dtype->safetensors), shape, file_.subspan(data_begin_ + begin, end - begin)};
   }
 
   std::vector<uint64_t> ReadNumbers(const std::string& name, const char* key, const Json& value) const {
@@ -171,17 +156,9 @@ class HeaderReader {
   }
 
   Shape ReadShape(const std::string& name, const Json& value) const {
-    std::vector<int64_t> extents;
-    for (const uint64_t extent : ReadNumbers(name, "shape", value)) {
-      CheckEntry(extent <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), name, "has the extent ", extent);
-      extents.push_back(static_cast<int64_t>(extent));
-    }
-    try {
-      return Shape(extents);
-    } catch (const std::invalid_argument& error) {
-      CheckEntry(false, name, "has a shape out of range: ", error.what());
-      throw;
-    }
+    const std::variant<Shape, std::string> shape = ParseShape(ReadNumbers(name, "shape", value));
+    if (const auto* error = std::get_if<std::string>(&shape)) CheckEntry(false, name, "has ", *error);
+    return std::get<Shape>(shape);
   }
 
   // The arrays cover the data: no overlap, no hole, nothing left over.
@@ -206,10 +183,11 @@ class HeaderReader {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, ReadFile(path)) {}
+SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, ReadContainer(path)) {}
 
 SafetensorsFile::SafetensorsFile(std::string path, std::vector<std::byte> file)
     : path_(std::move(path)), file_(std::move(file)) {
+  CheckContainer(path_, file_, {Container::kSafetensors});
   HeaderReader(path_, file_).Read(entries_, metadata_);
 }
 
@@ -227,10 +205,10 @@ void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries
   };
   std::vector<Item> items;
   for (const auto& [name, entry] : entries) {
-    const Dtype* dtype = FindDtype(entry.dtype);
+    const Dtype* dtype = FindSafetensorsDtype(entry.dtype);
     Check(name != kMetadataKey, "WriteSafetensors: an array can't be named ", name);
     Check(dtype != nullptr, "WriteSafetensors: \"", name, "\" has the unknown dtype ", entry.dtype);
-    Check(CountBytes(*dtype, entry.shape) == entry.bytes.size(), "WriteSafetensors: \"", name, "\" has ",
+    Check(HasBytes(*dtype, entry.shape, entry.bytes.size()), "WriteSafetensors: \"", name, "\" has ",
           entry.bytes.size(), " bytes, which are not a ", entry.dtype, " array of ", entry.shape);
     items.push_back({&name, &entry, dtype});
   }

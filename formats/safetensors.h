@@ -27,10 +27,12 @@ using SafetensorsMetadata = std::map<std::string, std::string>;
 /// A file read into memory and checked.
 class SafetensorsFile {
  public:
-  /// Throws std::runtime_error with path and offset for whatever isn't a well-formed file: a header that is longer
-  /// than the file or 100,000,000 bytes, isn't JSON of the format's structure, or names something twice; an unknown
-  /// dtype; a shape whose bytes overflow or aren't those of its offsets; arrays that overlap, leave holes or bytes
-  /// over, or end outside the file.
+  /// Throws std::runtime_error with path and offset for whatever isn't a well-formed file: something else altogether
+  /// (CheckContainer); a header that is longer than the file or 100,000,000 bytes, isn't JSON of the format's
+  /// structure, or names something twice; an unknown dtype; a shape whose bytes overflow or aren't those of its
+  /// offsets; arrays that overlap, leave holes or bytes over, or end outside the file. The format's own library takes
+  /// two arrays of one name (the last one counts) and more than Shape::kMaxRank dimensions; else what it takes is taken
+  /// here.
   explicit SafetensorsFile(const std::string& path);
   /// The same for a file that is in memory already; errors call it `path`.
   SafetensorsFile(std::string path, std::vector<std::byte> file);

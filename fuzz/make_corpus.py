@@ -58,8 +58,15 @@ def add_safetensors():
     good("flax_tree", {"a.0": entry("F32", [1], 0, 4), "step": entry("I64", [], 4, 12), "rate": entry("F64", [], 12, 20),
                        "on": entry("BOOL", [], 20, 21), "__metadata__": {"tree": json.dumps(tree)}}, bytes(21))
 
-    add("safetensors", "nothing", b"", "ends at byte 0, before the 8 bytes of the header's length")
-    add("safetensors", "seven_bytes", bytes(7), "ends at byte 7")
+    one = json.dumps(entry("U8", [1], 0, 1))
+    good("spaces_in_front", f" \n{{\"a\":{one}}}", b"a")
+    good("metadata_null", f"{{\"__metadata__\":null,\"a\":{one}}}", b"a")
+    good("unknown_keys", {"a": {**entry("U8", [1], 0, 1), "x": {"y": [1, {"z": [2]}]}}}, b"a")
+    good("flax_tree_numbers", {"a.0": entry("F32", [1], 0, 4), "__metadata__": {
+        "tree": json.dumps({"a": {"int:0": "array"}, "str:int:1": None}), "tree_keys": "int:<number>, str:<text>"}}, bytes(4))
+
+    add("safetensors", "nothing", b"", "is an empty file")
+    add("safetensors", "seven_bytes", bytes(7), "ends at byte 7, before the 8 bytes of the header's length")
     bad("header_longer_than_file", "the header's length at byte 0 is 100, but the file ends at byte 10", "{}", length=100)
     bad("header_length_overflows", "the header's length at byte 0 is 18446744073709551615, above", "{}", length=2**64 - 1)
     bad("header_length_above_limit", "above 100000000", "{}", length=100_000_001)
@@ -71,7 +78,6 @@ def add_safetensors():
     bad("nested_lists", "nests too deeply", "{\"a\":" + "[" * 20000)
     bad("nested_objects", "nests too deeply", "{\"a\":" * 2000)
     bad("number_out_of_range", "number out of range", "{\"a\":1e999}")
-    one = json.dumps(entry("U8", [1], 0, 1))
     bad("duplicate_name", "names \"a\" twice", f"{{\"a\":{one},\"a\":{one}}}", b"a")
     bad("duplicate_name_escaped", "names \"a\" twice", f"{{\"a\":{one},\"\\u0061\":{one}}}", b"a")
     bad("duplicate_key", "names \"dtype\" twice", "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,1]}}", b"a")
@@ -87,7 +93,14 @@ def add_safetensors():
     bad("shape_wraps_to_4", "overflows", {"a": entry("F32", [2**62 + 1], 0, 4)}, bytes(4))
     bad("shape_above_63_bits", "has the extent 18446744073709551615", {"a": entry("U8", [2**64 - 1], 0, 0)})
     bad("shape_above_64_bits", "not a size", {"a": entry("U8", [2**64], 0, 0)})
-    bad("shape_rank_7", "rank 7 exceeds 6", {"a": entry("U8", [1] * 7, 0, 1)}, b"a")
+    bad("shape_rank_9", "rank 9 exceeds", {"a": entry("U8", [1] * 9, 0, 1)}, b"a")
+    bad("shape_bits_wrap_to_0", "has 0 bytes, which are not a F64 array", {"a": entry("F64", [2**58], 0, 0)})
+    bad("dtype_missing", "has no dtype", {"a": {"shape": [1], "data_offsets": [0, 1]}}, b"a")
+    bad("offsets_missing", "has no data_offsets", {"a": {"dtype": "U8", "shape": [1]}}, b"a")
+    bad("shape_number", "has a shape that is not a list", {"a": entry("U8", 1, 0, 1)}, b"a")
+    bad("metadata_list", "\"__metadata__\" is not an object", {"__metadata__": []})
+    bad("four_bits_odd", "which are not a F4 array of [3]", {"a": entry("F4", [3], 0, 2)}, b"ab")
+    bad("byte_order_mark", "doesn't start with '{'", b"\xef\xbb\xbf{}")
     bad("shape_huge", "has 0 bytes, which are not a F32 array of [1099511627776]", {"a": entry("F32", [2**40], 0, 0)})
     bad("offsets_overlap", "\"b\" begins at byte", {"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, bytes(6))
     bad("offsets_same", "begins at byte", {"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 0, 4)}, bytes(4))
@@ -232,13 +245,27 @@ def add_flax_checkpoints():
     add("flax_checkpoint", "chunked", pack(state(params={"bias": chunks}, opt_state={})))
     add("flax_checkpoint", "other_fields", pack(state(epoch=3, loss=1.5, name="a" * 40, missing=None, flags=[True, None, -5, -500, 2**40])))
 
-    bad("nothing", "byte 0: 1 bytes must follow, but 0 are left", b"")
+    add("flax_checkpoint", "half_precision", pack(state(params={"bias": Array("float16", [2], bytes(4))}, opt_state={})))
+    lists = {"layers": {0: dense, 10: dense}}
+    add("flax_checkpoint", "nnx_lists", pack(state(params=lists, opt_state={0: {"trace": lists}, 1: {}})))
+    part = lambda trace: {"inner_state": {"0": {"trace": trace}, "1": {}}}
+    bias, kernel = state()["params"]["Dense_0"].values()
+    add("flax_checkpoint", "multi_transform", pack(state(opt_state={"inner_states": {
+        "a": part({"Dense_0": {"bias": bias, "kernel": {}}}), "b": part({"Dense_0": {"bias": {}, "kernel": kernel}}),
+        "c": {"inner_state": {}}}})))
+    add("flax_checkpoint", "masked", pack(state(opt_state={"inner_state": {"trace": {"Dense_0": {}}}})))
+
+    bad("nothing", "is an empty file", b"")
+    bad("git_lfs", "is a git-lfs pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    bad("safetensors", "is a safetensors file", safetensors("{}"))
     bad("cut_off", "17 bytes must follow, but 14 are left", pack(state())[:-3])
     bad("left_over", "trailing", pack(state()) + b"x")
     bad("number", "isn't a dictionary", 7)
     bad("never_used_byte", "0xc1 starts no msgpack value", b"\x81\xa1a\xc1")
     bad("duplicate_key", "the key \"a\" is there twice", b"\x82\xa1a\xc0\xa1a\xc0")
-    bad("key_number", "the key of a map isn't a string", b"\x81\x01\xc0")
+    bad("duplicate_key_number", "the key 1 is there twice", b"\x82\x01\xc0\x01\xc0")
+    bad("key_true", "the key of a map is neither a string nor an integer", b"\x81\xc3\xc0")
+    bad("key_above_63_bits", "the key of a map is neither a string nor an integer", b"\x81\xcf" + b"\xff" * 8 + b"\xc0")
     bad("array_of_4_billion", "byte 9: 1 bytes must follow, but 0 are left", b"\x81\xa1a\xdd\xff\xff\xff\xff\xc0")
     bad("map_of_4_billion", "byte 8: 1 bytes must follow, but 0 are left", b"\xdf\xff\xff\xff\xff\xa1a\xc0")
     bad("binary_of_4_billion", "4294967295 bytes must follow, but 1 are left", b"\x81\xa1a\xc6\xff\xff\xff\xff\xc0")
@@ -250,21 +277,54 @@ def add_flax_checkpoints():
     bad("count_is_not_step", "is 8, the step is 7", state(opt_state={"count": 8}))
     bad("nan_scale", "holds nan at element 0, which is not finite", state(params={"scale": floats(float("nan"))}, opt_state={}))
     bad("negative_var", "holds -1 at element 0, which no variance can be", state(batch_stats={"var": floats(-1)}, opt_state={}))
-    bad("half_precision", "is float16, not float32", state(params={"bias": Array("float16", [2], bytes(4))}, opt_state={}))
+    bad("integers", "is int32, not float32", state(params={"bias": Array("int32", [1], bytes(4))}, opt_state={}))
+    bad("double_too_large", "holds inf at element 0", state(params={"bias": Array("float64", [1], struct.pack("<d", 1e300))}, opt_state={}))
     bad("dtype_unknown", "unknown dtype float31", state(params={"bias": Array("float31", [1], bytes(4))}, opt_state={}))
     bad("shape_too_large", "has 4 bytes, which are not a float32 array of [1099511627776]",
         state(params={"bias": Array("float32", [2**40], bytes(4))}, opt_state={}))
     bad("shape_overflows", "overflows", state(params={"bias": Array("float32", [2**32, 2**32], b"")}, opt_state={}))
     bad("shape_negative", "isn't a size", state(params={"bias": Array("float32", [-1], bytes(4))}, opt_state={}))
-    bad("shape_rank_7", "rank 7 exceeds 6", state(params={"bias": Array("float32", [1] * 7, bytes(4))}, opt_state={}))
+    bad("shape_rank_9", "rank 9 exceeds", state(params={"bias": Array("float32", [1] * 9, bytes(4))}, opt_state={}))
     bad("array_garbage", "0xc1 starts no msgpack value", state(params={"bias": type("", (), {"kind": 1, "payload": b"\xc1\xc1\xc1"})()}, opt_state={}))
     chunks_list = {"__msgpack_chunked_array__": True, "shape": [2], "chunks": [floats(1), floats(2)]}
     add("flax_checkpoint", "chunks_in_a_list", pack(state(params={"bias": chunks_list}, opt_state={})))
     bad("chunk_missing", "has an item \"2\" in a list of 2", state(params={"bias": {**chunks, "chunks": {"0": floats(1), "2": floats(2)}}}, opt_state={}))
     bad("chunk_too_short", "has 4 bytes", state(params={"bias": {**chunks, "chunks": {"0": floats(1)}}}, opt_state={}))
     bad("chunk_of_chunks", "isn't an array", state(params={"bias": {**chunks, "chunks": {"0": chunks}}}, opt_state={}))
-    bad("moment_twice", "once more", state(opt_state={"0": {"trace": dense}, "1": {"trace": dense}}))
+    bad("chunk_number_key", "has an item \"0\" in a list of 2", state(params={"bias": {**chunks, "chunks": {"0": floats(1), 0: floats(2)}}}, opt_state={}))
+    bad("not_masked", "has no array \"opt_state/0/trace/Dense_0/kernel\"", state(opt_state={"0": {"trace": {"Dense_0": {"bias": bias}}}}))
+    bad("moment_of_nothing", "\"opt_state/0/trace/Dense_0/other\" isn't one of the model's", state(opt_state={"0": {"trace": {"Dense_0": {"other": bias}}}}))
+    bad("moment_twice", "once more", state(params=dense, opt_state={"0": {"trace": dense}, "1": {"trace": dense}}))
     bad("leaf_twice", "two leaves", state(params={"a/b": floats(1), "a": {"b": floats(1)}}, opt_state={}))
+
+
+# ---- what files of other programs begin with ----
+
+
+def add_containers():
+    def zip_of(name):
+        return b"PK\3\4" + bytes(22) + struct.pack("<HH", len(name), 0) + name.encode() + b"content"
+
+    add("container", "safetensors", safetensors("{}"))
+    add("container", "safetensors_length_of_gzip", struct.pack("<Q", 0x088B1F) + b" {}")
+    add("container", "msgpack", pack({"params": {}}))
+    add("container", "msgpack_numbers", pack({0: {"kernel": 1}}))
+    add("container", "unknown", b"\1\2\3\4")
+    tar = bytearray(512)
+    tar[257:262] = b"ustar"
+    for name, data, expected in [
+            ("empty", b"", "is an empty file"), ("git_lfs", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+            ("web_page", b" <!DOCTYPE html>", "is a web page"), ("xml", b"<?xml version='1.0'?>", "is XML"),
+            ("json", b"{\"weight_map\": {}}", "is JSON"), ("text", b"Not found", "is text"),
+            ("pytorch", zip_of("archive/data.pkl"), "PyTorch's"), ("pickle", b"\x80\2}q\0.", "is a Python pickle"),
+            ("npz", zip_of("a.npy"), "NumPy's .npz"), ("zip", zip_of("a"), "is a zip archive"), ("zip_short", b"PK\3\4", "is a zip archive"),
+            ("zip_name_outside", b"PK\3\4" + b"\xff" * 26, "is a zip archive"), ("npy", b"\x93NUMPY\1\0", "NumPy's .npy"),
+            ("gzip", b"\x1f\x8b\x08", "gunzip"), ("xz", b"\xfd7zXZ\0", "unxz"), ("zstd", b"\x28\xb5\x2f\xfd", "unzstd"),
+            ("bzip2", b"BZh91AY&SY", "bunzip2"), ("tar", bytes(tar), "tar -xf"), ("onnx", b"\x08\x07\x12\7pytorch", "is an ONNX model"),
+            ("gguf", b"GGUF\3\0\0\0", "is a GGUF model"), ("hdf5", b"\x89HDF\r\n\x1a\n", "is HDF5"),
+            ("tflite", b"\x1c\0\0\0TFL3", "is a TensorFlow Lite model"), ("png", b"\x89PNG\r\n\x1a\n", "is a PNG picture"),
+            ("jpeg", b"\xff\xd8\xff\xe0", "is a JPEG picture")]:
+        add("container", name, data, expected)
 
 
 # ---- ResNets with PyTorch's names ----
@@ -343,7 +403,8 @@ def add_idx():
     add("idx", "labels", labels)
     add("idx", "images.gz", gzip.compress(images, mtime=0))
     add("idx", "labels.gz", gzip.compress(labels, mtime=0))
-    add("idx", "nothing", b"", "ends at byte 0, 4 bytes before the end of its header")
+    add("idx", "nothing", b"", "is an empty file")
+    add("idx", "web_page", b"<html>", "is a web page")
     add("idx", "header_cut_off", images[:7], "ends at byte 7, 1 bytes before the end of its header")
     add("idx", "data_cut_off", images[:-1], "ends at byte 27, 1 bytes before the end of its images")
     add("idx", "left_over", images + b"x", "trailing bytes from byte 28 on")
@@ -397,7 +458,8 @@ def add_png():
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"hello " * 100))
     add("png", "text", png(1, 1, 8, 0, b"\0\7", before=text))
     good = png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6]))
-    add("png", "nothing", b"", "the file is empty")
+    add("png", "nothing", b"", "is an empty file")
+    add("png", "jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture")
     add("png", "no_png", b"GIF89a" + bytes(30), "signature")
     add("png", "cut_off_header", good[:20], "end of stream")
     add("png", "cut_off_data", good[:50], "end of stream")
@@ -482,6 +544,7 @@ def main():
     add_safetensors()
     add_checkpoints(sys.argv[1])
     add_flax_checkpoints()
+    add_containers()
     add_pytorch_imports()
     add_idx()
     add_cifar()

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
-#include <cstring>
 #include <map>
 #include <regex>
 #include <set>
@@ -12,6 +9,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/dtype.h"
 #include "hwynn/formats/sound_values.h"
 #include "hwynn/models/presets.h"
 
@@ -35,31 +33,6 @@ bool MatchBlock(const std::string& name, std::smatch& match) {
   constexpr size_t kMaxLength = 64;  // std::regex recurses once a character
   static const std::regex pattern(R"(layer([1-4])\.(\d{1,3})\.(conv|bn|downsample\.|shortcut\.)(\d)\.(\w+))");
   return name.size() <= kMaxLength && std::regex_match(name, match, pattern);
-}
-
-float HalfToFloat(uint16_t half) {
-  const int exponent = (half >> 10) & 0x1f;
-  const int mantissa = half & 0x3ff;
-  float value = 0;
-  if (exponent == 0x1f) {
-    value = mantissa == 0 ? INFINITY : NAN;
-  } else if (exponent == 0) {
-    value = std::ldexp(static_cast<float>(mantissa), -24);
-  } else {
-    value = std::ldexp(static_cast<float>(mantissa + 0x400), exponent - 25);
-  }
-  return (half & 0x8000) != 0 ? -value : value;
-}
-
-template <class T, class Convert>
-std::vector<float> ReadAs(std::span<const std::byte> bytes, const Convert& convert) {
-  std::vector<float> values(bytes.size() / sizeof(T));
-  for (size_t i = 0; i < values.size(); ++i) {
-    T value;
-    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    values[i] = convert(value);
-  }
-  return values;
 }
 
 /// Where an array goes, as Flax names it. A count of batches goes nowhere: its name is empty.
@@ -161,17 +134,10 @@ class Importer {
 
   Tensor Read(const std::string& name, std::string_view flax_name, const SafetensorsEntry& entry) const {
     CheckEntry(entry.shape.num_elements() > 0, name, "is empty");
-    std::vector<float> values;
-    if (entry.dtype == "F32") {
-      values = ReadAs<float>(entry.bytes, [](float value) { return value; });
-    } else if (entry.dtype == "F64") {
-      values = ReadAs<double>(entry.bytes, [](double value) { return static_cast<float>(value); });
-    } else if (entry.dtype == "BF16") {
-      values = ReadAs<uint16_t>(entry.bytes, [](uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); });
-    } else {
-      CheckEntry(entry.dtype == "F16", name, "is ", entry.dtype, ", not F32, F16, BF16 or F64");
-      values = ReadAs<uint16_t>(entry.bytes, HalfToFloat);
-    }
+    const Dtype& dtype = *FindSafetensorsDtype(entry.dtype);
+    CheckEntry(ConvertsToFloat(dtype), name, "is ", entry.dtype, ", not F32, F16, BF16 or F64");
+    std::vector<float> values(static_cast<size_t>(entry.shape.num_elements()));
+    ToFloats(dtype, entry.bytes, values);
     const auto unsound = FindUnsoundValue(flax_name, std::as_bytes(std::span(values)));
     CheckEntry(!unsound, name, unsound.value_or(""));
     const Shape& shape = entry.shape;

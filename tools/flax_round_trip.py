@@ -7,7 +7,9 @@
 1. Initial values: `hwynn init` against model.init for the same seed, every bit.
 2. A TrainState of Flax after two jitted steps: msgpack → safetensors → msgpack has the same bytes.
 3. The same as a checkpoint_<n> file, restored by flax.training.checkpoints.
-4. A checkpoint that hwynn trained: converted, restored by flax.serialization.from_bytes, the same logits; and back.
+4. A checkpoint that hwynn trained: converted, restored by flax.serialization.from_bytes, the same logits; and back, also
+   with its moments in the parts of optax.multi_transform and with params of half precision.
+5. An NNX module with lists, whose keys are numbers: msgpack → safetensors → msgpack, restored by nnx.update.
 """
 
 import argparse
@@ -23,7 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax.serialization import from_bytes, to_bytes, to_state_dict
+from flax import nnx
+from flax.serialization import from_bytes, msgpack_restore, msgpack_serialize, to_bytes, to_state_dict
 from flax.training import checkpoints
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
@@ -118,6 +121,42 @@ def main():
     before, after = load_file(native), load_file(path("e.safetensors"))
     check("hwynn's checkpoint → msgpack → hwynn's checkpoint, arrays",
           before.keys() == after.keys() and all(before[n].tobytes() == after[n].tobytes() for n in before))
+
+    # The same state, its moments in the two parts of a multi_transform, and in half precision.
+    labels = jax.tree_util.tree_map_with_path(lambda p, _: "a" if p[-1].key == "kernel" else "b", state.params)
+    momentum = optax.sgd(optax.constant_schedule(0.1), momentum=0.9)
+    parts = optax.multi_transform({"a": momentum, "b": momentum}, labels)
+    masked = lambda label: jax.tree.map(lambda x, l: x if l == label else optax.MaskedNode(), state.opt_state[0].trace, labels)
+    inner = {label: optax.MaskedState((optax.TraceState(masked(label)), optax.ScaleByScheduleState(state.step))) for label in "ab"}
+    two = TrainState.create(apply_fn=None, params=state.params, tx=parts, batch_stats=state.batch_stats).replace(
+        step=state.step, opt_state=optax.MultiTransformState(inner))
+    (folder / "f.msgpack").write_bytes(to_bytes(two))
+    hwynn("convert", path("f.msgpack"), path("f.safetensors"), "--like", native)
+    after = load_file(path("f.safetensors"))
+    check("multi_transform → hwynn's checkpoint, arrays", all(before[n].tobytes() == after[n].tobytes() for n in before))
+    (folder / "g.msgpack").write_bytes(to_bytes({"params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), state.params),
+                                                 "batch_stats": state.batch_stats}))
+    hwynn("convert", path("g.msgpack"), path("g.safetensors"), "--like", native)
+    after = load_file(path("g.safetensors"))
+    check("bfloat16 params → hwynn's checkpoint", all(
+        after[f"params.{n}"].tobytes() == np.asarray(x.astype(jnp.bfloat16).astype(jnp.float32)).tobytes()
+        for n, x in flatten_dict(state.params, sep=".").items()))
+
+    class Layers(nnx.Module):
+        def __init__(self, rngs):
+            self.layers = nnx.List([nnx.Linear(2, 3, rngs=rngs) for _ in range(12)])
+            self.head = nnx.Sequential(nnx.Linear(3, 2, rngs=rngs), nnx.relu, nnx.BatchNorm(2, rngs=rngs))
+
+    pure = nnx.to_pure_dict(nnx.state(Layers(nnx.Rngs(0))))
+    data = msgpack_serialize(pure)
+    (folder / "h.msgpack").write_bytes(data)
+    hwynn("convert", path("h.msgpack"), path("h.safetensors"))
+    hwynn("convert", path("h.safetensors"), path("i.msgpack"))
+    back = msgpack_restore((folder / "i.msgpack").read_bytes())
+    check(f"NNX's lists: msgpack → safetensors → msgpack, {len(data)} bytes", (folder / "i.msgpack").read_bytes() == data)
+    module = Layers(nnx.Rngs(1))
+    nnx.update(module, back)
+    check("NNX's lists restored into a module", np.array_equal(module.layers[11].kernel[...], pure["layers"][11]["kernel"]))
     if failures:
         sys.exit(f"{len(failures)} differ; files in {folder}")
     shutil.rmtree(folder)

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/formats/array_name.h"
 #include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/formats/sound_values.h"
 #include "hwynn/formats/utf8.h"
@@ -26,13 +27,6 @@ constexpr std::string_view kFormat = "hwynn checkpoint 1";
 constexpr std::string_view kOptState = "opt_state";
 constexpr std::string_view kOptionPrefix = "option.";
 
-/// params, ResNetBlock_0/Conv_0/kernel → params.ResNetBlock_0.Conv_0.kernel.
-std::string ArrayName(std::string_view collection, std::string_view path) {
-  std::string name = StrCat(collection, ".", path);
-  std::replace(name.begin(), name.end(), '/', '.');
-  return name;
-}
-
 /// The arrays of collections by their names in the file.
 using Arrays = std::map<std::string, Tensor*>;
 
@@ -46,7 +40,7 @@ Arrays VariableArrays(Variables& variables) {
   return arrays;
 }
 
-bool IsOptState(std::string_view name) { return name.starts_with(ArrayName(kOptState, "")); }
+bool IsOptState(std::string_view name) { return ParseArrayName(name).collection == kOptState; }
 
 /// The state before the first step: the optimizer's is all zeros, and need not be there.
 bool IsBeforeTraining(const SafetensorsFile& file, int64_t step) {
@@ -144,16 +138,8 @@ Recipe ReadRecipe(const SafetensorsFile& file) {
 void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const TrainState& state) {
   CheckInfo(info);
   SafetensorsEntries entries;
-  const auto add = [&](std::string_view name, const Collection& collection) {
-    for (const auto& [array, tensor] : collection) {
-      const bool added =
-          entries.emplace(ArrayName(name, array), SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())})
-              .second;
-      Check(added, "SaveCheckpoint: two arrays would be called \"", ArrayName(name, array), "\"");
-    }
-  };
-  for (const auto& [name, collection] : state.variables) add(name, collection);
-  add(kOptState, state.opt_state);
+  for (const auto& [name, collection] : state.variables) AddNamedArrays(name, collection, entries);
+  AddNamedArrays(kOptState, state.opt_state, entries);
 
   const auto extents = info.image_shape.extents();
   SafetensorsMetadata metadata{

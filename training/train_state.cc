@@ -28,6 +28,19 @@ TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimiz
   return state;
 }
 
+FlaxLayout OptaxLayout(const OptimizerOptions& optimizer) {
+  switch (optimizer.kind) {
+    case OptimizerKind::kSgd:
+      return {.optimizer = FlaxOptimizer::kSgd};
+    case OptimizerKind::kAdam:
+      return {.optimizer = FlaxOptimizer::kAdam};
+    case OptimizerKind::kAdamW:
+      return {.optimizer = FlaxOptimizer::kAdamW};
+  }
+  Check(false, "OptaxLayout: unknown optimizer");
+  return {};
+}
+
 void ApplyGradients(const Optimizer& optimizer, const Gradients& gradients, float learning_rate, TrainState& state) {
   optimizer.Update(learning_rate, state.step + 1, gradients, GetCollection(state.variables, kParams), state.opt_state);
   ++state.step;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/layers/module.h"
 #include "hwynn/layers/pending_updates.h"
@@ -14,11 +15,9 @@
 
 namespace hwynn {
 
-/// Flax's TrainState with batch_stats.
-struct TrainState {
-  Variables variables;    // params, batch_stats
-  Collection opt_state;   // Optimizer::Init
-  int64_t step = 0;       // optimizer steps made
+/// Flax's TrainState with batch_stats; opt_state is Optimizer::Init's. FlaxCheckpoint reads and writes what Flax knows
+/// of it, not epoch_sums.
+struct TrainState : FlaxState {
   MetricSums epoch_sums;  // training metrics of the epoch in progress, or of the one just finished
 };
 
@@ -26,6 +25,9 @@ struct TrainState {
 /// [H,W,C] of an image or [D].
 TrainState CreateTrainState(const Module& model, const OptimizerOptions& optimizer, Key key,
                             const Shape& example_shape);
+
+/// How optax lays out the state of this optimizer, for FlaxCheckpoint::Create.
+FlaxLayout OptaxLayout(const OptimizerOptions& optimizer);
 
 /// One step of the optimizer (Flax: state.apply_gradients): changes params, opt_state and step.
 /// Throws as Optimizer::Update does, before anything changes.

@@ -400,12 +400,68 @@ TEST_F(HwynnTest, ConvertsInitialisesAndGivesLogits) {
   EXPECT_EQ(SafetensorsFile(at("y.safetensors")).Entry("logits").shape, (Shape{3, 10}));
 }
 
+TEST_F(HwynnTest, ConvertKeepsNumberedKeysAndSaysWhatItChanges) {
+  const auto at = [&](const std::string& name) { return (folder_ / name).string(); };
+  const std::string nnx = HWYNN_GOLDEN_DIR "/flax_nnx.msgpack";
+  ASSERT_EQ(Run({"convert", nnx, at("nnx.safetensors")}).code, 0);
+  EXPECT_TRUE(SafetensorsFile(at("nnx.safetensors")).entries().contains("params.layers.0.kernel"));
+  ASSERT_EQ(Run({"convert", at("nnx.safetensors"), at("nnx.msgpack")}).code, 0);
+  EXPECT_TRUE(ReadText(at("nnx.msgpack")) == ReadText(nnx));
+
+  // Weights of half precision in a checkpoint like another one.
+  ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
+  const SafetensorsFile native(CheckpointOf("run"));
+  SafetensorsEntries entries;
+  std::vector<std::vector<std::byte>> halves;
+  for (const auto& [name, entry] : native.entries()) {
+    if (!name.starts_with("params.") && !name.starts_with("batch_stats.")) continue;
+    std::vector<std::byte>& half = halves.emplace_back();
+    for (size_t i = 0; i < entry.bytes.size(); i += 4)
+      half.insert(half.end(), &entry.bytes[i + 2], &entry.bytes[i + 2] + 2);
+  }
+  auto next = halves.begin();
+  for (const auto& [name, entry] : native.entries()) {
+    if (name.starts_with("params.") || name.starts_with("batch_stats.")) entries[name] = {"BF16", entry.shape, *next++};
+  }
+  WriteSafetensors(at("half.safetensors"), entries, {});
+  const Result result = Run({"convert", at("half.safetensors"), at("like.safetensors"), "--like", CheckpointOf("run")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("note: " + std::to_string(entries.size()) + " arrays became float32"), std::string::npos)
+      << result.out;
+  const SafetensorsFile like(at("like.safetensors"));
+  for (const auto& [name, entry] : entries) {
+    const SafetensorsEntry& converted = like.Entry(name);
+    ASSERT_EQ(converted.dtype, "F32");
+    for (size_t i = 0; i < entry.bytes.size(); ++i) {
+      ASSERT_EQ(converted.bytes[i / 2 * 4 + 2 + i % 2], entry.bytes[i]) << name;
+    }
+  }
+
+  // What makes no model is refused, and nothing is written.
+  const float one = 1;
+  const auto refused = [&](const std::string& name, const std::string& text) {
+    WriteSafetensors(at("names.safetensors"), {{name, {"F32", {1}, std::as_bytes(std::span(&one, 1))}}}, {});
+    const Result refusal = Run({"convert", at("names.safetensors"), at("out.safetensors")});
+    EXPECT_EQ(refusal.code, 1) << name;
+    EXPECT_NE(refusal.err.find(text), std::string::npos) << refusal.err;
+    EXPECT_FALSE(std::filesystem::exists(at("out.safetensors")));
+  };
+  refused("params.Dense_0.kernel", "--like");
+  refused("encoder.kernel", "--like");
+  refused("module.encoder.weight", "module.encoder.weight");
+}
+
 TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
   ASSERT_EQ(Run(Train("run", {"--max-steps=2"})).code, 0);
   const std::string checkpoint = CheckpointOf("run"), file = ReadText(checkpoint);
   const std::string broken = (folder_ / "broken.safetensors").string();
   WriteText(broken, file.substr(0, file.size() - 1));
   WriteText(folder_ / "blocked", "a file, no folder");
+  WriteText(folder_ / "pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  WriteText(folder_ / "weights.pth",
+            "PK\3\4" + std::string(22, '\0') + std::string("\x10\0\0\0", 4) + "archive/data.pkl");
+  std::filesystem::create_directory(folder_ / "step");
+  WriteText(folder_ / "step" / "_CHECKPOINT_METADATA", "{}");
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"train", "--no-such-option"}, "no-such-option"},
       {{}, "subcommand"},
@@ -428,7 +484,13 @@ TEST_F(HwynnTest, BadInputIsOneSentenceAndLosesNothing) {
       {{"convert", broken, (folder_ / "out.msgpack").string()}, broken},
       {{"convert", checkpoint, checkpoint}, "same file"},
       {{"convert", checkpoint, (folder_ / "out.bin").string()}, "out.bin"},
-      {{"convert", (folder_ / "blocked").string(), (folder_ / "out.safetensors").string()}, "blocked"},
+      {{"convert", (folder_ / "blocked").string(), (folder_ / "out.safetensors").string()}, "blocked: is text"},
+      {{"convert", (folder_ / "weights.pth").string(), (folder_ / "out.msgpack").string()},
+       "weights.pth: is a file of PyTorch's"},
+      {{"convert", (folder_ / "step").string(), (folder_ / "out.msgpack").string()}, "step: is a folder of Orbax"},
+      {{"inspect", (folder_ / "pointer").string()}, "git lfs pull"},
+      {{"evaluate", "--checkpoint", (folder_ / "pointer").string()}, "git lfs pull"},
+      {{"predict", "--checkpoint", checkpoint, (folder_ / "pointer").string()}, "git lfs pull"},
       {{"predict", "--checkpoint", checkpoint}, "--arrays"},
       {{"init", "--model=resnet21", "--output", (folder_ / "out.safetensors").string()}, "resnet21"},
   };

@@ -91,14 +91,16 @@ TEST(IdxTest, ReadsPlainAndCompressedFiles) {
 }
 
 TEST(IdxTest, RejectsEveryTruncation) {
-  for (size_t size = 0; size < kImages.size(); ++size) {
+  ExpectBad({}, kLabels, "images", {"is an empty file"});
+  ExpectBad(kImages, {}, "labels", {"is an empty file"});
+  for (size_t size = 1; size < kImages.size(); ++size) {
     ExpectBad(Head(kImages, size), kLabels, "images", {size < 16 ? "header" : "byte"});
   }
-  for (size_t size = 0; size < kLabels.size(); ++size) {
+  for (size_t size = 1; size < kLabels.size(); ++size) {
     ExpectBad(kImages, Head(kLabels, size), "labels", {size < 8 ? "header" : "byte"});
   }
   const Bytes compressed = Gzip(kImages);
-  for (size_t size = 0; size < compressed.size(); ++size) {
+  for (size_t size = 1; size < compressed.size(); ++size) {
     ExpectBad(Head(compressed, size), kLabels, "images", {"byte"});
   }
 }

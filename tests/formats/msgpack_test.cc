@@ -100,6 +100,12 @@ TEST(MsgpackTest, LengthsTakeTheirShortestForm) {
   expect({map}, {0xde, 0, 16, 0xa2, '1', '0', 0xc0}, 3 + 16 * 4);
 }
 
+TEST(MsgpackTest, WhatHasNoLengthIsAnError) {
+  const std::byte byte{};
+  const MsgpackValue value{MsgpackValue::Binary{{{&byte, size_t{1} << 32}}}};  // of which nothing is read
+  ExpectError<std::invalid_argument>([&] { EncodeMsgpack(value); }, {"4294967296 is above 2^32 - 1"});
+}
+
 TEST(MsgpackTest, LongerFormsAreReadToo) {
   EXPECT_EQ(Encode(Parse({0xcd, 0, 5})), (Bytes{5}));
   EXPECT_EQ(Encode(Parse({0xd3, 0, 0, 0, 0, 0, 0, 0, 200})), (Bytes{0xcc, 200}));
@@ -122,6 +128,37 @@ TEST(MsgpackTest, TypesOffsetsAndOrderAreKept) {
   EXPECT_EQ(std::get<uint64_t>(Parse({0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0}).data), uint64_t{1} << 63);
 }
 
+TEST(MsgpackTest, KeysAreTextsOrNumbers) {
+  const Bytes bytes = {0x84, 0, 0xa1, 'x', 0xa1, '0', 1, 0xff, 2, 0xcd, 1, 0, 3};
+  const MsgpackValue value = Parse(bytes);
+  EXPECT_EQ(Encode(value), bytes);
+  const auto& map = std::get<MsgpackValue::Map>(value.data);
+  EXPECT_EQ(map[0].first.number(), 0);
+  EXPECT_EQ(map[0].first.text(), "0");
+  EXPECT_EQ(map[1].first.number(), std::nullopt);
+  EXPECT_NE(map[0].first, map[1].first);
+  EXPECT_EQ(map[2].first.number(), -1);
+  EXPECT_EQ(std::get<int64_t>(value.Find("256")->data), 3);
+}
+
+// An encoding is pieces: what is encoded later must not move what the pieces before it point to.
+TEST(MsgpackTest, TextsBetweenLargePayloadsStayWhereTheyAre) {
+  const testing::TempFolder folder;
+  MsgpackValue::Map map;
+  Bytes expected = {0x8c};
+  for (char name = 'a'; name < 'm'; ++name) {
+    const Bytes payload(5000, static_cast<uint8_t>(name));
+    map.push_back({std::string(1, name), {MsgpackValue::Binary{Shared(payload)}}});
+    for (const int byte : {0xa1, int{name}, 0xc5, 5000 >> 8, 5000 & 0xff}) {
+      expected.push_back(static_cast<uint8_t>(byte));
+    }
+    expected.insert(expected.end(), payload.begin(), payload.end());
+  }
+  EXPECT_EQ(Encode({map}), expected);
+  WriteMsgpack(folder / "file", {map});
+  EXPECT_EQ(ReadBytes(folder / "file"), expected);
+}
+
 TEST(MsgpackTest, BadBytesAreAnErrorWithPathAndOffset) {
   const auto expect = [](const Bytes& bytes, const std::string& offset, const std::string& text) {
     ExpectError([&] { Parse(bytes); }, {"some.file", "byte " + offset + ":", text});
@@ -133,7 +170,9 @@ TEST(MsgpackTest, BadBytesAreAnErrorWithPathAndOffset) {
   expect({0x81, 0xa1, 'a'}, "1003", "must follow");
   expect({0xa3, 'a', 'b'}, "1001", "3 bytes must follow, but 2 are left");
   expect({0xcf, 1, 2, 3}, "1001", "8 bytes must follow");
-  expect({0x81, 1, 1}, "1001", "isn't a string");
+  expect({0x81, 0xc3, 1}, "1001", "neither a string nor an integer");
+  expect({0x81, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0, 1}, "1001", "neither a string nor an integer");
+  expect({0x82, 7, 1, 0xcc, 7, 2}, "1003", "the key 7 is there twice");
   expect({0x82, 0xa1, 'a', 1, 0xa1, 'a', 2}, "1004", "\"a\" is there twice");
   // Counts that lie take no memory: these would be gigabytes.
   for (const uint8_t first : {0xc6, 0xc9, 0xdb, 0xdd, 0xdf})

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax.traverse_util import flatten_dict
+from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 from flax.training import train_state
 from safetensors.numpy import save_file
 
@@ -56,14 +57,25 @@ def train(tx, jitted):
     return state
 
 
+def moments(state, found):
+    """The trees of trace, mu and nu, from whatever parts of an optimizer's state."""
+    for key, value in state.items():
+        if key in ("trace", "mu", "nu"):
+            found.setdefault(f"opt_state/{key}", {}).update(
+                {path: array for path, array in flatten_dict(value).items() if not isinstance(array, dict)})
+        elif isinstance(value, dict):
+            moments(value, found)
+    return found
+
+
 def save(case, state):
     (GOLDEN / f"flax_{case}.msgpack").write_bytes(flax.serialization.to_bytes(state))
     tree = flax.serialization.to_state_dict(state)
     parts = {"params": tree["params"], "batch_stats": tree["batch_stats"]}
-    parts |= {f"opt_state/{key}": value for key, value in tree["opt_state"]["0"].items() if isinstance(value, dict)}
+    parts |= {part: unflatten_dict(arrays) for part, arrays in moments(tree["opt_state"], {}).items()}
     for part, arrays in parts.items():
         for path, array in flatten_dict(arrays, sep="/").items():
-            numbers[f"{case}/{part}/{path}"] = np.asarray(array)
+            numbers[f"{case}/{part}/{path}"] = np.asarray(array).astype(np.float32)
 
 
 # Jitted: int32 arrays for step and count, sorted dictionaries.
@@ -74,6 +86,30 @@ flax.serialization.MAX_CHUNK_SIZE = 64
 schedule = optax.cosine_decay_schedule(0.1, 10)
 save("momentum_chunked", train(optax.sgd(schedule, momentum=0.9, nesterov=True), jitted=False))
 flax.serialization.MAX_CHUNK_SIZE = 2**30
+
+# Kernels and the rest in an optimizer each; the last layer is frozen.
+labels = {"Dense_0": {"kernel": "kernels", "bias": "rest"}, "BatchNorm_0": "rest", "Dense_1": "frozen"}
+save("multi_transform", train(optax.multi_transform(
+    {"kernels": optax.adamw(1e-2), "rest": optax.adam(1e-3), "frozen": optax.set_to_zero()}, labels), jitted=True))
+
+# A state of half precision.
+half = train(optax.sgd(0.1, momentum=0.9), jitted=True)
+cast = lambda tree, dtype: jax.tree.map(lambda x: x.astype(dtype), tree)
+save("half", half.replace(params=cast(half.params, jnp.bfloat16), batch_stats=cast(half.batch_stats, jnp.float16)))
+
+
+# NNX: the items of lists have numbers as keys.
+class Layers(nnx.Module):
+    def __init__(self, rngs):
+        self.layers = nnx.List([nnx.Linear(2, 3, rngs=rngs), nnx.BatchNorm(3, rngs=rngs)])
+        self.head = nnx.Sequential(nnx.Linear(3, 2, rngs=rngs), nnx.relu, nnx.Linear(2, 1, rngs=rngs))
+
+
+model = Layers(nnx.Rngs(0))
+optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+pure = {"params": nnx.to_pure_dict(nnx.state(model, nnx.Param)), "batch_stats": nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)),
+        **nnx.to_pure_dict(nnx.state(optimizer))}
+(GOLDEN / "flax_nnx.msgpack").write_bytes(flax.serialization.msgpack_serialize(pure))
 
 types = {
     "integers": [0, 1, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**63, 2**64 - 1, -1, -32, -33, -128, -129,

@@ -1,6 +1,6 @@
 // Flax's checkpoints: files that Flax wrote (tests/golden/formats_golden.py) and files that nobody should.
 
-#include "hwynn/training/flax_checkpoint.h"
+#include "hwynn/formats/flax_checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +8,13 @@
 #include <cstring>
 #include <functional>
 
+#include "hwynn/core/check.h"
+#include "hwynn/formats/file_io.h"
 #include "hwynn/formats/flax_safetensors.h"
 #include "hwynn/models/mlp.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/training/train_state.h"
 
 namespace hwynn {
 namespace {
@@ -86,12 +89,132 @@ TEST(FlaxCheckpointTest, WhatFlaxWroteIsRestoredAndWrittenBackByteForByte) {
   }
 }
 
+/// The state of the model with lists in formats_golden.py.
+FlaxState MakeLists() {
+  FlaxState state;
+  Collection& params = state.variables["params"];
+  const auto add = [&](const std::string& path, const Shape& shape) { params.emplace(path, Tensor(shape, 5.0f)); };
+  add("layers/0/kernel", {2, 3});
+  add("layers/0/bias", {3});
+  add("layers/1/scale", {3});
+  add("layers/1/bias", {3});
+  add("head/layers/0/kernel", {3, 2});
+  add("head/layers/0/bias", {2});
+  add("head/layers/2/kernel", {2, 1});
+  add("head/layers/2/bias", {1});
+  for (const auto& [path, tensor] : params) {
+    for (const char* moment : {"mu/", "nu/"}) state.opt_state.emplace(moment + path, Tensor(tensor.shape(), 5.0f));
+  }
+  for (const char* path : {"layers/1/mean", "layers/1/var"}) {
+    state.variables["batch_stats"].emplace(path, Tensor({3}, 5.0f));
+  }
+  return state;
+}
+
+TEST(FlaxCheckpointTest, ItemsOfNnxListsAreFoundAndStayNumbers) {
+  const testing::TempFolder folder;
+  const auto write = [&](const FlaxCheckpoint& file) {
+    file.Write(folder / "back");
+    return ReadBytes(folder / "back");
+  };
+  const Bytes original = ReadBytes(GoldenPath("nnx"));
+  FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath("nnx"));
+  EXPECT_EQ(write(file), original);
+  EXPECT_EQ(std::get<MsgpackValue::Map>(file.root().Find("params")->Find("layers")->data)[1].first.number(), 1);
+
+  FlaxState state = MakeLists();
+  const FlaxChanges changes = file.Restore(state);
+  EXPECT_TRUE(changes.converted.empty() && changes.zeroed.empty());
+  EXPECT_EQ(state.variables["batch_stats"].at("layers/1/var")[2], 1.0f);
+  EXPECT_EQ(state.opt_state.at("mu/head/layers/2/kernel")[0], 0.0f);
+  EXPECT_NE(state.variables["params"].at("layers/0/kernel")[0], 5.0f);
+  file.Update(state);
+  EXPECT_EQ(write(file), original);
+  state.step = 9;
+  state.opt_state.at("nu/layers/0/bias")[1] = 0.5f;
+  file.Update(state);
+  FlaxState again = MakeLists();
+  FlaxCheckpoint::Parse("memory", SharedBytes::Own(EncodeMsgpack(file.root()))).Restore(again);
+  EXPECT_EQ(again.step, 9);
+  EXPECT_EQ(again.opt_state.at("nu/layers/0/bias")[1], 0.5f);
+}
+
+TEST(FlaxCheckpointTest, MomentsOfMultiTransformAreFoundInItsParts) {
+  TrainState state = MakeState(kAdam);
+  for (auto& [path, tensor] : state.opt_state) testing::FillNormal(tensor, 7);
+  FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath("multi_transform"));
+  const FlaxChanges changes = file.Restore(state);
+  EXPECT_TRUE(changes.converted.empty());
+  ASSERT_EQ(changes.zeroed.size(), 4u);  // the frozen layer's
+  EXPECT_TRUE(changes.zeroed[0].ends_with("mu/Dense_1/bias")) << changes.zeroed[0];
+  Collection frozen;
+  for (const char* path : {"mu/Dense_1/bias", "mu/Dense_1/kernel", "nu/Dense_1/bias", "nu/Dense_1/kernel"}) {
+    frozen.insert(state.opt_state.extract(path));
+    for (const float value : frozen.at(path).span()) EXPECT_EQ(value, 0.0f);
+  }
+  ExpectGolden("multi_transform", state);
+  state.opt_state.merge(frozen);
+
+  const std::vector<std::byte> before = EncodeMsgpack(file.root());
+  EXPECT_EQ(before, ReadFile(GoldenPath("multi_transform")));
+  file.Update(state);
+  EXPECT_EQ(EncodeMsgpack(file.root()), before);
+  state.opt_state.at("nu/Dense_1/kernel")[3] = 1.0f;
+  ExpectError([&] { file.Update(state); }, {"no place for", "nu/Dense_1/kernel", "masked"});
+  EXPECT_EQ(EncodeMsgpack(file.root()), before);
+
+  TrainState other = MakeState(kMomentum);
+  ExpectError([&] { file.Restore(other); }, {"opt_state/inner_states", "the optimizer keeps no mu"});
+
+  const auto expect = [&](const std::function<void(MsgpackValue&, MsgpackValue&)>& change, const std::string& text) {
+    MsgpackValue root = FlaxCheckpoint::Read(GoldenPath("multi_transform")).root();
+    MsgpackValue& parts = *root.Find("opt_state")->Find("inner_states");
+    const auto mu = [&](const char* part) -> MsgpackValue& {
+      return *parts.Find(part)->Find("inner_state")->Find("0")->Find("mu");
+    };
+    change(mu("kernels"), mu("rest"));
+    ExpectError([&] { FlaxCheckpoint("some.file", root).Restore(state); }, {"some.file", text});
+  };
+  // What one part has in another one too; gone without a mask; a mask where both have one.
+  expect([](MsgpackValue& kernels, MsgpackValue& rest) { *rest.Find("Dense_0") = *kernels.Find("Dense_0"); },
+         "mu/Dense_0/kernel\" is there once more");
+  expect([](MsgpackValue& kernels, MsgpackValue&) { std::get<MsgpackValue::Map>(kernels.data).pop_back(); },
+         "has no array");
+  expect([](MsgpackValue& kernels,
+            MsgpackValue&) { std::get<MsgpackValue::Map>(kernels.Find("Dense_0")->data).pop_back(); },
+         "has no array \"opt_state/inner_states/kernels/inner_state/0/mu/Dense_0/kernel\"");
+  expect([](MsgpackValue&, MsgpackValue& rest) { *rest.Find("Dense_0") = {true}; }, "isn't one of the model's");
+}
+
+TEST(FlaxCheckpointTest, HalfPrecisionBecomesFloat32AndIsSaid) {
+  TrainState state = MakeState(kMomentum);
+  FlaxCheckpoint file = FlaxCheckpoint::Read(GoldenPath("half"));
+  const std::vector<std::string> half = {"batch_stats/BatchNorm_0/mean", "batch_stats/BatchNorm_0/var",
+                                         "params/BatchNorm_0/bias",      "params/BatchNorm_0/scale",
+                                         "params/Dense_0/bias",          "params/Dense_0/kernel",
+                                         "params/Dense_1/bias",          "params/Dense_1/kernel"};
+  EXPECT_EQ(file.Restore(state).converted, half);
+  ExpectGolden("half", state);
+  Variables variables = MakeState(kMomentum, 6).variables;
+  EXPECT_EQ(file.RestoreVariables(variables).converted, half);
+  EXPECT_EQ(variables.at("params").at("Dense_0/kernel")[7], state.variables.at("params").at("Dense_0/kernel")[7]);
+  const std::vector<std::byte> before = EncodeMsgpack(file.root());
+  ExpectError([&] { file.Update(state); }, {"is float16: only float32 is updated"});
+  EXPECT_EQ(EncodeMsgpack(file.root()), before);
+
+  // An element that isn't finite by the time that it is float32.
+  MsgpackValue root = file.root();
+  const std::vector<double> huge = {1, 2, 1e39, 4, 5};
+  *root.Find("params")->Find("Dense_0")->Find("bias") = MakeFlaxArray("float64", {5}, std::as_bytes(std::span(huge)));
+  ExpectError([&] { FlaxCheckpoint("some.file", root).Restore(state); }, {"Dense_0/bias", "inf at element 2"});
+}
+
 TEST(FlaxCheckpointTest, NewDocumentsHaveTheBytesThatFlaxWritesAfterAJittedStep) {
   const testing::TempFolder folder;
   for (const auto& [name, optimizer] : {kCases[0], kCases[1]}) {
     TrainState state = MakeState(optimizer);
     FlaxCheckpoint::Read(GoldenPath(name)).Restore(state);
-    MsgpackValue root = FlaxCheckpoint::Create(state, optimizer).root();
+    MsgpackValue root = FlaxCheckpoint::Create(state, OptaxLayout(optimizer)).root();
     // The state of the golden script has one more field.
     std::get<MsgpackValue::Map>(root.data).push_back({"dynamic_scale", {nullptr}});
     WriteMsgpack(folder / name, root);
@@ -106,8 +229,10 @@ TEST(FlaxCheckpointTest, NewDocumentsAreRead) {
       TrainState state = MakeState(optimizer);
       for (auto& [path, tensor] : state.opt_state) testing::FillNormal(tensor, 7);
       state.step = 41;
-      FlaxCheckpoint::Create(state, optimizer, {.schedule = schedule, .chunk_bytes = 50})
-          .Write(folder / "checkpoint_41");
+      FlaxLayout layout = OptaxLayout(optimizer);
+      layout.schedule = schedule;
+      layout.chunk_bytes = 50;
+      FlaxCheckpoint::Create(state, layout).Write(folder / "checkpoint_41");
       TrainState restored = MakeState(optimizer, 9);
       const FlaxCheckpoint file = FlaxCheckpoint::Read(folder / "checkpoint_41");
       file.Restore(restored);
@@ -127,18 +252,20 @@ TEST(FlaxCheckpointTest, ModulesAreSortedAsPythonSortsThem) {
   for (const char* path : {"a/kernel", "a-b/kernel", "B/kernel", "a/Kernel", "Block_10/x", "Block_2/x"}) {
     state.variables["params"].emplace(path, Tensor({1}, 1.0f));
   }
-  const MsgpackValue root = FlaxCheckpoint::Create(state, {.momentum = 0.0f}).root();
+  const MsgpackValue root = FlaxCheckpoint::Create(state, {}).root();
   std::string names;
-  for (const auto& [name, value] : std::get<MsgpackValue::Map>(root.Find("params")->data)) names += name + " ";
+  for (const auto& [name, value] : std::get<MsgpackValue::Map>(root.Find("params")->data)) names += name.text() + " ";
   EXPECT_EQ(names, "B Block_10 Block_2 a a-b ");
 }
 
 TEST(FlaxCheckpointTest, VariablesAloneNeedNoOptimizer) {
   TrainState state = MakeState(kMomentum);
   Variables variables = MakeState(kMomentum, 6).variables;
-  const FlaxSafetensors flat = FlaxToSafetensors(FlaxCheckpoint::Create(state, kMomentum).root(), "memory");
+  const FlaxSafetensors flat =
+      FlaxToSafetensors(FlaxCheckpoint::Create(state, OptaxLayout(kMomentum)).root(), "memory");
   MsgpackValue root = FlaxFromSafetensors(flat.entries, flat.metadata, "memory");
-  std::erase_if(std::get<MsgpackValue::Map>(root.data), [](const auto& member) { return member.first == "opt_state"; });
+  std::erase_if(std::get<MsgpackValue::Map>(root.data),
+                [](const auto& member) { return member.first.text() == "opt_state"; });
   const FlaxCheckpoint file("memory", root);
   ExpectError([&] { file.Restore(state); }, {"memory", "opt_state"});
   file.RestoreVariables(variables);
@@ -162,7 +289,7 @@ TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
   const auto nothing = [](MsgpackValue&) {};
   TrainState good = MakeState(kAdam);
   TrainState other_optimizer = MakeState(kMomentum);
-  expect(nothing, other_optimizer, {"some.file: byte", "opt_state/0/mu", "once more"});
+  expect(nothing, other_optimizer, {"some.file: byte", "opt_state/0/mu", "the optimizer keeps no mu"});
   TrainState other_shape = CreateTrainState(Mlp({.features = {6, 3}}), kAdam, KeyFromSeed(1), {1, 1, 4});
   expect(nothing, other_shape, {"some.file: byte", "has shape [5]"});
   TrainState missing = MakeState(kAdam);
@@ -180,7 +307,7 @@ TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
   };
   const std::vector<float> five = {1, 2, 3, 4, 5};
   const std::vector<float> holed = {1, 2, NAN, 4, 5};
-  expect([&](MsgpackValue& root) { leaf(root) = array("int32", {5}, five); }, good, {"scale", "int32, not float32"});
+  expect([&](MsgpackValue& root) { leaf(root) = array("int32", {5}, five); }, good, {"scale", "is int32, not float32"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float33", {5}, five); }, good, {"scale", "unknown dtype"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float32", {6}, five); }, good, {"scale", "20 bytes"});
   expect([&](MsgpackValue& root) { leaf(root) = array("float32", {5}, holed); }, good, {"scale", "nan at element 2"});
@@ -191,6 +318,19 @@ TEST(FlaxCheckpointTest, WhatDoesNotFitIsNamedAndNothingChanges) {
   expect([&](MsgpackValue& root) { *root.Find("step") = {int64_t{3}}; }, good,
          {"opt_state/0/count", "is 2, the step is 3"});
   expect([&](MsgpackValue& root) { *root.Find("opt_state") = {MsgpackValue::Map()}; }, good, {"opt_state", "mu"});
+  expect([&](MsgpackValue& root) { *root.Find("opt_state")->Find("0")->Find("mu") = {true}; }, good,
+         {"opt_state/0/mu", "isn't a dictionary"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = array("int32", {2}, five); }, good, {"step", "20 bytes"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = array("int32", {5}, five); }, good, {"step", "whole number"});
+  expect([&](MsgpackValue& root) { *root.Find("step") = array("float32", {}, {1}); }, good, {"step", "whole number"});
+  const auto remove = [](MsgpackValue& map, const std::string& key) {
+    std::erase_if(std::get<MsgpackValue::Map>(map.data), [&](const auto& member) { return member.first == key; });
+  };
+  for (const char* key : {"step", "params", "opt_state"}) {
+    expect([&](MsgpackValue& root) { remove(root, key); }, good, {StrCat("has no \"", key, '"')});
+  }
+  expect([&](MsgpackValue& root) { remove(*root.Find("opt_state")->Find("0")->Find("nu"), "Dense_0"); }, good,
+         {"has no array \"opt_state/0/nu/Dense_0/bias\""});
   FlaxCheckpoint::Read(GoldenPath("adam")).Restore(good);
 
   // A step that the document's int32 can't hold.
@@ -231,6 +371,42 @@ TEST(FlaxCheckpointTest, DamagedChunksAreErrors) {
       "without shape or chunks");
 }
 
+TEST(FlaxArrayTest, APayloadIsShapeDtypeAndBytes) {
+  const float one = 1;
+  const SharedBytes bytes{std::as_bytes(std::span(&one, 1))};
+  const MsgpackValue shape{MsgpackValue::Array{{int64_t{1}}}};
+  const MsgpackValue data{MsgpackValue::Binary{bytes}};
+  const auto read = [](MsgpackValue::Array payload) {
+    const MsgpackValue value{MsgpackValue::Extension{1, SharedBytes::Own(EncodeMsgpack({std::move(payload)}))}};
+    return ReadFlaxArray(value, "some.file", "a/kernel");
+  };
+  EXPECT_EQ(read({shape, {std::string("float32")}, data}).shape, Shape{1});
+  const SharedBytes name{std::as_bytes(std::span("float32", 7))};
+  EXPECT_EQ(read({shape, {MsgpackValue::Binary{name}}, data}).dtype, "float32");  // as Flax may read it
+  const auto expect = [&](MsgpackValue::Array payload, const std::string& text) {
+    ExpectError([&] { read(payload); }, {"some.file: byte", "\"a/kernel\"", text});
+  };
+  expect({shape, {std::string("float32")}}, "isn't an array of shape, dtype and bytes");
+  expect({shape, {std::string("float32")}, data, data}, "isn't an array of shape, dtype and bytes");
+  expect({shape, {int64_t{7}}, data}, "has a dtype that isn't a name");
+  expect({shape, {std::string("float32")}, {std::string("text")}}, "has no bytes");
+  expect({{std::string("1")}, {std::string("float32")}, data}, "where a list should be");
+  const MsgpackValue no_array{MsgpackValue::Extension{1, SharedBytes::Own(EncodeMsgpack(data))}};
+  ExpectError([&] { ReadFlaxArray(no_array, "some.file", "a"); }, {"isn't an array of shape, dtype and bytes"});
+}
+
+TEST(FlaxCheckpointTest, WhatHasNoDocumentIsRefused) {
+  FlaxState state;
+  state.variables["params"].emplace("a", Tensor({1}, 1.0f));
+  state.step = int64_t{1} << 31;
+  ExpectError<std::invalid_argument>([&] { FlaxCheckpoint::Create(state, {}); }, {"step 2147483648 is above"});
+  state.step = 0;
+  state.variables["params"].emplace("a/kernel", Tensor({1}, 1.0f));
+  ExpectError<std::invalid_argument>([&] { FlaxCheckpoint::Create(state, {}); }, {"is both an array and a module"});
+  ExpectError([&] { FlaxCheckpoint::Parse("some.file", SharedBytes::Own(EncodeMsgpack({MsgpackValue::Array()}))); },
+              {"some.file: byte 0: isn't a dictionary"});
+}
+
 TEST(FlaxCheckpointTest, EveryTruncationAndEveryChangedByteIsAnErrorOrAState) {
   const testing::TempFolder folder;
   const Bytes whole = ReadBytes(GoldenPath("momentum_chunked"));
@@ -255,7 +431,7 @@ TEST(FlaxCheckpointTest, EveryTruncationAndEveryChangedByteIsAnErrorOrAState) {
 
 TEST(FlaxCheckpointTest, AFolderGivesItsNewestCheckpoint) {
   const testing::TempFolder folder;
-  ExpectError([&] { FlaxCheckpoint::Read(folder.path()); }, {folder.path(), "checkpoint_<n>"});
+  ExpectError([&] { FlaxCheckpoint::Read(folder.path()); }, {folder.path(), "is a folder", "checkpoint_<n>"});
   for (const char* name :
        {"checkpoint_9", "checkpoint_10", "checkpoint_2", "checkpoint_tmp", "checkpoint_11x", "other_99"}) {
     folder.Write(name, ReadBytes(GoldenPath("adam")));
@@ -286,6 +462,43 @@ TEST(FlaxSafetensorsTest, TreesComeBackByteForByte) {
   EXPECT_EQ(ReadBytes(folder / "back"), ReadBytes(GoldenPath("types")));
 }
 
+TEST(FlaxSafetensorsTest, NumbersAsKeysComeBackAsNumbers) {
+  const testing::TempFolder folder;
+  const FlaxSafetensors flat = FlaxToSafetensors(FlaxCheckpoint::Read(GoldenPath("nnx")).root(), "nnx");
+  WriteSafetensors(folder / "flat", flat.entries, flat.metadata);
+  const SafetensorsFile file(folder / "flat");
+  EXPECT_EQ(file.Entry("params.layers.0.kernel").shape, (Shape{2, 3}));
+  EXPECT_EQ(file.Entry("opt_state.0.mu.head.layers.2.bias").shape, Shape{1});
+  EXPECT_EQ(EncodeMsgpack(FlaxFromSafetensors(file)), ReadFile(GoldenPath("nnx")));
+
+  // Texts that look like numbers, or like what stands for one in the metadata.
+  const auto key = [](int64_t number) { return MsgpackKey(number); };
+  const MsgpackValue root{
+      MsgpackValue::Map{{key(-5), {true}},
+                        {"0", {MsgpackValue::Map{{key(0), {1.5}}}}},
+                        {"int:0", {int64_t{3}}},
+                        {"str:int:0", {nullptr}},
+                        {key(int64_t{1} << 40), {MsgpackValue::Array{{MsgpackValue::Map{{key(1), {true}}}}}}}}};
+  const FlaxSafetensors odd = FlaxToSafetensors(root, "memory");
+  EXPECT_EQ(EncodeMsgpack(FlaxFromSafetensors(odd.entries, odd.metadata, "memory")), EncodeMsgpack(root));
+  // Without any number the file is what it was before there were such keys.
+  const FlaxSafetensors texts = FlaxToSafetensors({MsgpackValue::Map{{"int:0", {true}}}}, "memory");
+  EXPECT_EQ(texts.metadata.at("tree"), R"({"int:0":"bool"})");
+  EXPECT_FALSE(texts.metadata.contains("tree_keys"));
+
+  const auto expect = [&](SafetensorsMetadata metadata, const std::string& text) {
+    ExpectError([&] { FlaxFromSafetensors({}, metadata, "some.file"); }, {"some.file", text});
+  };
+  const std::string keys = odd.metadata.at("tree_keys");
+  for (const char* tree :
+       {R"({"int:":{}})", R"({"int:01":{}})", R"({"int:1x":{}})", R"({"int:9223372036854775808":{}})"}) {
+    expect({{"tree", tree}, {"tree_keys", keys}}, "can't be read");
+  }
+  expect({{"tree", "{}"}, {"tree_keys", "other"}}, "tree_keys");
+  const MsgpackValue both{MsgpackValue::Map{{key(0), {true}}, {"0", {true}}}};
+  ExpectError([&] { FlaxToSafetensors(both, "some.file"); }, {"some.file", "\"0\" can't be used"});
+}
+
 TEST(FlaxSafetensorsTest, NamesAloneMakeSortedDictionaries) {
   const float one = 1;
   const auto bytes = std::as_bytes(std::span(&one, 1));
@@ -295,8 +508,22 @@ TEST(FlaxSafetensorsTest, NamesAloneMakeSortedDictionaries) {
   EXPECT_EQ(ReadFlaxArray(*root.Find("a")->Find("y")->Find("z"), "", "").shape, Shape());
   entries["a.y"] = {"F32", {1}, bytes};
   ExpectError([&] { FlaxFromSafetensors(entries, {}, "some.file"); }, {"some.file", "\"a.y.z\""});
+  std::string deep = "a";
+  for (int i = 0; i < 100; ++i) deep += ".a";
+  entries = {{deep, {"F32", {1}, bytes}}};
+  ExpectError([&] { FlaxFromSafetensors(entries, {}, "some.file"); }, {"some.file", "nests too deeply"});
+  entries = {{deep.substr(2), {"F32", {1}, bytes}}};
+  EXPECT_EQ(std::get<MsgpackValue::Map>(FlaxFromSafetensors(entries, {}, "some.file").data).size(), 1u);
   entries = {{"a", {"F4", {2}, bytes.first(1)}}};
   ExpectError([&] { FlaxFromSafetensors(entries, {}, "some.file"); }, {"some.file", "F4"});
+}
+
+TEST(FlaxSafetensorsTest, ArraysOfOneNameAreAnError) {
+  Collection collection;
+  collection.emplace("a/b", Tensor({1}, 1.0f));
+  collection.emplace("a.b", Tensor({1}, 1.0f));
+  SafetensorsEntries entries;
+  ExpectError<std::invalid_argument>([&] { AddNamedArrays("params", collection, entries); }, {"\"params.a.b\""});
 }
 
 TEST(FlaxSafetensorsTest, ATreeThatIsNotTheFilesIsAnError) {
@@ -311,6 +538,9 @@ TEST(FlaxSafetensorsTest, ATreeThatIsNotTheFilesIsAnError) {
   expect(R"({"a":"int"})", "number");
   expect(R"({"a":"thing"})", "isn't known");
   expect(R"({"a":3})", "can't be read");
+  expect(R"({"a":"scalar","b":"bool"})", "\"b\" is in the metadata's tree, but not in the file");
+  expect(R"({"a":"float"})", "number");
+  expect(R"({"a":"bool"})", "number");
   expect(R"({"a":"array","":{"a":"array"}})", "twice");
   expect(std::string(5000, '['), "too deeply");
 }
@@ -328,6 +558,16 @@ TEST(FlaxSafetensorsTest, WhatSafetensorsHasNoFormForIsAnError) {
   expect({MsgpackValue::Extension{.type = 9, .data = {}}}, "no form");
   expect({MsgpackValue::Extension{.type = 2, .data = {}}}, "no form");
   expect(MakeFlaxArray("complex128", {0}, {}), "complex128");
+  ExpectError(
+      [&] {
+        FlaxToSafetensors({MsgpackValue::Map{{"__metadata__", {true}}}}, "some.file");
+      },
+      {"some.file", "\"__metadata__\" can't be used"});
+  ExpectError(
+      [&] {
+        FlaxToSafetensors({MsgpackValue::Map{{"\xff", {nullptr}}}}, "some.file");
+      },
+      {"some.file", "isn't UTF-8"});
   const MsgpackValue clash{MsgpackValue::Map{{"a.b", {true}}, {"a", {MsgpackValue::Map{{"b", {true}}}}}}};
   ExpectError([&] { FlaxToSafetensors(clash, "some.file"); }, {"some.file", "\"a.b\""});
 }

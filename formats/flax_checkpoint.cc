@@ -1,4 +1,4 @@
-#include "hwynn/training/flax_checkpoint.h"
+#include "hwynn/formats/flax_checkpoint.h"
 
 #include <algorithm>
 #include <array>
@@ -6,11 +6,15 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "hwynn/core/check.h"
-#include "hwynn/formats/file_io.h"
+#include "hwynn/formats/array_name.h"
+#include "hwynn/formats/container.h"
+#include "hwynn/formats/dtype.h"
 #include "hwynn/formats/sound_values.h"
 
 namespace hwynn {
@@ -19,8 +23,9 @@ namespace {
 constexpr std::string_view kStep = "step";
 constexpr std::string_view kOptState = "opt_state";
 constexpr std::string_view kCount = "count";
-// The parts of optax's states that have the tree of params; Optimizer's state has the same names.
+// The parts of optax's states that have the tree of params; FlaxState's opt_state has the same names.
 constexpr std::array<std::string_view, 3> kMoments = {"trace", "mu", "nu"};
+constexpr std::string_view kFloat = "float32";
 constexpr std::string_view kFilePrefix = "checkpoint_";
 
 template <class T>
@@ -57,7 +62,28 @@ MsgpackValue WithInteger(MsgpackValue value, int64_t number, const std::string& 
   return value;
 }
 
-/// Where the parts of a state are in a document. Value and Array are const or not, as what they are found in.
+/// The elements as float32.
+Tensor Floats(const FlaxArray& array) {
+  Tensor floats(array.shape);
+  ToFloats(*FindNumpyDtype(array.dtype), array.data.bytes, floats.span());
+  return floats;
+}
+
+/// Whether `tree` has an empty dictionary at the path or before its end, as optax leaves it where a mask is.
+bool IsMasked(const MsgpackValue& tree, const std::string& path) {
+  const MsgpackValue* node = &tree;
+  for (const std::string& key : SplitPath(path, kPathSeparator)) {
+    const auto* map = std::get_if<MsgpackValue::Map>(&node->data);
+    if (map != nullptr && map->empty()) return true;
+    node = node->Find(key);
+    if (node == nullptr) return false;
+  }
+  const auto* map = std::get_if<MsgpackValue::Map>(&node->data);
+  return map != nullptr && map->empty();
+}
+
+/// Where the parts of a state are in a document, all of it checked. Value and Array are const or not, as what they are
+/// found in: a document that is to be restored, or one that is to be updated.
 template <class Value, class Array>
 class Binder {
  public:
@@ -70,35 +96,53 @@ class Binder {
     std::string name;
     Value* value;
   };
+  struct Absent {
+    std::string name;
+    Array* tensor;
+  };
 
   Binder(Value& root, const std::string& path) : root_(root), path_(path) {}
 
   const std::vector<Pair>& pairs() const { return pairs_; }
   const std::vector<Count>& counts() const { return counts_; }
+  /// Arrays of opt_state that masks leave out.
+  const std::vector<Absent>& masked() const { return masked_; }
 
   template <class AnyVariables>
   void AddVariables(AnyVariables& variables) {
     for (auto& [name, collection] : variables) {
       Value* tree = root_.Find(name);
       CheckData(tree != nullptr || collection.empty(), path_, ": has no \"", name, "\"");
-      std::map<std::string, Array*> arrays;
+      Arrays arrays;
       for (auto& [path, tensor] : collection) arrays.emplace(path, &tensor);
-      if (tree != nullptr) AddTree(name, *tree, arrays);
+      if (tree == nullptr) continue;
+      for (const auto& [path, tensor] : BindTree(name, *tree, arrays)) {
+        CheckData(false, path_, ": has no array \"", name, kPathSeparator, path, "\"");
+      }
     }
   }
 
   template <class AnyCollection>
   void AddOptState(AnyCollection& state) {
-    std::map<std::string, std::map<std::string, Array*>> moments;
+    std::map<std::string, Arrays, std::less<>> moments;
     for (auto& [path, tensor] : state) {
-      const size_t slash = path.find('/');
+      const size_t slash = path.find(kPathSeparator);
       moments[path.substr(0, slash)].emplace(path.substr(slash + 1), &tensor);
     }
     Value* root = root_.Find(kOptState);
     CheckData(root != nullptr, path_, ": has no \"", kOptState, "\"");
-    FindMoments(std::string(kOptState), *root, moments);
+    Trees trees;
+    FindTrees(std::string(kOptState), *root, trees);
+    for (const auto& [kind, parts] : trees) {
+      const auto arrays = moments.find(kind);
+      if (arrays != moments.end()) {
+        BindMoment(parts, arrays->second);
+      } else {
+        CheckEmpty(kind, parts);
+      }
+    }
     for (const auto& [kind, arrays] : moments) {
-      CheckData(arrays.empty(), path_, ": byte ", root->offset, ": \"", kOptState, "\" has no \"", kind,
+      CheckData(trees.contains(kind), path_, ": byte ", root->offset, ": \"", kOptState, "\" has no \"", kind,
                 "\", which the optimizer keeps");
     }
   }
@@ -118,85 +162,130 @@ class Binder {
   }
 
  private:
+  using Arrays = std::map<std::string, Array*>;  // by path
+  struct Tree {
+    std::string name;
+    Value* value;
+  };
+  using Trees = std::map<std::string, std::vector<Tree>>;  // by kind of moment
+
   /// Depth is the parser's, which is bounded.
-  void FindMoments(const std::string& name, Value& node,
-                   std::map<std::string, std::map<std::string, Array*>>& moments) {
+  void FindTrees(const std::string& name, Value& node, Trees& trees) {
     auto* map = std::get_if<MsgpackValue::Map>(&node.data);
     if (map == nullptr) return;
-    for (auto& [key, value] : *map) {
-      const std::string path = StrCat(name, "/", key);
+    for (auto& [map_key, value] : *map) {
+      const std::string& key = map_key.text();
+      const std::string path = StrCat(name, kPathSeparator, key);
       if (key == kCount) {
         counts_.push_back({path, &value});
       } else if (std::ranges::find(kMoments, key) != kMoments.end()) {
-        const auto found = moments.find(key);
-        CheckData(found != moments.end() && !found->second.empty(), path_, ": byte ", value.offset, ": \"", path,
-                  "\" is there once more than the optimizer keeps it");
-        AddTree(path, value, found->second);
-        found->second.clear();
+        trees[key].push_back({path, &value});
       } else {
-        FindMoments(path, value, moments);
+        FindTrees(path, value, trees);
       }
     }
   }
 
-  /// The tree has `arrays` and no others.
-  void AddTree(const std::string& tree_name, Value& tree, const std::map<std::string, Array*>& arrays) {
+  void CheckEmpty(const std::string& kind, const std::vector<Tree>& trees) const {
+    for (const Tree& tree : trees) {
+      FlaxLeaves<Value> leaves;
+      CollectFlaxLeaves(*tree.value, "", path_, leaves);
+      CheckData(leaves.empty(), path_, ": byte ", tree.value->offset, ": \"", tree.name,
+                "\" has arrays, but the optimizer keeps no ", kind);
+    }
+  }
+
+  /// The trees have `arrays` together, each once, and no others; what one of them lacks is masked there.
+  void BindMoment(const std::vector<Tree>& trees, const Arrays& arrays) {
+    Arrays left = arrays;
+    for (const Tree& tree : trees) {
+      const Arrays lacking = BindTree(tree.name, *tree.value, arrays);
+      for (const auto& [path, tensor] : arrays) {
+        const std::string name = StrCat(tree.name, kPathSeparator, path);
+        if (lacking.contains(path)) {
+          CheckData(IsMasked(*tree.value, path), path_, ": has no array \"", name, "\"");
+        } else {
+          CheckData(left.erase(path) == 1, path_, ": byte ", tree.value->offset, ": \"", name,
+                    "\" is there once more than the optimizer keeps it");
+        }
+      }
+    }
+    for (const auto& [path, tensor] : left) masked_.push_back({StrCat(trees[0].name, kPathSeparator, path), tensor});
+  }
+
+  /// Finds in the tree those of `arrays` that it has, and returns the others. It has no more than these.
+  Arrays BindTree(const std::string& tree_name, Value& tree, const Arrays& arrays) {
     FlaxLeaves<Value> leaves;
     CheckData(std::holds_alternative<MsgpackValue::Map>(tree.data), path_, ": byte ", tree.offset, ": \"", tree_name,
               "\" isn't a dictionary");
     CollectFlaxLeaves(tree, "", path_, leaves);
+    Arrays lacking;
     for (const auto& [path, tensor] : arrays) {
-      const std::string name = StrCat(tree_name, "/", path);
       const auto leaf = leaves.find(path);
-      CheckData(leaf != leaves.end(), path_, ": has no array \"", name, "\"");
-      Value& value = *leaf->second;
-      const auto check = [&](bool ok, const auto&... parts) {
-        CheckData(ok, path_, ": byte ", value.offset, ": \"", name, "\" ", parts...);
-      };
-      check(IsFlaxArray(value), "isn't an array");
-      const FlaxArray array = ReadFlaxArray(value, path_, name);
-      check(array.dtype == "float32", "is ", array.dtype, ", not float32");
-      check(array.shape == tensor->shape(), "has shape ", array.shape, ", the model's is ", tensor->shape());
-      const auto unsound = FindUnsoundValue(name, array.data.bytes);
-      check(!unsound, unsound.value_or(""));
-      pairs_.push_back({name, &value, tensor});
+      if (leaf == leaves.end()) {
+        lacking.emplace(path, tensor);
+        continue;
+      }
+      Bind(StrCat(tree_name, kPathSeparator, path), *leaf->second, *tensor);
       leaves.erase(leaf);
     }
     for (const auto& [path, value] : leaves) {
-      CheckData(false, path_, ": byte ", value->offset, ": \"", tree_name, "/", path, "\" isn't one of the model's");
+      CheckData(false, path_, ": byte ", value->offset, ": \"", tree_name, kPathSeparator, path,
+                "\" isn't one of the model's");
     }
+    return lacking;
+  }
+
+  void Bind(const std::string& name, Value& value, Array& tensor) {
+    const auto check = [&](bool ok, const auto&... parts) {
+      CheckData(ok, path_, ": byte ", value.offset, ": \"", name, "\" ", parts...);
+    };
+    check(IsFlaxArray(value), "isn't an array");
+    const FlaxArray array = ReadFlaxArray(value, path_, name);
+    constexpr bool kUpdates = !std::is_const_v<Value>;
+    if (kUpdates) check(array.dtype == kFloat, "is ", array.dtype, ": only float32 is updated");
+    check(ConvertsToFloat(*FindNumpyDtype(array.dtype)), "is ", array.dtype,
+          ", not float32, float16, bfloat16 or float64");
+    check(array.shape == tensor.shape(), "has shape ", array.shape, ", the model's is ", tensor.shape());
+    const auto unsound = FindUnsoundValue(name, std::as_bytes(Floats(array).span()));
+    check(!unsound, unsound.value_or(""));
+    pairs_.push_back({name, &value, &tensor});
   }
 
   Value& root_;
   const std::string& path_;
   std::vector<Pair> pairs_;
   std::vector<Count> counts_;
+  std::vector<Absent> masked_;
 };
 
-void CopyOut(const Binder<const MsgpackValue, Tensor>& binder, const std::string& path) {
+using RestoreBinder = Binder<const MsgpackValue, Tensor>;
+
+FlaxChanges CopyOut(const RestoreBinder& binder, const std::string& path) {
+  FlaxChanges changes;
   for (const auto& pair : binder.pairs()) {
     const FlaxArray array = ReadFlaxArray(*pair.value, path, pair.name);
-    if (pair.tensor->size() > 0) std::memcpy(pair.tensor->data(), array.data.bytes.data(), array.data.bytes.size());
+    ToFloats(*FindNumpyDtype(array.dtype), array.data.bytes, pair.tensor->span());
+    if (array.dtype != kFloat) changes.converted.push_back(pair.name);
   }
+  for (const auto& absent : binder.masked()) {
+    std::ranges::fill(absent.tensor->span(), 0.0f);
+    changes.zeroed.push_back(absent.name);
+  }
+  return changes;
 }
 
 /// A dictionary with its keys sorted at every level.
 MsgpackValue SortedTree(const std::map<std::string, const Tensor*>& arrays, size_t chunk_bytes) {
   std::map<std::vector<std::string>, const Tensor*> by_names;
   for (const auto& [path, tensor] : arrays) {
-    std::vector<std::string> names;
-    for (size_t begin = 0; begin <= path.size();) {
-      const size_t end = std::min(path.find('/', begin), path.size());
-      names.push_back(path.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    by_names.emplace(std::move(names), tensor);
+    by_names.emplace(SplitPath(path, kPathSeparator), tensor);
   }
   MsgpackValue root{MsgpackValue::Map()};
   for (const auto& [names, tensor] : by_names) {
     const std::span<const float> values = tensor->span();
     const bool placed =
-        AppendFlaxLeaf(root, names, MakeFlaxArray("float32", tensor->shape(), std::as_bytes(values), chunk_bytes));
+        AppendFlaxLeaf(root, names, MakeFlaxArray(kFloat, tensor->shape(), std::as_bytes(values), chunk_bytes));
     Check(placed, "FlaxCheckpoint::Create: \"", names.back(), "\" is both an array and a module");
   }
   return root;
@@ -207,9 +296,9 @@ MsgpackValue MakeCount(int64_t number) {
   return MakeFlaxArray("int32", {}, BytesOf(static_cast<int32_t>(number)));
 }
 
-MsgpackValue MakeOptState(const TrainState& state, const OptimizerOptions& optimizer, const FlaxLayout& layout) {
+MsgpackValue MakeOptState(const FlaxState& state, const FlaxLayout& layout) {
   MsgpackValue::Map moments;
-  if (optimizer.kind != OptimizerKind::kSgd) moments.push_back({std::string(kCount), MakeCount(state.step)});
+  if (layout.optimizer != FlaxOptimizer::kSgd) moments.push_back({std::string(kCount), MakeCount(state.step)});
   for (const std::string_view kind : kMoments) {
     std::map<std::string, const Tensor*> arrays;
     const std::string prefix = StrCat(kind, "/");
@@ -224,7 +313,7 @@ MsgpackValue MakeOptState(const TrainState& state, const OptimizerOptions& optim
   MsgpackValue::Map chain;
   const auto add = [&](MsgpackValue::Map part) { chain.push_back({std::to_string(chain.size()), {std::move(part)}}); };
   add(std::move(moments));
-  if (optimizer.kind == OptimizerKind::kAdamW) add({});  // of add_decayed_weights
+  if (layout.optimizer == FlaxOptimizer::kAdamW) add({});  // of add_decayed_weights
   add(std::move(learning_rate));
   return {std::move(chain)};
 }
@@ -234,13 +323,17 @@ MsgpackValue MakeOptState(const TrainState& state, const OptimizerOptions& optim
 FlaxCheckpoint FlaxCheckpoint::Read(const std::string& path) {
   std::error_code no_matter;  // reading the file says what is wrong
   const std::string file = std::filesystem::is_directory(path, no_matter) ? LatestFlaxCheckpoint(path) : path;
-  MsgpackValue root = ParseMsgpack(SharedBytes::Own(ReadFile(file)), file);
-  CheckData(std::holds_alternative<MsgpackValue::Map>(root.data), file, ": byte 0: isn't a dictionary");
-  return {file, std::move(root)};
+  return Parse(file, SharedBytes::Own(ReadContainer(file)));
 }
 
-FlaxCheckpoint FlaxCheckpoint::Create(const TrainState& state, const OptimizerOptions& optimizer,
-                                      const FlaxLayout& layout) {
+FlaxCheckpoint FlaxCheckpoint::Parse(const std::string& path, const SharedBytes& bytes) {
+  CheckContainer(path, bytes.bytes, {Container::kMsgpack});
+  MsgpackValue root = ParseMsgpack(bytes, path);
+  CheckData(std::holds_alternative<MsgpackValue::Map>(root.data), path, ": byte 0: isn't a dictionary");
+  return {path, std::move(root)};
+}
+
+FlaxCheckpoint FlaxCheckpoint::Create(const FlaxState& state, const FlaxLayout& layout) {
   MsgpackValue::Map root;
   const auto add = [&](std::string_view name, MsgpackValue value) {
     root.push_back({std::string(name), std::move(value)});
@@ -252,7 +345,7 @@ FlaxCheckpoint FlaxCheckpoint::Create(const TrainState& state, const OptimizerOp
   };
   add(kStep, MakeCount(state.step));
   add_collection(kParams, GetCollection(state.variables, kParams));
-  add(kOptState, MakeOptState(state, optimizer, layout));
+  add(kOptState, MakeOptState(state, layout));
   for (const auto& [name, collection] : state.variables) {
     if (name != kParams) add_collection(name, collection);
   }
@@ -265,8 +358,8 @@ int64_t FlaxCheckpoint::step() const {
   return binder.CheckedCount(binder.counts()[0]);
 }
 
-void FlaxCheckpoint::Restore(TrainState& state) const {
-  Binder<const MsgpackValue, Tensor> binder(root_, path_);
+FlaxChanges FlaxCheckpoint::Restore(FlaxState& state) const {
+  RestoreBinder binder(root_, path_);
   binder.AddStep();
   binder.AddVariables(state.variables);
   binder.AddOptState(state.opt_state);
@@ -276,22 +369,25 @@ void FlaxCheckpoint::Restore(TrainState& state) const {
     CheckData(number == steps, path_, ": byte ", count.value->offset, ": \"", count.name, "\" is ", number,
               ", the step is ", steps);
   }
-  CopyOut(binder, path_);
   state.step = steps;
-  state.epoch_sums = {};
+  return CopyOut(binder, path_);
 }
 
-void FlaxCheckpoint::RestoreVariables(Variables& variables) const {
-  Binder<const MsgpackValue, Tensor> binder(root_, path_);
+FlaxChanges FlaxCheckpoint::RestoreVariables(Variables& variables) const {
+  RestoreBinder binder(root_, path_);
   binder.AddVariables(variables);
-  CopyOut(binder, path_);
+  return CopyOut(binder, path_);
 }
 
-void FlaxCheckpoint::Update(const TrainState& state) {
+void FlaxCheckpoint::Update(const FlaxState& state) {
   Binder<MsgpackValue, const Tensor> binder(root_, path_);
   binder.AddStep();
   binder.AddVariables(state.variables);
   binder.AddOptState(state.opt_state);
+  for (const auto& absent : binder.masked()) {
+    const bool empty = std::ranges::all_of(absent.tensor->span(), [](float value) { return value == 0; });
+    CheckData(empty, path_, ": has no place for \"", absent.name, "\", which is masked there");
+  }
   std::vector<MsgpackValue> counts;
   for (const auto& count : binder.counts()) {
     binder.CheckedCount(count);
@@ -314,10 +410,8 @@ std::string LatestFlaxCheckpoint(const std::string& folder) {
     highest = number;
     latest = entry.path().string();
   }
-  CheckData(!latest.empty(), folder, ": a folder without a file checkpoint_<n>");
-  CheckData(!std::filesystem::is_directory(latest), latest,
-            ": a folder: Orbax's format, which hwynn doesn't read; Flax writes a file with "
-            "FLAX_USE_ORBAX_CHECKPOINTING=false");
+  CheckData(!latest.empty(), folder, ": ", DescribeFolder(folder));
+  CheckData(!std::filesystem::is_directory(latest), latest, ": ", DescribeFolder(latest));
   return latest;
 }
 
