@@ -200,9 +200,9 @@ void BlockTask::RunPanel(int64_t group, size_t depth, int64_t panel) {
                      .last_depth = depth + 1 == plan_.depths.size()};
   TileEpilogue epilogue;
   ForwardTileArgs args{};
-  args.lda = product.source.step_w * window_.pixel_pitch();
+  args.a_pitch = product.source.step_w * window_.pixel_pitch();
   args.b = call_.packed + plan_.panels.Offset(group, panel);
-  args.ldc = product.destination.step_w * product.destination.C;
+  args.c_pitch = product.destination.step_w * product.destination.C;
   args.columns = run.columns;
   args.accumulate = call_.accumulate || depth > 0;
   args.prefetch = &prefetch_;

@@ -256,7 +256,7 @@ int64_t FilterTask::MakePixelRows(const Block& block, const Window& window, cons
                                   PixelRow* pixel_rows) const {
   const Source& source = plan_.source_;
   const bool in_place = GradInPlace();
-  const int64_t a_stride = source.step_w * window.pixel_pitch();
+  const int64_t a_pitch = source.step_w * window.pixel_pitch();
   int64_t x0 = block.x.begin;
   int64_t x1 = block.x.end;
   if (!plan_.windows_.pads()) {
@@ -273,7 +273,7 @@ int64_t FilterTask::MakePixelRows(const Block& block, const Window& window, cons
           in_place ? (n * source.grid_h + gy) * source.grid_w + x0
                    : ((n - block.n.begin) * block.y.size() + gy - block.y.begin) * block.x.size() + x0 - block.x.begin;
       PixelRow* last = count > 0 ? &pixel_rows[count - 1] : nullptr;
-      if (last != nullptr && last->a + last->pixels * a_stride == a && last->b + last->pixels == b) {
+      if (last != nullptr && last->a + last->pixels * a_pitch == a && last->b + last->pixels == b) {
         last->pixels += x1 - x0;
       } else {
         pixel_rows[count++] = {a, b, x1 - x0};
@@ -307,11 +307,11 @@ void FilterTask::AddPanel(const OpenBlock& open, int64_t panel, float* gradient,
   const bool in_place = GradInPlace();
   if (!in_place) PackGradOutput(open.block, panel, open.grad_copy);
   FilterTileArgs args{};
-  args.a_stride = plan_.source_.step_w * open.window.pixel_pitch();
+  args.a_pitch = plan_.source_.step_w * open.window.pixel_pitch();
   args.b = in_place ? grad_output_ + channel : open.grad_copy;
-  args.b_stride = in_place ? OC : width;
+  args.b_pitch = in_place ? OC : width;
   args.add_pitch = width;
-  args.ldc = open.last ? OC : width;
+  args.c_pitch = open.last ? OC : width;
   args.columns = open.last ? sum_panels_.Columns(panel) : width;
   args.prefetch = &prefetch;
   for (const TapGroup& group : open.groups) {
@@ -325,7 +325,7 @@ void FilterTask::AddPanel(const OpenBlock& open, int64_t panel, float* gradient,
       args.tiles = split.Alike(i);
       args.a = open.window.data() + split.Begin(i);
       args.add = open.first ? nullptr : sums + split.Begin(i) * width;
-      args.c = to + split.Begin(i) * args.ldc;
+      args.c = to + split.Begin(i) * args.c_pitch;
       tiles.filter[vectors - 1][split.Size(i) - 1](args);
     }
   }

@@ -224,10 +224,10 @@ void WinogradDriver::Multiply(const WinogradBlock& block, Range panels, const fl
   const int64_t width = std::min(plan_.panels.padded_columns(), plan_.panels.Begin(panels.end)) - o0;
   const TileRun run{0, 0, p_.C};
   ForwardTileArgs args{};
-  args.lda = p_.C;
+  args.a_pitch = p_.C;
   args.runs = &run;
   args.num_runs = 1;
-  args.ldc = plan_.columns;
+  args.c_pitch = plan_.columns;
   std::vector<PrefetchPiece> pieces;
   const int64_t inputs = plan_.transforms.inputs;
   for (int64_t point = 0; point < plan_.points; ++point) {

@@ -63,8 +63,8 @@ void TransformRun(const FilterProblem& p, const Operands& from, const WinogradRu
 // Tiles are "pixels" of the micro-kernel, `row` has their number.
 FilterTileArgs TileArgs(const Transformed& operands, const PixelRow& row) {
   FilterTileArgs args{};
-  args.a_stride = operands.a_pitch;
-  args.b_stride = operands.b_pitch;
+  args.a_pitch = operands.a_pitch;
+  args.b_pitch = operands.b_pitch;
   args.rows = &row;
   args.num_rows = 1;
   return args;
@@ -171,7 +171,7 @@ void ByBlocks::Multiply(const OpenBlock& open, const Slice& slice, float* sums) 
   for (int64_t panel = 0; panel < slice.sums.count(); ++panel) {
     const int64_t vectors = slice.sums.Vectors(panel);
     const EvenSplit rows(slice.c.size(), p_.gemm.MaxRows(vectors));
-    args.columns = args.add_pitch = args.ldc = slice.sums.Width(panel);
+    args.columns = args.add_pitch = args.c_pitch = slice.sums.Width(panel);
     for (int64_t point = 0; point < p_.points(); ++point) {
       const auto [slot0, slot1] = open.block.Slots(point / p_.transforms.inputs, point % p_.transforms.inputs);
       row.pixels = slot1 - slot0;
@@ -326,7 +326,7 @@ void ByPoints::Multiply(const Transformed& operands, const WinogradBlock& block,
   const PrefetchPiece next_b = Piece(operands.b + (point + 1) * b_stride_, b_stride_);
   PixelRow row{};
   FilterTileArgs args = TileArgs(operands, row);
-  args.add_pitch = args.ldc = columns_;
+  args.add_pitch = args.c_pitch = columns_;
   std::vector<PrefetchPiece> pieces;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t slot = slot0 + blocks.Begin(b);

@@ -48,12 +48,12 @@ HWY_INLINE int64_t StepsToFetch(PrefetchStream& prefetch, int64_t left) {
   return steps;
 }
 
-// Rows of a tile that lie args.lda apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes, so
-// that 14 rows take 5 pointers and a stride instead of 14 registers.
+// Rows of a tile that lie args.a_pitch apart. One pointer for three rows: base + {0,1,2}·stride are addressing modes,
+// so that 14 rows take 5 pointers and a stride instead of 14 registers.
 template <int kRows>
 struct EvenRows {
   HWY_INLINE EvenRows(const float* a, const ForwardTileArgs& args)
-      : stride(args.lda * static_cast<int64_t>(sizeof(float))) {
+      : stride(args.a_pitch * static_cast<int64_t>(sizeof(float))) {
     for (int i = 0; i < kCount; ++i) base[i] = reinterpret_cast<const char*>(a) + 3 * i * stride;
   }
   HWY_INLINE const float* At(int row) const {
@@ -82,7 +82,7 @@ struct ScatteredRows {
 
 // Where row i of a tile goes in C.
 HWY_INLINE int64_t RowOfC(const ForwardTileArgs& args, int i) {
-  return args.scattered != nullptr ? args.scattered[i].c : i * args.ldc;
+  return args.scattered != nullptr ? args.scattered[i].c : i * args.c_pitch;
 }
 
 // acc[i][j] += a(i)·b[j]: one step of a tile. Its loops, like all over the accumulators, are unrolled: one that isn't
@@ -138,13 +138,13 @@ inline HWY_NOINLINE void FinishPartialTile(const float* HWY_RESTRICT sums, int r
   if (args.statistics != nullptr) args.statistics->Advance(rows);
 }
 
-// C tile = Σ over runs, k of a[row·lda + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
+// C tile = Σ over runs, k of a[row·a_pitch + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
 template <template <int> class Rows, int kMR, int kNR, class D>
 HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float* a0 = args.a + tile * kMR * args.lda;
-  const int64_t offset = tile * kMR * args.ldc;
+  const float* a0 = args.a + tile * kMR * args.a_pitch;
+  const int64_t offset = tile * kMR * args.c_pitch;
   float* c0 = args.c + offset;
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
@@ -218,7 +218,7 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   for (int64_t tile = 0; tile < args.tiles; ++tile) OneForwardTile<Rows, kMR, kNR, D>(args, tile);
 }
 
-// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_stride + i]·b[(row.b + p)·b_stride + …]: the gradient
+// C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_pitch + i]·b[(row.b + p)·b_pitch + …]: the gradient
 // of a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
 template <int kMR, int kNR, class D>
 HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
@@ -226,14 +226,14 @@ HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<D> acc[kMR][kNR];
   ZeroTile(d, acc);
-  float* c = args.c + tile * kMR * args.ldc;
+  float* c = args.c + tile * kMR * args.c_pitch;
   const float* add = args.add != nullptr ? args.add + tile * kMR * args.add_pitch : nullptr;
   for (int i = 0; i < kMR; ++i) {  // C's lines come while the sums are formed
-    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + i * args.ldc + j * lanes);
+    HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c + i * args.c_pitch + j * lanes);
   }
   for (int64_t r = 0; r < args.num_rows; ++r) {
     const float* HWY_RESTRICT a = args.a + tile * kMR + args.rows[r].a;
-    const float* HWY_RESTRICT b = args.b + args.rows[r].b * args.b_stride;
+    const float* HWY_RESTRICT b = args.b + args.rows[r].b * args.b_pitch;
     for (int64_t left = args.rows[r].pixels; left > 0;) {
       int64_t steps = StepsToFetch(*args.prefetch, left);
       left -= steps;
@@ -241,27 +241,27 @@ HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
         OuterProduct(
             d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
         OuterProduct(
-            d, [&](int i) HWY_ATTR { return a + args.a_stride + i; }, b + args.b_stride, acc);
-        a += 2 * args.a_stride;
-        b += 2 * args.b_stride;
+            d, [&](int i) HWY_ATTR { return a + args.a_pitch + i; }, b + args.b_pitch, acc);
+        a += 2 * args.a_pitch;
+        b += 2 * args.b_pitch;
       }
       if (steps != 0) {
         OuterProduct(
             d, [&](int i) HWY_ATTR { return a + i; }, b, acc);
-        a += args.a_stride;
-        b += args.b_stride;
+        a += args.a_pitch;
+        b += args.b_pitch;
       }
     }
   }
   if (args.columns == kNR * lanes) {
     if (add != nullptr) {
-      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc, add += args.add_pitch) {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.c_pitch, add += args.add_pitch) {
         HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) {
           hn::StoreU(hn::Add(acc[i][j], hn::LoadU(d, add + j * lanes)), d, c + j * lanes);
         }
       }
     } else {
-      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.ldc) {
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, c += args.c_pitch) {
         HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::StoreU(acc[i][j], d, c + j * lanes);
       }
     }
@@ -275,7 +275,7 @@ HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
     for (int i = 0; i < kMR; ++i) {
       auto v = access.Load(dc, sums + i * kNR * lanes + column);
       if (add != nullptr) v = hn::Add(v, access.Load(dc, add + i * args.add_pitch + column));
-      access.Store(v, dc, c + i * args.ldc + column);
+      access.Store(v, dc, c + i * args.c_pitch + column);
     }
   });
 }

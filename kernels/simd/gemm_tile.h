@@ -1,8 +1,13 @@
 #ifndef HWYNN_KERNELS_SIMD_GEMM_TILE_H_
 #define HWYNN_KERNELS_SIMD_GEMM_TILE_H_
 
-// Not for users: the arguments of the micro-kernels in gemm_tile-inl.h and the table through which convolution and
-// matrix product reach them. B is packed in panels of up to four vectors of columns: GemmTiles::PanelVectors.
+// Not for users: the contract of the micro-kernels in gemm_tile-inl.h, with which convolution and matrix product
+// multiply. Both form a tile of C, rows × vectors, in registers:
+//
+//   forward  C[row, o] (+)= Σ_k A[row, k]·B[k, o]       rows are pixels, k taps × channels, B a panel (panels.h)
+//   filter   C[k, o] = add[k, o] + Σ_p A[p, k]·B[p, o]  the gradient of a filter, p pixels
+//
+// A pitch is the distance in floats between neighbours of what the comment names.
 
 #include <algorithm>
 #include <cstdint>
@@ -28,14 +33,14 @@ struct ScatteredRow {
 };
 
 struct ForwardTileArgs {
-  const float* a;  // row i of the tile at a + i·lda
-  int64_t lda;
-  const ScatteredRow* scattered;  // for forward_scattered, instead of lda and ldc; else null
+  const float* a;  // row i of the tile at a + i·a_pitch
+  int64_t a_pitch;
+  const ScatteredRow* scattered;  // for forward_scattered, instead of a_pitch and c_pitch; else null
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
-  float* c;  // row i at c + i·ldc
-  int64_t ldc;
+  float* c;  // row i at c + i·c_pitch
+  int64_t c_pitch;
   int64_t columns;  // of C, at most the panel's width
   bool accumulate;  // C += instead of C =
   bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
@@ -56,16 +61,16 @@ struct PixelRow {
 };
 
 struct FilterTileArgs {
-  const float* a;  // pixel p of a row at a + row.a + p·a_stride, element i of the tile behind it
-  int64_t a_stride;
-  const float* b;  // pixel p at b + (row.b + p)·b_stride; whole vectors are read
-  int64_t b_stride;
+  const float* a;  // pixel p of a row at a + row.a + p·a_pitch, element i of the tile behind it
+  int64_t a_pitch;
+  const float* b;  // pixel p at b + (row.b + p)·b_pitch; whole vectors are read
+  int64_t b_pitch;
   const PixelRow* rows;
   int64_t num_rows;
   const float* add;  // the sums so far, laid out like c with add_pitch; null: none
   int64_t add_pitch;
-  float* c;  // element i of the tile at c + i·ldc
-  int64_t ldc;
+  float* c;  // element i of the tile at c + i·c_pitch
+  int64_t c_pitch;
   int64_t columns;
   PrefetchStream* prefetch;
   int64_t tiles = 1;  // so many, one below the other in C
