@@ -34,6 +34,11 @@ void CheckData(bool ok, const Parts&... parts) {
     throw std::runtime_error(StrCat(parts...));
 }
 
+/// Not for users: what HWYNN_DCHECK does.
+[[noreturn]] inline void ThrowBroken(const char* file, int line, const char* condition) {
+  throw std::logic_error(StrCat(file, ":", line, ": broken: ", condition));
+}
+
 }  // namespace hwynn
 
 /// A broken internal invariant: checked in debug builds only, never for what a caller passes in. Throws
@@ -41,9 +46,8 @@ void CheckData(bool ok, const Parts&... parts) {
 #ifdef NDEBUG
 #define HWYNN_DCHECK(condition) static_cast<void>(0)
 #else
-#define HWYNN_DCHECK(condition)       \
-  ((condition) ? static_cast<void>(0) \
-               : throw std::logic_error(::hwynn::StrCat(__FILE__, ":", __LINE__, ": broken: ", #condition)))
+#define HWYNN_DCHECK(condition) \
+  ((condition) ? static_cast<void>(0) : ::hwynn::ThrowBroken(__FILE__, __LINE__, #condition))
 #endif
 
 #endif  // HWYNN_CORE_CHECK_H_
