@@ -104,9 +104,16 @@ struct ReduceWindow {
 
 // What reduces the window of an output.
 struct MaxReduces {
+  using Reduce = MaxReduce;
   HWY_INLINE MaxReduce Of(int64_t /*oy*/, int64_t /*ox*/) const { return {}; }
 };
+struct EqualAverageReduces {
+  using Reduce = AverageReduce;
+  HWY_INLINE AverageReduce Of(int64_t /*oy*/, int64_t /*ox*/) const { return reduce; }
+  AverageReduce reduce;
+};
 struct AverageReduces {
+  using Reduce = AverageReduce;
   HWY_INLINE AverageReduce Of(int64_t oy, int64_t ox) const { return {areas.heights[oy] * areas.widths[ox]}; }
   PoolAreas areas;
 };
@@ -115,15 +122,19 @@ struct AverageReduces {
 template <class Reduces, class D>
 HWY_INLINE void PoolForwardRows(D d, const Reduces& reduces, const PoolGeometry& g, int64_t row_begin, int64_t row_end,
                                 const float* input, float* output) {
+  // Copies: a store might change what a reference refers to, for all that the compiler knows.
+  const PoolAxis::Taps* x_taps = g.x.taps;
+  const int64_t channels = g.c, outputs = g.x.output, input_row = g.InputRow(), output_row = g.OutputRow();
+  const int64_t row_stride = input_row * g.y.dilation, pixel_stride = channels * g.x.dilation;
   for (int64_t oy = row_begin; oy < row_end; ++oy) {
-    const PoolAxis::Taps y = g.y.TapsOf(oy);
-    for (int64_t ox = 0; ox < g.x.output; ++ox) {
-      const PoolAxis::Taps x = g.x.TapsOf(ox);
-      const WindowTaps taps = {y.count, x.count, g.InputRow() * g.y.dilation, g.c * g.x.dilation};
-      auto reduce = reduces.Of(oy, ox);
-      ForChannels(d, g.c,
-                  ReduceWindow<decltype(reduce)>{reduce, taps, input + y.begin * g.InputRow() + x.begin * g.c,
-                                                 output + oy * g.OutputRow() + ox * g.c});
+    const PoolAxis::Taps y = g.y.taps[oy];
+    const float* from = input + y.begin * input_row;
+    float* to = output + oy * output_row;
+    for (int64_t ox = 0; ox < outputs; ++ox, to += channels) {
+      const PoolAxis::Taps x = x_taps[ox];
+      const WindowTaps taps = {y.count, x.count, row_stride, pixel_stride};
+      ForChannels(d, channels,
+                  ReduceWindow<typename Reduces::Reduce>{reduces.Of(oy, ox), taps, from + x.begin * channels, to});
     }
   }
 }
@@ -192,21 +203,23 @@ struct SumShares {
 
 // Average pooling's gradient of the pixels of rows row_begin … row_end − 1: as in the forward pass a rectangle is
 // summed up and divided by the window's size, the rectangle of the windows that hold the pixel.
-template <class D>
+template <bool kEqualAreas, class D>
 HWY_INLINE void AverageBackwardPixels(D d, const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin,
                                       int64_t row_end, const float* grad_output, float* grad_input) {
   const AverageReduce reduce = {areas.heights[0] * areas.widths[0]};
+  const PoolAxis::Windows* x_windows = g.x.windows;
+  const int64_t channels = g.c, pixels = g.x.input, input_row = g.InputRow(), output_row = g.OutputRow();
   for (int64_t iy = row_begin; iy < row_end; ++iy) {
-    const PoolAxis::Windows y = g.y.Holding(iy);
-    for (int64_t ix = 0; ix < g.x.input; ++ix) {
-      const PoolAxis::Windows x = g.x.Holding(ix);
-      float* to = grad_input + iy * g.InputRow() + ix * g.c;
-      if (areas.equal) {
-        const WindowTaps windows = {y.count, x.count, g.OutputRow() * y.step, g.c * x.step};
-        const float* from = grad_output + y.begin * g.OutputRow() + x.begin * g.c;
-        ForChannels(d, g.c, ReduceWindow<AverageReduce>{reduce, windows, from, to});
+    const PoolAxis::Windows y = g.y.windows[iy];
+    const float* from = grad_output + y.begin * output_row;
+    float* to = grad_input + iy * input_row;
+    for (int64_t ix = 0; ix < pixels; ++ix, to += channels) {
+      const PoolAxis::Windows x = x_windows[ix];
+      if constexpr (kEqualAreas) {
+        const WindowTaps windows = {y.count, x.count, output_row * y.step, channels * x.step};
+        ForChannels(d, channels, ReduceWindow<AverageReduce>{reduce, windows, from + x.begin * channels, to});
       } else {
-        ForChannels(d, g.c, SumShares{y, x, areas, g.OutputRow(), g.c, grad_output, to});
+        ForChannels(d, channels, SumShares{y, x, areas, output_row, channels, grad_output, to});
       }
     }
   }
@@ -225,13 +238,13 @@ HWY_INLINE void MaxBackwardWindows(D d, const PoolGeometry& g, int64_t row_begin
     cleared = row;
   };
   for (int64_t oy = g.y.FirstReaching(row_begin); oy < g.y.output && g.y.Start(oy) < row_end; ++oy) {
-    const PoolAxis::Taps y = g.y.TapsOf(oy);
+    const PoolAxis::Taps y = g.y.taps[oy];
     const int64_t owned_begin = y.begin < row_begin ? g.y.TapsWithin(row_begin - y.begin) : 0;
     const int64_t owned_end = std::min(y.count, g.y.TapsWithin(row_end - y.begin));
     if (owned_begin >= owned_end) continue;
     clear_to(y.begin + (owned_end - 1) * g.y.dilation + 1);
     for (int64_t ox = 0; ox < g.x.output; ++ox) {
-      const PoolAxis::Taps x = g.x.TapsOf(ox);
+      const PoolAxis::Taps x = g.x.taps[ox];
       const int64_t in_at = y.begin * g.InputRow() + x.begin * g.c;
       const int64_t out_at = oy * g.OutputRow() + ox * g.c;
       ForChannels(d, g.c,

@@ -26,7 +26,13 @@ void MaxForwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, c
 
 void AverageForwardRows(const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin, int64_t row_end,
                         const float* input, float* output) {
-  PoolForwardRows(hn::ScalableTag<float>(), AverageReduces{areas}, g, row_begin, row_end, input, output);
+  const hn::ScalableTag<float> d;
+  if (areas.equal) {
+    const EqualAverageReduces reduces = {{areas.heights[0] * areas.widths[0]}};
+    PoolForwardRows(d, reduces, g, row_begin, row_end, input, output);
+  } else {
+    PoolForwardRows(d, AverageReduces{areas}, g, row_begin, row_end, input, output);
+  }
 }
 
 void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, const float* input, const float* output,
@@ -36,7 +42,12 @@ void MaxBackwardRows(const PoolGeometry& g, int64_t row_begin, int64_t row_end, 
 
 void AverageBackwardRows(const PoolGeometry& g, const PoolAreas& areas, int64_t row_begin, int64_t row_end,
                          const float* grad_output, float* grad_input) {
-  AverageBackwardPixels(hn::ScalableTag<float>(), g, areas, row_begin, row_end, grad_output, grad_input);
+  const hn::ScalableTag<float> d;
+  if (areas.equal) {
+    AverageBackwardPixels<true>(d, g, areas, row_begin, row_end, grad_output, grad_input);
+  } else {
+    AverageBackwardPixels<false>(d, g, areas, row_begin, row_end, grad_output, grad_input);
+  }
 }
 
 void GlobalMean(int64_t pixels, int64_t stride, int64_t channels, const float* input, float* mean) {
@@ -150,13 +161,32 @@ int64_t OutputImage(const PoolGeometry& g) { return g.y.output * g.OutputRow(); 
 // An output row costs what its `stride` input rows cost.
 int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.y.stride, g.y.input); }
 
+// What the row loops look up for each output, and with windows for each pixel, of an axis.
+struct AxisTables {
+  AxisTables(PoolAxis& axis, bool with_windows)
+      : taps(static_cast<size_t>(axis.output)), windows(with_windows ? static_cast<size_t>(axis.input) : 0) {
+    for (size_t o = 0; o < taps.size(); ++o) taps[o] = axis.FindTaps(static_cast<int64_t>(o));
+    for (size_t i = 0; i < windows.size(); ++i) windows[i] = axis.FindWindows(static_cast<int64_t>(i));
+    axis.taps = taps.data();
+    axis.windows = windows.data();
+  }
+  std::vector<PoolAxis::Taps> taps;
+  std::vector<PoolAxis::Windows> windows;
+};
+
+struct PoolTables {
+  enum Needs { kTaps, kTapsAndWindows };
+  PoolTables(PoolGeometry& g, Needs needs) : y(g.y, needs == kTapsAndWindows), x(g.x, needs == kTapsAndWindows) {}
+  AxisTables y, x;
+};
+
 // The pixels of each window of an average along one axis: all inside the padding, or those inside the image. A window
 // without any has the sum 0, whatever it is divided by.
 std::vector<float> Extents(const PoolAxis& axis, bool with_padding) {
   std::vector<float> extents(static_cast<size_t>(axis.output));
   for (int64_t o = 0; o < axis.output; ++o) {
     const int64_t pixels =
-        with_padding ? std::min(axis.window, axis.TapsWithin(axis.padded_end - axis.Start(o))) : axis.TapsOf(o).count;
+        with_padding ? std::min(axis.window, axis.TapsWithin(axis.padded_end - axis.Start(o))) : axis.FindTaps(o).count;
     extents[static_cast<size_t>(o)] = static_cast<float>(std::max<int64_t>(1, pixels));
   }
   return extents;
@@ -202,7 +232,8 @@ Shape PoolOutputShape(std::string_view function, const PoolParams& params, const
 }
 
 void MaxPoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
-  const PoolGeometry g = ResolveAndCheck("MaxPoolForward", params, input.shape(), output.shape());
+  PoolGeometry g = ResolveAndCheck("MaxPoolForward", params, input.shape(), output.shape());
+  const PoolTables tables(g, PoolTables::kTaps);
   ForRowBlocks(g.n, g.y.output, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(MaxForwardRows)
     (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g));
@@ -211,10 +242,11 @@ void MaxPoolForward(const PoolParams& params, ConstTensorView input, TensorView 
 
 void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTensorView output,
                      ConstTensorView grad_output, TensorView grad_input) {
-  const PoolGeometry g = ResolveAndCheck("MaxPoolBackward", params, input.shape(), output.shape());
+  PoolGeometry g = ResolveAndCheck("MaxPoolBackward", params, input.shape(), output.shape());
   Check(grad_output.shape() == output.shape() && grad_input.shape() == input.shape(), "MaxPoolBackward: grad_output ",
         grad_output.shape(), " and grad_input ", grad_input.shape(), " must be shaped as output ", output.shape(),
         " and input ", input.shape());
+  const PoolTables tables(g, PoolTables::kTaps);
   ForRowBlocks(g.n, g.y.input, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(MaxBackwardRows)
     (g, begin, end, input.data() + image * InputImage(g), output.data() + image * OutputImage(g),
@@ -223,7 +255,8 @@ void MaxPoolBackward(const PoolParams& params, ConstTensorView input, ConstTenso
 }
 
 void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorView output) {
-  const PoolGeometry g = ResolveAndCheck("AveragePoolForward", params, input.shape(), output.shape());
+  PoolGeometry g = ResolveAndCheck("AveragePoolForward", params, input.shape(), output.shape());
+  const PoolTables tables(g, PoolTables::kTaps);
   const Areas memory(g, params);
   const PoolAreas areas = memory.view();
   ForRowBlocks(g.n, g.y.output, OutputRowWork(g), [&](int64_t image, int64_t begin, int64_t end) {
@@ -233,7 +266,8 @@ void AveragePoolForward(const PoolParams& params, ConstTensorView input, TensorV
 }
 
 void AveragePoolBackward(const PoolParams& params, ConstTensorView grad_output, TensorView grad_input) {
-  const PoolGeometry g = ResolveAndCheck("AveragePoolBackward", params, grad_input.shape(), grad_output.shape());
+  PoolGeometry g = ResolveAndCheck("AveragePoolBackward", params, grad_input.shape(), grad_output.shape());
+  const PoolTables tables(g, PoolTables::kTapsAndWindows);
   const Areas memory(g, params);
   const PoolAreas areas = memory.view();
   ForRowBlocks(g.n, g.y.input, g.InputRow(), [&](int64_t image, int64_t begin, int64_t end) {

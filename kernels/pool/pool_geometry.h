@@ -18,18 +18,24 @@ struct PoolAxis {
   int64_t first, last;  // pixels that no crop takes away
   int64_t padded_end;   // one behind the last pixel, or the padding behind it
 
-  int64_t Start(int64_t o) const { return o * stride - before; }
-
-  /// Taps from a pixel on that lie less than `distance` behind it; ≤ 0 if there are none.
-  int64_t TapsWithin(int64_t distance) const {
-    return dilation == 1 ? distance : (distance + dilation - 1) / dilation;  // a division a window shows
-  }
-
   /// The taps of a window that lie inside: the pixel of the first, and how many; ≤ 0 when it is all padding.
   struct Taps {
     int64_t begin, count;
   };
-  Taps TapsOf(int64_t o) const {
+  const Taps* taps = nullptr;  // [output], what FindTaps has: divisions once an axis, not once a pixel
+
+  /// The windows that hold a pixel: begin, begin + step, …; none when the count is ≤ 0.
+  struct Windows {
+    int64_t begin, count, step;
+  };
+  const Windows* windows = nullptr;  // [input], what FindWindows has
+
+  int64_t Start(int64_t o) const { return o * stride - before; }
+
+  /// Taps from a pixel on that lie less than `distance` behind it; ≤ 0 if there are none.
+  int64_t TapsWithin(int64_t distance) const { return (distance + dilation - 1) / dilation; }
+
+  Taps FindTaps(int64_t o) const {
     const int64_t start = Start(o);
     const int64_t outside = start < first ? TapsWithin(first - start) : 0;
     return {start + outside * dilation, std::min(window, TapsWithin(last - start)) - outside};
@@ -41,15 +47,10 @@ struct PoolAxis {
     return beyond <= 0 ? 0 : (beyond - 1) / stride + 1;
   }
 
-  /// The windows that hold a pixel: begin, begin + step, …; none when the count is ≤ 0.
-  struct Windows {
-    int64_t begin, count, step;
-  };
-  Windows Holding(int64_t pixel) const {
+  Windows FindWindows(int64_t pixel) const {
     if (pixel < first || pixel >= last) return {0, 0, 1};
     const int64_t end = std::min(output, (pixel + before) / stride + 1);
     int64_t begin = FirstReaching(pixel);
-    if (dilation == 1) return {begin, end - begin, 1};
     while (begin < end && (pixel - Start(begin)) % dilation != 0) ++begin;
     const int64_t step = dilation / std::gcd(stride, dilation);
     return {begin, (end - begin + step - 1) / step, step};
