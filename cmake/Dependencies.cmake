@@ -91,16 +91,3 @@ if(HWYNN_BUILD_BENCHMARKS)
     hwynn_fetch(benchmark google/benchmark 344117638c8ff7e239044fd0fa7085839fc03021)  # 1.8.3
   endif()
 endif()
-
-# Targets that add compile time and no speed to f32 kernels; newer versions of Highway know more of them. And Arm's SVE:
-# its vectors have no size at compile time, and the kernels keep arrays of them.
-set(HWYNN_DISABLED_TARGETS "HWY_SSSE3|HWY_AVX3_DL|HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128")
-if(hwy_VERSION VERSION_GREATER_EQUAL 1.0.4)
-  string(APPEND HWYNN_DISABLED_TARGETS "|HWY_SSE2|HWY_AVX3_ZEN4")
-endif()
-if(hwy_VERSION VERSION_GREATER_EQUAL 1.2)
-  string(APPEND HWYNN_DISABLED_TARGETS "|HWY_AVX3_SPR")
-endif()
-if(hwy_VERSION VERSION_GREATER_EQUAL 1.3)
-  string(APPEND HWYNN_DISABLED_TARGETS "|HWY_AVX10_2")
-endif()
