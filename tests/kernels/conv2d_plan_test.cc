@@ -221,7 +221,7 @@ TEST(Conv2dPlanTest, ImagesDontDependOnTheirBatch) {
 TEST(Conv2dPlanTest, ImagesDontDependOnTheirBatchBesideInfinity) {
   const Workspace workspace;
   Tensor w = Normals({3, 3, 20, 5}, 1);
-  w[7] = std::numeric_limits<float>::infinity();
+  w[(3 * 20 + 1) * 5 + 2] = std::numeric_limits<float>::infinity();  // of the tap left of the middle
   const Tensor x = Normals({7, 1, 6, 20}, 2);
   const Conv2dParams params{.batch_invariant = true};
   Tensor together({7, 1, 6, 5});
