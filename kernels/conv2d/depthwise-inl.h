@@ -98,8 +98,7 @@ HWY_INLINE void DepthwiseTiles(const DepthwiseArgs& args) {
   }
 }
 
-// w[term] += Σ over rows and pixels [p0, p1) of x·grad_output, for kTaps terms. The sum is formed in registers first:
-// its few values round among themselves, not each against all that w has so far.
+// w[term] += Σ over rows and pixels [p0, p1) of x·grad_output, for kTaps terms.
 template <int kTaps, class D, class Access>
 HWY_INLINE void DepthwiseGradientTaps(D d, const Access& access, const DepthwiseGradientArgs& args,
                                       const DepthwiseTerm* terms, int64_t p0, int64_t p1, int64_t c) {
@@ -109,7 +108,7 @@ HWY_INLINE void DepthwiseGradientTaps(D d, const Access& access, const Depthwise
   hn::Vec<D> sums[kTaps];
   HWY_UNROLL(9) for (int k = 0; k < kTaps; ++k) {
     x[k] = args.x + terms[k].x + p0 * x_stride + c;
-    sums[k] = hn::Zero(d);
+    sums[k] = access.Load(d, args.w + terms[k].w + c);
   }
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* grad = args.grad_output + r * args.grad_row_stride + p0 * grad_stride + c;
@@ -119,10 +118,7 @@ HWY_INLINE void DepthwiseGradientTaps(D d, const Access& access, const Depthwise
       HWY_UNROLL(9) for (int k = 0; k < kTaps; ++k) sums[k] = hn::MulAdd(access.Load(d, x[k] + at), g, sums[k]);
     }
   }
-  HWY_UNROLL(9) for (int k = 0; k < kTaps; ++k) {
-    float* w = args.w + terms[k].w + c;
-    access.Store(hn::Add(access.Load(d, w), sums[k]), d, w);
-  }
+  HWY_UNROLL(9) for (int k = 0; k < kTaps; ++k) access.Store(sums[k], d, args.w + terms[k].w + c);
 }
 
 // The same for the last `left` terms, at most kTaps.

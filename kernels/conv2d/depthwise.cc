@@ -72,9 +72,9 @@ constexpr int64_t kTaskFloats = int64_t{1} << 16;
 constexpr int64_t kMinTasks = 32;
 // Images × row ranges of at most this many chunks: partial sums of the filter's gradient.
 constexpr int64_t kMaxChunks = 32;
-// Pixels of a chunk whose sums are formed by themselves before they are added to the chunk's: with those that registers
-// form of a few pixels each, and the chunks, no sum is longer than a few hundred terms.
-constexpr int64_t kGradientBlockPixels = 512;
+// Pixels, at least, whose sums are formed by themselves before they are added to the chunk's: two levels, as the direct
+// algorithm has them.
+constexpr int64_t kGradientBlockPixels = 128;
 // Rows whose sums of the filter's gradient stay in registers.
 constexpr int64_t kGradientRows = 2;
 
