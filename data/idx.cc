@@ -159,7 +159,7 @@ std::string FindFile(const fs::path& directory, const std::string& split, const 
 }
 
 std::string FileOf(const fs::path& directory, const std::string& split, const std::string& rest) {
-  const std::string path = FindFile(directory, split, rest);
+  std::string path = FindFile(directory, split, rest);
   CheckData(!path.empty(), (directory / StrCat(split, "-", rest)).string(), ": no such file, nor with .gz");
   return path;
 }
