@@ -14,7 +14,7 @@ namespace hwynn {
 
 class Shape {
  public:
-  static constexpr int kMaxRank = 6;
+  static constexpr int kMaxRank = 8;
 
   /// A scalar: rank 0, one element.
   Shape() = default;

@@ -61,6 +61,7 @@ def add_safetensors():
     one = json.dumps(entry("U8", [1], 0, 1))
     good("spaces_in_front", f" \n{{\"a\":{one}}}", b"a")
     good("metadata_null", f"{{\"__metadata__\":null,\"a\":{one}}}", b"a")
+    good("shape_rank_8", {"a": entry("U8", [1] * 8, 0, 1)}, b"a")
     good("unknown_keys", {"a": {**entry("U8", [1], 0, 1), "x": {"y": [1, {"z": [2]}]}}}, b"a")
     good("flax_tree_numbers", {"a.0": entry("F32", [1], 0, 4), "__metadata__": {
         "tree": json.dumps({"a": {"int:0": "array"}, "str:int:1": None}), "tree_keys": "int:<number>, str:<text>"}}, bytes(4))

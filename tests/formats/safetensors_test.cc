@@ -128,6 +128,8 @@ TEST(SafetensorsTest, ReadsWhatTheFormatsLibraryReads) {
     EXPECT_EQ(read(StrCat(space, "{", a, "}", space)).Entry("a").bytes[0], std::byte{1});
   }
   EXPECT_TRUE(read(StrCat(R"({"__metadata__":null,)", a, "}")).metadata().empty());
+  EXPECT_EQ(read(StrCat("{", Array("a", "U8", "[1,1,1,1,1,1,1]", "[0,1]"), "}")).Entry("a").shape.rank(), 7);
+  EXPECT_EQ(read(StrCat("{", Array("a", "U8", "[1,1,1,1,1,1,1,1]", "[0,1]"), "}")).Entry("a").shape.rank(), 8);
   // Keys of tomorrow.
   const std::string unknown = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":{"y":[1,{"z":[2]}]}}})";
   EXPECT_EQ(read(unknown).Entry("a").shape, Shape{1});
