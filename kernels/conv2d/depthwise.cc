@@ -49,6 +49,14 @@ void DepthwiseGradient(const DepthwiseGradientArgs& args) {
   }
 }
 
+// sums += block, whose memory is 0 then.
+void AddGradientBlock(float* HWY_RESTRICT block, int64_t floats, float* HWY_RESTRICT sums) {
+  ForChannels(floats, [&](const auto& access, auto d, int64_t i) HWY_ATTR {
+    access.Store(hn::Add(access.Load(d, sums + i), access.Load(d, block + i)), d, sums + i);
+    access.Store(hn::Zero(d), d, block + i);
+  });
+}
+
 int64_t DepthwiseLanes() { return static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
 int64_t DepthwiseRows() { return kDepthwiseRows; }
 
@@ -62,6 +70,7 @@ namespace {
 
 HWY_EXPORT(DepthwisePixels);
 HWY_EXPORT(DepthwiseGradient);
+HWY_EXPORT(AddGradientBlock);
 HWY_EXPORT(DepthwiseLanes);
 HWY_EXPORT(DepthwiseRows);
 
@@ -74,7 +83,7 @@ constexpr int64_t kMinTasks = 32;
 constexpr int64_t kMaxChunks = 32;
 // Pixels, at least, whose sums are formed by themselves before they are added to the chunk's: two levels, as the direct
 // algorithm has them.
-constexpr int64_t kGradientBlockPixels = 128;
+constexpr int64_t kGradientBlockPixels = 256;
 // Rows whose sums of the filter's gradient stay in registers.
 constexpr int64_t kGradientRows = 2;
 
@@ -362,7 +371,7 @@ void RunGradient(const Conv2dGeometry& g, const Problem& problem, const Conv2dCa
       });
       block_pixels += args.rows * g.OW;
       if (block_pixels >= kGradientBlockPixels || next == chunks.End(chunk)) {
-        for (int64_t i = 0; i < filter_floats; ++i) sums[i] += std::exchange(block[i], 0.0f);
+        HWY_DYNAMIC_DISPATCH(AddGradientBlock)(block, filter_floats, sums);
         block_pixels = 0;
       }
     }

@@ -67,7 +67,7 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{1, 40, 40, 2}, {9, 9, 2, 3}, {.dilation = {2, 2}}},
       {{1, 18, 19, 3}, {16, 16, 1, 3}, {.groups = 3}},
       {{1, 18, 19, 3}, {17, 16, 1, 3}, {.groups = 3}},
-      // Just past a block: of 448 pixels, 224, 112 and 128 (of a depthwise filter's gradient, in a chunk of five rows).
+      // Just past a block: of 448 pixels, 224, 112 and 256 (of a depthwise filter's gradient, in a chunk of five rows).
       {{1, 3, 150, 4}, {3, 3, 4, 3}, {}},
       {{1, 15, 15, 17}, {1, 1, 17, 3}, {}},
       {{1, 17, 15, 17}, {3, 3, 17, 18}, {.stride = {1, 2}}},
