@@ -212,9 +212,8 @@ void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries
           entry.bytes.size(), " bytes, which are not a ", entry.dtype, " array of ", entry.shape);
     items.push_back({&name, &entry, dtype});
   }
-  std::ranges::sort(items, [](const Item& a, const Item& b) {
-    return a.dtype != b.dtype ? a.dtype > b.dtype : *a.name < *b.name;
-  });
+  std::ranges::sort(
+      items, [](const Item& a, const Item& b) { return a.dtype != b.dtype ? a.dtype > b.dtype : *a.name < *b.name; });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;

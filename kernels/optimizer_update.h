@@ -5,7 +5,8 @@
 // tree: its tasks are cut across leaves, so that many small ones cost no more than one large one.
 //
 // Numerics: each a·b + c below is one fused multiply-add. Aliasing: all arrays of a call are distinct. Determinism: the
-// same bits for any number of threads and on every instruction set that has such an addition; SSE4 rounds twice. Throws std::invalid_argument, before anything is written, for arrays of other shapes.
+// same bits for any number of threads and on every instruction set that has such an addition; SSE4 rounds twice. Throws
+// std::invalid_argument, before anything is written, for arrays of other shapes.
 
 #include <cstdint>
 #include <span>

@@ -16,10 +16,10 @@ std::vector<std::string> SupportedTargets();
 /// The name of the target that kernels run on now.
 std::string CurrentTarget();
 
-/// Makes all kernels of the process run on `name`; "" gives the choice back to Highway. This choice is the library's only
-/// global state: for programs at their start, tests and benchmarks.
-/// Threads: an atomic store; but a kernel that runs meanwhile in another thread may mix both targets.
-/// Throws std::invalid_argument, with the supported names, for any other name.
+/// Makes all kernels of the process run on `name`; "" gives the choice back to Highway. This choice is the library's
+/// only global state: for programs at their start, tests and benchmarks. Threads: an atomic store; but a kernel that
+/// runs meanwhile in another thread may mix both targets. Throws std::invalid_argument, with the supported names, for
+/// any other name.
 void SetTarget(std::string_view name);
 
 }  // namespace hwynn

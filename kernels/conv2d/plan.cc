@@ -5,8 +5,8 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
-#include "hwynn/kernels/simd/gemm_tile.h"
 #include "hwynn/kernels/conv2d_plan.h"
+#include "hwynn/kernels/simd/gemm_tile.h"
 #include "hwynn/kernels/target.h"
 
 namespace hwynn {

@@ -2,7 +2,8 @@
 #define HWYNN_KERNELS_REFERENCE_CONV2D_H_
 
 // Convolution by its definition, with prologue, epilogue and statistics: double accumulation, in the order of the
-// formula. Each function also gives the sum of the terms' magnitudes, Σ|x||w|, from which a test derives its error bound.
+// formula. Each function also gives the sum of the terms' magnitudes, Σ|x||w|, from which a test derives its error
+// bound.
 
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/reference/batch_norm.h"
