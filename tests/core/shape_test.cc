@@ -42,7 +42,8 @@ TEST(ShapeTest, AnExtentOfZeroMeansNoElements) {
 TEST(ShapeTest, RejectsWhatCannotBeAShape) {
   EXPECT_THROW((Shape{2, -1}), std::invalid_argument);
   EXPECT_NO_THROW((Shape{1, 2, 3, 4, 5, 6}));
-  EXPECT_THROW((Shape{1, 2, 3, 4, 5, 6, 7}), std::invalid_argument);
+  EXPECT_THROW((Shape{1, 2, 3, 4, 5, 6, 7, 8, 9}), std::invalid_argument);
+  EXPECT_EQ((Shape{1, 2, 1, 2, 1, 2, 1, 2}).num_elements(), 16);
 }
 
 TEST(ShapeTest, RejectsElementCountsWhoseBytesOverflow) {
