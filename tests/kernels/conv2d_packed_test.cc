@@ -68,17 +68,20 @@ TEST(Conv2dPackedTest, PackedFiltersGiveTheSameBits) {
 // which depend on all of them.
 TEST(Conv2dPackedTest, OnePackedFilterServesAllImages) {
   const Workspace workspace;
-  const struct {
-    Shape filter;
+  struct PackedCase {
+    Shape filter_shape;
     int64_t groups;
-  } filters[] = {{{3, 3, 20, 70}, 1}, {{3, 2, 4, 9}, 3}, {{1, 1, 33, 18}, 1}, {{3, 3, 1, 17}, 17}};
+  };
+  const PackedCase filters[] = {{{3, 3, 20, 70}, 1}, {{3, 2, 4, 9}, 3}, {{1, 1, 33, 18}, 1}, {{3, 3, 1, 17}, 17}};
   const Conv2dParams calls[] = {{},
                                 {.padding = Padding::Valid()},
                                 {.stride = {2, 2}},
                                 {.stride = {2, 3}, .padding = Padding::Explicit(0, 1, 2, 0)},
                                 {.stride = {1, 2}, .dilation = {2, 1}, .padding = Padding::Symmetric(2)},
                                 {.dilation = {3, 2}, .padding = Padding::Explicit(3, 2, -1, 4)}};
-  for (const auto& [filter_shape, groups] : filters) {
+  for (const PackedCase& packed_case : filters) {
+    const Shape& filter_shape = packed_case.filter_shape;
+    const int64_t groups = packed_case.groups;
     const Tensor filter = Normals(filter_shape, 42);
     ForEachTarget([&](const std::string&) {
       for (const Conv2dPass pass : {Conv2dPass::kForward, Conv2dPass::kBackwardInput}) {
