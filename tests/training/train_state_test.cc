@@ -31,7 +31,7 @@ bool SameBits(const Collection& a, const Collection& b) {
 }
 
 TrainState Copy(const TrainState& state) {
-  return {Clone(state.variables), Clone(state.opt_state), state.step, state.epoch_sums};
+  return {{Clone(state.variables), Clone(state.opt_state), state.step}, state.epoch_sums};
 }
 
 void ExpectSame(const TrainState& actual, const TrainState& expected) {

@@ -67,7 +67,7 @@ bool Same(const TrainState& a, const TrainState& b) {
 }
 
 TrainState Copy(const TrainState& state) {
-  return {Clone(state.variables), Clone(state.opt_state), state.step, state.epoch_sums};
+  return {{Clone(state.variables), Clone(state.opt_state), state.step}, state.epoch_sums};
 }
 
 TEST_F(TrainerTest, LearnsAndReports) {
