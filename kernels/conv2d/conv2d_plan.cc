@@ -1,11 +1,12 @@
 // What every pass does before an algorithm runs: check, resolve the geometry, choose the row, plan, pack the filter.
 
+#include "hwynn/kernels/conv2d_plan.h"
+
 #include <algorithm>
 #include <utility>
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
-#include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
 #include "hwynn/kernels/target.h"
 
