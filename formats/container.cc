@@ -22,6 +22,11 @@ using Head = std::string_view;
 
 uint8_t Byte(Head head, size_t i) { return i < head.size() ? static_cast<uint8_t>(head[i]) : 0; }
 
+// Whether `text` stands at byte `at`; not where the file ends before it.
+bool HasAt(Head head, size_t at, std::string_view text) {
+  return head.size() >= at && head.substr(at).starts_with(text);
+}
+
 Head WithoutSpace(Head head) {
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);  // a byte-order mark
   head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));
@@ -161,14 +166,13 @@ constexpr std::array kRows = std::to_array<Row>({
      "is compressed with xz; unpack it with unxz"},
     {Container::kZstd, [](Head head) { return head.starts_with("\x28\xb5\x2f\xfd"); },
      "is compressed with zstd; unpack it with unzstd"},
-    {Container::kBzip2, [](Head head) { return head.starts_with("BZh") && head.substr(4, 3) == "1AY"; },
+    {Container::kBzip2, [](Head head) { return head.starts_with("BZh") && HasAt(head, 4, "1AY"); },
      "is compressed with bzip2; unpack it with bunzip2"},
-    {Container::kTar, [](Head head) { return head.size() > 262 && head.substr(257, 5) == "ustar"; },
-     "is a tar archive; unpack it with tar -xf"},
+    {Container::kTar, [](Head head) { return HasAt(head, 257, "ustar"); }, "is a tar archive; unpack it with tar -xf"},
     {Container::kGguf, IsGguf, "is a GGUF model; take the safetensors file that it was made of"},
     {Container::kHdf5, [](Head head) { return head.starts_with("\x89HDF\r\n\x1a\n"); },
      "is HDF5, as Keras's .h5; save its arrays in Python with safetensors.numpy.save_file"},
-    {Container::kTfLite, [](Head head) { return head.substr(std::min<size_t>(4, head.size()), 4) == "TFL3"; },
+    {Container::kTfLite, [](Head head) { return HasAt(head, 4, "TFL3"); },
      "is a TensorFlow Lite model; save the arrays of the model that it was made of as safetensors"},
     {Container::kPng, [](Head head) { return head.starts_with("\x89PNG\r\n\x1a\n"); }, "is a PNG picture, no arrays"},
     {Container::kJpeg, [](Head head) { return head.starts_with("\xff\xd8\xff"); },

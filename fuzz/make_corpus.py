@@ -311,6 +311,7 @@ def add_containers():
     add("container", "msgpack", pack({"params": {}}))
     add("container", "msgpack_numbers", pack({0: {"kernel": 1}}))
     add("container", "unknown", b"\1\2\3\4")
+    add("container", "bzip2_cut_off", b"BZh")
     tar = bytearray(512)
     tar[257:262] = b"ustar"
     for name, data, expected in [

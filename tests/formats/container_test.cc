@@ -91,6 +91,14 @@ TEST(ContainerTest, FilesAreRecognisedByTheirBytes) {
   }
 }
 
+TEST(ContainerTest, AFileMayEndAtAnyByte) {
+  for (const Example& example : Foreign()) {
+    for (size_t size = 0; size < example.bytes.size(); ++size) {
+      EXPECT_NO_THROW(Recognise(std::string_view(example.bytes).substr(0, size))) << example.text << ", byte " << size;
+    }
+  }
+}
+
 TEST(ContainerTest, EveryReaderSaysWhatAFileIs) {
   const TempFolder folder;
   for (const auto& [container, bytes, text] : Foreign()) {
