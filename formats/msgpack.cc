@@ -3,6 +3,7 @@
 #include <bit>
 #include <deque>
 #include <limits>
+#include <type_traits>
 
 #include "hwynn/core/check.h"
 #include "hwynn/formats/file_io.h"
@@ -29,7 +30,7 @@ class Encoder {
   template <class T>
   void Number(uint8_t first, T value) {
     text_ += static_cast<char>(first);
-    const auto bits = static_cast<uint64_t>(value);
+    const uint64_t bits = static_cast<std::make_unsigned_t<T>>(value);
     for (size_t byte = sizeof(T); byte-- > 0;) text_ += static_cast<char>(bits >> (8 * byte));
   }
 

@@ -40,7 +40,7 @@ class MsgpackKey {
   std::optional<int64_t> number() const { return number_; }
 
   /// 0 and "0" are two keys.
-  friend auto operator<=>(const MsgpackKey&, const MsgpackKey&) = default;
+  friend auto operator<=>(const MsgpackKey&, const MsgpackKey&) = default;  // NOLINT: clang-tidy 14 sees a 0 there
 
  private:
   std::string text_;

@@ -83,7 +83,7 @@ Loss ForwardBackward(const Module& module, const CallContext& context, Activatio
   Loss value = loss(*result);
   Check(value.gradient.shape() == result.shape(), "the loss's gradient ", value.gradient.shape(),
         " must have the shape of the output, ", result.shape());
-  if (output != nullptr) *output = std::move(result);
+  if (output != nullptr) *output = result;
   result.reset();
   Differentiate(module, context, std::move(value.gradient));
   value.gradient = Tensor();
@@ -91,7 +91,7 @@ Loss ForwardBackward(const Module& module, const CallContext& context, Activatio
 }
 
 void Replace(Variables& variables, Variables updates) {
-  for (auto& [name, collection] : updates) variables[name] = std::move(collection);
+  for (auto& update : updates) variables[update.first] = std::move(update.second);
 }
 
 }  // namespace hwynn
