@@ -223,7 +223,8 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
     double& second = sums.second[static_cast<size_t>(c)];
     const float value = x.data[tail + column];
     if (stable) {
-      MergeMoments(merged_rows + static_cast<double>(column / x.channels), first, second, 1, value, 0);
+      const int64_t row = column / x.channels;
+      MergeMoments(merged_rows + static_cast<double>(row), first, second, 1, value, 0);
       continue;
     }
     if (terms == ChannelTerms::kSum) {
