@@ -19,6 +19,7 @@ struct Variant {
   Variance variance = Variance::kStable;
   bool relu = false;
   bool residual = false;
+  bool join = false;  // the residual has a norm of its own
 };
 
 const Variant kForwardVariants[] = {{},
@@ -28,6 +29,7 @@ const Variant kForwardVariants[] = {{},
                                     {.name = "add_relu", .relu = true, .residual = true}};
 const Variant kBackwardVariants[] = {
     {}, {.name = "relu", .relu = true}, {.name = "add_relu", .relu = true, .residual = true}};
+const Variant kJoin{.name = "join", .relu = true, .residual = true, .join = true};
 
 // The arrays of one case. They come from a Workspace, so that they lie on huge pages as a model's do.
 struct Arrays {
@@ -55,8 +57,13 @@ struct Arrays {
       BatchNormStatistics(input, variant.variance, mean, var, workspace);
       BatchNormUpdateRunning(0.9, mean, var, running_mean, running_var);
     }
-    BatchNormNormalize(input, affine(), output,
-                       {.residual = variant.residual ? residual : ConstTensorView(), .relu = variant.relu});
+    BatchNormNormalize(input, affine(), output, Options(variant));
+  }
+
+  BatchNormNormalizeOptions Options(const Variant& variant) const {
+    return {.residual = variant.residual ? residual : ConstTensorView(),
+            .residual_affine = variant.join ? affine() : BatchNormAffine(),
+            .relu = variant.relu};
   }
 
   // grad_residual takes the place of grad_output, as in a model. Another run finds its mask there already, and leaves
@@ -99,11 +106,10 @@ void CheckForward(Arrays& arrays, const Variant& variant, bool statistics) {
     }
   }
   const int64_t rows = std::min<int64_t>(100, arrays.input.size() / arrays.mean.size());
-  CheckSample(
-      "BatchNormForward", arrays.output.span(),
-      reference::BatchNormNormalize(
-          FirstRows(arrays.input, rows), arrays.affine(),
-          {.residual = variant.residual ? FirstRows(arrays.residual, rows) : ConstTensorView(), .relu = variant.relu}));
+  BatchNormNormalizeOptions options = arrays.Options(variant);
+  if (variant.residual) options.residual = FirstRows(arrays.residual, rows);
+  CheckSample("BatchNormForward", arrays.output.span(),
+              reference::BatchNormNormalize(FirstRows(arrays.input, rows), arrays.affine(), options));
 }
 
 // `grad_output` is what the kernel got: with a residual it has written over it.
@@ -135,7 +141,7 @@ int ArraysMoved(Pass pass, const Variant& variant) {
     case Pass::kBackward:
       return 5 + 2 * residual;
     case Pass::kSums:
-      return 2 + 2 * residual;
+      return 2 + 2 * residual + (variant.join ? 1 : 0);
     case Pass::kGradient:
       return 3;
   }
@@ -149,7 +155,9 @@ void RunLimit(Arrays& arrays, Pass pass, const Variant& variant, TensorView spar
     return StreamPass({arrays.input}, spare);
   }
   if (pass == Pass::kBackward || pass == Pass::kSums) {
-    if (variant.residual) {
+    if (variant.join) {
+      StreamPass({arrays.input, arrays.grad_output, arrays.output, arrays.residual}, spare);
+    } else if (variant.residual) {
       StreamPass({arrays.input, arrays.grad_output, arrays.output}, spare);
     } else {
       benchmark::DoNotOptimize(ReadPass({arrays.input, arrays.grad_output}));
@@ -178,7 +186,11 @@ void Run(benchmark::State& state, const std::string& target, Pass pass, const Va
       case Pass::kBackward:
         return BatchNormBackward(backward, arrays.workspace);
       case Pass::kSums:
-        sums = BatchNormBackwardSums(backward, arrays.workspace);
+        if (variant.join) {
+          sums = BatchNormBackwardJoinSums(backward, arrays.residual, arrays.mean, arrays.workspace).input;
+        } else {
+          sums = BatchNormBackwardSums(backward, arrays.workspace);
+        }
         return;
       case Pass::kGradient:
         return BatchNormBackwardInput(backward, sums);
@@ -221,6 +233,8 @@ void Register(const std::string& shape, int64_t batch, int threads) {
     add("BatchNormInference", target, Pass::kInference, {});
     add("BatchNormGatherMoments", target, Pass::kMoments, {});
     for (const Variant& variant : kBackwardVariants) add("BatchNormBackwardSums", target, Pass::kSums, variant);
+    add("BatchNormInference", target, Pass::kInference, kJoin);
+    add("BatchNormBackwardSums", target, Pass::kSums, kJoin);
     add("BatchNormBackwardInput", target, Pass::kGradient, {});
   }
 }

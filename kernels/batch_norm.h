@@ -75,12 +75,15 @@ struct BatchNormAffine {
 
 struct BatchNormNormalizeOptions {
   ConstTensorView residual{};  // [...,C], as the input, or empty
+  // Of the residual, which is normalised by it before it is added, with the bits of a BatchNormNormalize of its own: a
+  // block that ends with a projection and its norm. Without a mean the residual is added as it is.
+  BatchNormAffine residual_affine{};
   bool relu = false;
 };
 
 /// output = relu?((input − mean)·(scale/√(var+epsilon)) + bias + residual): inference, and the last step of
 /// training's forward pass.
-/// Shapes: input and output [...,C] alike. Aliasing: output may be input or residual.
+/// Shapes: input and output [...,C] alike. Aliasing: output may be input or residual. Cost: one pass.
 void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, TensorView output,
                         const BatchNormNormalizeOptions& options = {});
 
@@ -125,6 +128,19 @@ struct BatchNormSums {
 /// The first step of BatchNormBackward: gathers the sums over args' rows, and writes grad_residual if it is wanted.
 /// Numerics: as in BatchNormGatherMoments; a sum that overflows in f32 is made in f64.
 BatchNormSums BatchNormBackwardSums(const BatchNormBackwardArgs& args, const Workspace& workspace);
+
+/// Sums of the two norms that meet at a residual block's end: y = relu?(norm(input) + norm(residual)).
+struct BatchNormJoinSums {
+  BatchNormSums input;
+  BatchNormSums residual;
+};
+
+/// BatchNormBackwardSums of both norms, which see the same g, in one pass over args' arrays and the residual: what
+/// args gives, and with the same bits what a call of its own would give for `residual` and `residual_mean` in the
+/// places of input and mean. grad_residual, if it is wanted, is g: both norms' grad_output for BatchNormBackwardInput,
+/// without relu. Shapes: residual [...,C], as the input; residual_mean [C]. Throws: also with relu and without output.
+BatchNormJoinSums BatchNormBackwardJoinSums(const BatchNormBackwardArgs& args, ConstTensorView residual,
+                                            ConstTensorView residual_mean, const Workspace& workspace);
 
 /// Adds the sums of `other` rows to `sums`. Either may be of no rows.
 void BatchNormMerge(const BatchNormSums& other, BatchNormSums& sums);

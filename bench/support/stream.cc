@@ -59,13 +59,15 @@ HWY_INLINE void StreamRange(const float* const* inputs, float* output, size_t be
 float Read(const float* const* inputs, int count, size_t begin, size_t end) {
   if (count == 1) return ReadRange<1>(inputs, begin, end);
   if (count == 2) return ReadRange<2>(inputs, begin, end);
-  return ReadRange<3>(inputs, begin, end);
+  if (count == 3) return ReadRange<3>(inputs, begin, end);
+  return ReadRange<4>(inputs, begin, end);
 }
 
 void StreamSum(const float* const* inputs, int count, float* output, size_t begin, size_t end) {
   if (count == 1) return StreamRange<1>(inputs, output, begin, end);
   if (count == 2) return StreamRange<2>(inputs, output, begin, end);
-  return StreamRange<3>(inputs, output, begin, end);
+  if (count == 3) return StreamRange<3>(inputs, output, begin, end);
+  return StreamRange<4>(inputs, output, begin, end);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -84,7 +86,7 @@ constexpr int64_t kTaskElements = int64_t{1} << 16;
 // The yardsticks may leave the last few elements out; they are not kernels.
 struct Pass {
   Pass(std::initializer_list<ConstTensorView> views) : inputs(views.size()) {
-    Check(views.size() >= 1 && views.size() <= 3, "bench: a pass takes one to three inputs, not ", views.size());
+    Check(views.size() >= 1 && views.size() <= 4, "bench: a pass takes one to four inputs, not ", views.size());
     std::transform(views.begin(), views.end(), inputs.begin(), [](const auto& view) { return view.data(); });
     elements = views.begin()->size();
     tasks = (elements + kTaskElements - 1) / kTaskElements;

@@ -13,7 +13,7 @@ namespace hwynn::bench {
 /// Reads every element of all `inputs`, element i of each together, and returns a number that depends on them.
 float ReadPass(std::initializer_list<ConstTensorView> inputs);
 
-/// output = Σ inputs, one to three of output's size, with non-temporal stores: with one input a streaming copy.
+/// output = Σ inputs, one to four of output's size, with non-temporal stores: with one input a streaming copy.
 /// output must be 64-byte aligned.
 void StreamPass(std::initializer_list<ConstTensorView> inputs, TensorView output);
 

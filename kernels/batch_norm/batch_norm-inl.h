@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "hwynn/kernels/batch_norm/batch_norm_task.h"
 #include "hwynn/kernels/simd/flat-inl.h"
 #include "hwynn/kernels/simd/normalize-inl.h"
 
@@ -18,15 +19,25 @@ namespace hwynn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <bool kResidual, bool kRelu, bool kStream>
+template <bool kResidual, bool kResidualNorm, bool kRelu, bool kStream>
 struct NormalizeOp : NormalizeTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t p) const {
-    const auto centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
-    auto y = Normalized(centered, hn::LoadU(d, mul + p), hn::LoadU(d, bias + p));
-    if constexpr (kResidual) y = hn::Add(y, Get(d, residual + i));
+    auto y = Norm(d, Get(d, input + i), norm, p);
+    if constexpr (kResidual) {
+      auto added = Get(d, residual + i);
+      if constexpr (kResidualNorm) added = Norm(d, added, residual_norm, p);
+      y = hn::Add(y, added);
+    }
     if constexpr (kRelu) y = Relu(d, y);
     Put<kStream>(y, d, output + i);
+  }
+
+ private:
+  template <class D>
+  static HWY_INLINE hn::Vec<D> Norm(D d, hn::Vec<D> x, const NormTables& tables, int64_t p) {
+    return Normalized(hn::Sub(x, hn::LoadU(d, tables.mean + p)), hn::LoadU(d, tables.mul + p),
+                      hn::LoadU(d, tables.bias + p));
   }
 };
 

@@ -60,12 +60,22 @@ Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine,
   Sums output(input.size());
   for (int64_t i = 0; i < input.size(); ++i) {
     const int64_t c = i % C;
-    const double centered = static_cast<double>(input[i]) - affine.mean[c];
-    const double normal = centered * Scale(affine, c) * InverseStd(affine, c);
-    const double added = options.residual.size() == 0 ? 0.0 : options.residual[i];
-    const double y = normal + Bias(affine, c) + added;
+    double y = 0;
+    double magnitude = 0;
+    const auto add_norm = [&](double x, const BatchNormAffine& norm) {
+      const double normal = (x - norm.mean[c]) * Scale(norm, c) * InverseStd(norm, c);
+      y += normal + Bias(norm, c);
+      magnitude += std::abs(normal) + std::abs(Bias(norm, c));
+    };
+    add_norm(input[i], affine);
+    if (options.residual_affine.mean.size() != 0) {
+      add_norm(options.residual[i], options.residual_affine);
+    } else if (options.residual.size() != 0) {
+      y += options.residual[i];
+      magnitude += std::abs(options.residual[i]);
+    }
     output.values[static_cast<size_t>(i)] = options.relu && y < 0 ? 0.0 : y;
-    output.magnitudes[static_cast<size_t>(i)] = std::abs(normal) + std::abs(Bias(affine, c)) + std::abs(added);
+    output.magnitudes[static_cast<size_t>(i)] = magnitude;
   }
   return output;
 }

@@ -24,6 +24,7 @@ struct BlockSums {
   HWY_ALIGN float shift[kMaxChannelTaskColumns];
   HWY_ALIGN float first[kMaxChannelTaskColumns];
   HWY_ALIGN float second[kMaxChannelTaskColumns];
+  HWY_ALIGN float third[kMaxChannelTaskColumns];
 };
 
 /// The gradient at element `at`, after its mask; stored too where that is wanted. `centered` is x − shift there.
@@ -41,7 +42,7 @@ HWY_INLINE V Gradient(D d, const ChannelTask& task, ChannelTerms terms, bool sto
 /// Adds up `rows` rows of kVectors vectors, from column `c` of the task on, in registers. Fetches the same rows `ahead`
 /// elements later into the second-level cache, unless that is 0: the hardware's own prefetchers lose the columns at
 /// each row's end, and reach two thirds of a core's memory bandwidth where one array is read.
-template <ChannelTerms kTerms, bool kStore, int kVectors, class D>
+template <ChannelTerms kTerms, bool kStore, bool kOther, int kVectors, class D>
 HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows, int64_t c, int64_t ahead,
                         BlockSums& sums) {
   const auto L = static_cast<int64_t>(hn::Lanes(d));
@@ -52,8 +53,10 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
                               kTerms == ChannelTerms::kGradientReluOfInput;
   constexpr bool kNormalizes = kTerms == ChannelTerms::kGradientReluOfInput;
   hn::Vec<D> shift[kVectors], mul[kVectors], bias[kVectors], first[kVectors], second[kVectors];
+  hn::Vec<D> other_shift[kVectors], third[kVectors];
   for (int v = 0; v < kVectors; ++v) {
-    first[v] = second[v] = hn::Zero(d);
+    first[v] = second[v] = third[v] = hn::Zero(d);
+    other_shift[v] = kOther ? hn::LoadU(d, task.other_shift + column + v * L) : hn::Zero(d);
     mul[v] = kNormalizes ? hn::LoadU(d, task.mul + column + v * L) : hn::Zero(d);
     bias[v] = kNormalizes ? hn::LoadU(d, task.bias + column + v * L) : hn::Zero(d);
   }
@@ -84,6 +87,7 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
       __builtin_prefetch(task.x + line, 0, 2);
       if (kGradients) __builtin_prefetch(task.grad + line, 0, 2);
       if (kTerms == ChannelTerms::kGradientReluOfOutput) __builtin_prefetch(task.output + line, 0, 2);
+      if (kOther) __builtin_prefetch(task.other + line, 0, 2);
     }
     for (int v = 0; v < kVectors; ++v) {
       const auto x = hn::LoadU(d, task.x + at + v * L);
@@ -98,17 +102,22 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
       }
       first[v] = hn::Add(first[v], term);
       second[v] = hn::MulAdd(term, centered, second[v]);
+      if constexpr (kOther) {
+        const auto other = hn::Sub(hn::LoadU(d, task.other + at + v * L), other_shift[v]);
+        third[v] = hn::MulAdd(term, other, third[v]);
+      }
     }
   }
   for (int v = 0; v < kVectors; ++v) {
     hn::StoreU(first[v], d, sums.first + c + v * L);
     hn::StoreU(second[v], d, sums.second + c + v * L);
+    if constexpr (kOther) hn::StoreU(third[v], d, sums.third + c + v * L);
   }
 }
 
 /// One block of rows, all columns of the task: four vectors at a time, since each vector's additions wait for one
 /// another; then single vectors, the last of which overlaps its neighbour where the columns don't fill it.
-template <ChannelTerms kTerms, bool kStore>
+template <ChannelTerms kTerms, bool kStore, bool kOther>
 HWY_INLINE void SumBlock(const ChannelTask& task, int64_t row, int64_t rows, BlockSums& sums) {
   const hn::CappedTag<float, kMinChannelColumns> d;
   const auto L = static_cast<int64_t>(hn::Lanes(d));
@@ -117,9 +126,9 @@ HWY_INLINE void SumBlock(const ChannelTask& task, int64_t row, int64_t rows, Blo
   for (; c + 4 * L <= width; c += 4 * L) {
     // The next columns, or the first ones of the next block.
     const int64_t ahead = c + 8 * L <= width ? 4 * L : rows * task.columns - c;
-    SumTile<kTerms, kStore, 4>(d, task, row, rows, c, ahead, sums);
+    SumTile<kTerms, kStore, kOther, 4>(d, task, row, rows, c, ahead, sums);
   }
-  for (; c < width; c += L) SumTile<kTerms, kStore, 1>(d, task, row, rows, std::min(c, width - L), 0, sums);
+  for (; c < width; c += L) SumTile<kTerms, kStore, kOther, 1>(d, task, row, rows, std::min(c, width - L), 0, sums);
 }
 
 /// Chan's merge of a block, given as sums of x − shift, into the running mean and Σ (x − mean)² of `count` rows.
@@ -138,35 +147,40 @@ HWY_INLINE void MergeBlock(int64_t width, int64_t count, int64_t rows, const Blo
   }
 }
 
-HWY_INLINE void AddBlock(int64_t width, const BlockSums& HWY_RESTRICT sums, double* HWY_RESTRICT first,
-                         double* HWY_RESTRICT second) {
-  for (int64_t c = 0; c < width; ++c) {
-    first[c] += sums.first[c];
-    second[c] += sums.second[c];
-  }
+HWY_INLINE void AddBlock(int64_t width, const float* HWY_RESTRICT block, double* HWY_RESTRICT sums) {
+  for (int64_t c = 0; c < width; ++c) sums[c] += block[c];
 }
 
-template <ChannelTerms kTerms, bool kStore = false>
+template <ChannelTerms kTerms, bool kStore = false, bool kOther = false>
 HWY_INLINE void SumTask(const ChannelTask& task) {
   BlockSums sums;
   const int64_t width = task.column_end - task.column_begin;
   std::fill_n(task.first, width, 0.0);
   std::fill_n(task.second, width, 0.0);
+  if (kOther) std::fill_n(task.third, width, 0.0);
   for (int64_t row = task.row_begin; row < task.row_end; row += kChannelBlockRows) {
     const int64_t rows = std::min(kChannelBlockRows, task.row_end - row);
-    SumBlock<kTerms, kStore>(task, row, rows, sums);
+    SumBlock<kTerms, kStore, kOther>(task, row, rows, sums);
     if constexpr (kTerms == ChannelTerms::kStableMoments) {
       MergeBlock(width, row - task.row_begin, rows, sums, task.first, task.second);
     } else {
-      AddBlock(width, sums, task.first, task.second);
+      AddBlock(width, sums.first, task.first);
+      AddBlock(width, sums.second, task.second);
+      if constexpr (kOther) AddBlock(width, sums.third, task.third);
     }
   }
 }
 
-/// The sums of gradients, which are stored or not.
+/// The sums of gradients, which are stored or not, over one array or two. A mask made from the input is that of a
+/// norm without a residual, so there is no second array.
 template <ChannelTerms kTerms>
 HWY_INLINE void SumGradientTask(const ChannelTask& task) {
-  task.masked == nullptr ? SumTask<kTerms>(task) : SumTask<kTerms, true>(task);
+  if constexpr (kTerms != ChannelTerms::kGradientReluOfInput) {
+    if (task.other != nullptr) {
+      return task.masked == nullptr ? SumTask<kTerms, false, true>(task) : SumTask<kTerms, true, true>(task);
+    }
+  }
+  return task.masked == nullptr ? SumTask<kTerms>(task) : SumTask<kTerms, true>(task);
 }
 
 /// The gradients in the task's columns of its first row, one by one: with the bits that the sums see.

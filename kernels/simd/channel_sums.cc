@@ -148,20 +148,40 @@ void MakeLostAgain(ChannelTerms terms, const ChannelRows& x, ChannelSums& sums, 
   }
 }
 
-ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float> shift, const MaskedGradient& gradient,
-                const Workspace& workspace) {
+// What a pass adds up: terms of x, for gradients also of the gradient, and of another array that meets it.
+struct PassInputs {
+  ChannelRows x;
+  std::span<const float> shift = {};
+  MaskedGradient gradient = {};
+  CenteredRows other = {};
+};
+
+// Sums of one pass; `third` of the other array, if there is one.
+struct PassSums {
+  ChannelSums of_x;
+  std::vector<double> third;
+};
+
+PassSums Sum(ChannelTerms terms, const PassInputs& inputs, const Workspace& workspace) {
+  const ChannelRows& x = inputs.x;
+  const std::span<const float> shift = inputs.shift;
+  const MaskedGradient& gradient = inputs.gradient;
+  const CenteredRows& other = inputs.other;
+  const bool has_other = other.data != nullptr;
   const Cut cut(x);
   const bool stable = terms == ChannelTerms::kStableMoments;
   const auto shift_of = [&](int64_t channel) { return shift.empty() ? 0.0f : shift[static_cast<size_t>(channel)]; };
 
-  Tensor wide = workspace.NewTensor({3, cut.columns});  // per-channel values as the wide rows want them
+  Tensor wide = workspace.NewTensor({4, cut.columns});  // per-channel values as the wide rows want them
   float* wide_shift = wide.data();
   float* wide_mul = wide_shift + cut.columns;
   float* wide_bias = wide_mul + cut.columns;
+  float* wide_other = wide_bias + cut.columns;
   for (int64_t c = 0; c < cut.columns; ++c) {
     wide_shift[c] = shift_of(c % x.channels);
     if (gradient.mul != nullptr) wide_mul[c] = gradient.mul[c % x.channels];
     if (gradient.bias != nullptr) wide_bias[c] = gradient.bias[c % x.channels];
+    if (has_other) wide_other[c] = other.mean[static_cast<size_t>(c % x.channels)];
   }
   const ChannelTask all{.terms = terms,
                         .x = x.data,
@@ -171,10 +191,13 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
                         .mul = wide_mul,
                         .bias = wide_bias,
                         .masked = gradient.masked,
+                        .other = other.data,
+                        .other_shift = wide_other,
                         .columns = cut.columns};
 
-  // Partial sums [chunks][first, second][columns].
-  Doubles partials(cut.chunks * 2 * cut.columns, workspace);
+  // Partial sums [chunks][first, second, third][columns].
+  const int64_t kinds = has_other ? 3 : 2;
+  Doubles partials(cut.chunks * kinds * cut.columns, workspace);
   ParallelFor(cut.chunks * cut.column_blocks, [&](int64_t index) {
     const int64_t chunk = index / cut.column_blocks;
     const int64_t block = index % cut.column_blocks;
@@ -183,17 +206,19 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
     task.row_end = std::min(cut.rows, (chunk + 1) * cut.chunk_rows);
     task.column_begin = block * kTaskColumns;
     task.column_end = block + 1 < cut.column_blocks ? (block + 1) * kTaskColumns : cut.columns;
-    task.first = partials.data() + chunk * 2 * cut.columns + task.column_begin;
+    task.first = partials.data() + chunk * kinds * cut.columns + task.column_begin;
     task.second = task.first + cut.columns;
+    if (has_other) task.third = task.second + cut.columns;
     HWY_DYNAMIC_DISPATCH(RunChannelTask)(task);
   });
 
-  ChannelSums sums{std::vector<double>(static_cast<size_t>(x.channels)),
-                   std::vector<double>(static_cast<size_t>(x.channels))};
+  const auto C = static_cast<size_t>(x.channels);
+  ChannelSums sums{std::vector<double>(C), std::vector<double>(C)};
+  std::vector<double> third(has_other ? C : 0);
   double merged_rows = 0;  // rows of the array in each channel's sums so far
   for (int64_t chunk = 0; chunk < cut.chunks; ++chunk) {
     const auto rows = static_cast<double>(std::min(cut.chunk_rows, cut.rows - chunk * cut.chunk_rows));
-    const double* partial = partials.data() + chunk * 2 * cut.columns;
+    const double* partial = partials.data() + chunk * kinds * cut.columns;
     for (int64_t f = 0; f < cut.fold; ++f, merged_rows += rows) {
       for (int64_t c = 0; c < x.channels; ++c, ++partial) {
         double& first = sums.first[static_cast<size_t>(c)];
@@ -203,6 +228,7 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
         } else {
           first += partial[0];
           second += partial[cut.columns];
+          if (has_other) third[static_cast<size_t>(c)] += partial[2 * cut.columns];
         }
       }
     }
@@ -235,26 +261,57 @@ ChannelSums Sum(ChannelTerms terms, const ChannelRows& x, std::span<const float>
     const double term = gradient.grad == nullptr ? centered : gradients[static_cast<size_t>(column)];
     first += term;
     second += term * centered;
+    if (has_other) {
+      const auto at = static_cast<size_t>(c);
+      third[at] += term * (static_cast<double>(other.data[tail + column]) - other.mean[at]);
+    }
   }
-  return sums;
+  return {std::move(sums), std::move(third)};
+}
+
+// Makes sums of gradients that are lost again.
+void MakeLostGradientsAgain(ChannelTerms terms, const PassInputs& inputs, ChannelSums& sums,
+                            const Workspace& workspace) {
+  const MaskedGradient& gradient = inputs.gradient;
+  MakeLostAgain(terms, inputs.x, sums, [&] {
+    // Gradients that were stored have their mask already; a mask applied twice is the same.
+    const ChannelTask task{.terms = terms,
+                           .x = inputs.x.data,
+                           .shift = inputs.shift.data(),
+                           .grad = gradient.grad,
+                           .output = gradient.output,
+                           .mul = gradient.mul,
+                           .bias = gradient.bias,
+                           .masked = nullptr,
+                           .other = nullptr,
+                           .other_shift = nullptr,
+                           .columns = inputs.x.channels};
+    return SumInDouble(inputs.x, {}, std::vector<double>(inputs.shift.begin(), inputs.shift.end()), &task, workspace);
+  });
+}
+
+ChannelTerms TermsOf(const MaskedGradient& gradient) {
+  return gradient.output != nullptr ? ChannelTerms::kGradientReluOfOutput
+         : gradient.mul != nullptr  ? ChannelTerms::kGradientReluOfInput
+                                    : ChannelTerms::kGradient;
 }
 
 }  // namespace
 
 std::vector<double> SumRows(const ChannelRows& x, const Workspace& workspace) {
-  ChannelSums sums = Sum(ChannelTerms::kSum, x, {}, {}, workspace);
+  ChannelSums sums = Sum(ChannelTerms::kSum, {x}, workspace).of_x;
   MakeLostAgain(ChannelTerms::kSum, x, sums, [&] { return SumInDouble(x, {}, {}, nullptr, workspace); });
   return std::move(sums.first);
 }
 
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace) {
-  ChannelSums sums = Sum(ChannelTerms::kMoments, x, shift, {}, workspace);
+  ChannelSums sums = Sum(ChannelTerms::kMoments, {x, shift}, workspace).of_x;
   MakeLostAgain(ChannelTerms::kMoments, x, sums, [&] { return SumMaskedMoments(x, {}, shift, workspace); });
   return sums;
 }
 
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
-  ChannelSums moments = Sum(ChannelTerms::kStableMoments, x, {}, {}, workspace);
+  ChannelSums moments = Sum(ChannelTerms::kStableMoments, {x}, workspace).of_x;
   MakeLostAgain(ChannelTerms::kStableMoments, x, moments, [&] {
     ChannelSums sums = SumInDouble(x, {}, {}, nullptr, workspace);
     for (double& mean : sums.first) mean /= static_cast<double>(x.rows);
@@ -266,24 +323,23 @@ ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
 
 ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace) {
-  const ChannelTerms terms = gradient.output != nullptr ? ChannelTerms::kGradientReluOfOutput
-                             : gradient.mul != nullptr  ? ChannelTerms::kGradientReluOfInput
-                                                        : ChannelTerms::kGradient;
-  ChannelSums sums = Sum(terms, x, mean, gradient, workspace);
-  MakeLostAgain(terms, x, sums, [&] {
-    // Gradients that were stored have their mask already; a mask applied twice is the same.
-    const ChannelTask task{.terms = terms,
-                           .x = x.data,
-                           .shift = mean.data(),
-                           .grad = gradient.grad,
-                           .output = gradient.output,
-                           .mul = gradient.mul,
-                           .bias = gradient.bias,
-                           .masked = nullptr,
-                           .columns = x.channels};
-    return SumInDouble(x, {}, std::vector<double>(mean.begin(), mean.end()), &task, workspace);
-  });
+  const ChannelTerms terms = TermsOf(gradient);
+  const PassInputs inputs{x, mean, gradient};
+  ChannelSums sums = Sum(terms, inputs, workspace).of_x;
+  MakeLostGradientsAgain(terms, inputs, sums, workspace);
   return sums;
+}
+
+std::array<ChannelSums, 2> SumGradientsOfTwo(const ChannelRows& x, std::span<const float> mean,
+                                             const CenteredRows& other, const MaskedGradient& gradient,
+                                             const Workspace& workspace) {
+  const ChannelTerms terms = TermsOf(gradient);
+  const PassInputs inputs{x, mean, gradient, other};
+  PassSums sums = Sum(terms, inputs, workspace);
+  std::array<ChannelSums, 2> both{sums.of_x, ChannelSums{sums.of_x.first, std::move(sums.third)}};
+  MakeLostGradientsAgain(terms, inputs, both[0], workspace);
+  MakeLostGradientsAgain(terms, {{other.data, x.rows, x.channels}, other.mean, gradient}, both[1], workspace);
+  return both;
 }
 
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,

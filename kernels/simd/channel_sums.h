@@ -8,6 +8,7 @@
 // summed in f64 from the start, and no other channel notices. Determinism: the same bits for any number of threads, and
 // on every target that has a fused multiply-add: the cut doesn't know the number of lanes.
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -68,9 +69,21 @@ struct MaskedGradient {
   float* masked = nullptr;        // gets what passes; may be grad; null: not wanted
 };
 
+/// An array whose norm a gradient goes back through.
+struct CenteredRows {
+  const float* data;
+  std::span<const float> mean;  // [channels]
+};
+
 /// first = Σ g, second = Σ g·(x − mean), where g is what passes of the gradient.
 ChannelSums SumGradients(const ChannelRows& x, std::span<const float> mean, const MaskedGradient& gradient,
                          const Workspace& workspace);
+
+/// The same of two arrays that see the same gradient, in one pass, each with the bits of a pass of its own. The
+/// gradient has no mul.
+std::array<ChannelSums, 2> SumGradientsOfTwo(const ChannelRows& x, std::span<const float> mean,
+                                             const CenteredRows& other, const MaskedGradient& gradient,
+                                             const Workspace& workspace);
 
 }  // namespace hwynn
 

@@ -30,17 +30,20 @@ enum class ChannelTerms {
 struct ChannelTask {
   ChannelTerms terms;
   const float* x;
-  const float* shift;   // [columns]; not for kStableMoments
-  const float* grad;    // for the gradients
-  const float* output;  // for kGradientReluOfOutput
-  const float* mul;     // [columns]; for kGradientReluOfInput
-  const float* bias;    // the same
-  float* masked;        // gets the gradient after its mask; may be grad; null: not wanted
+  const float* shift;        // [columns]; not for kStableMoments
+  const float* grad;         // for the gradients
+  const float* output;       // for kGradientReluOfOutput
+  const float* mul;          // [columns]; for kGradientReluOfInput
+  const float* bias;         // the same
+  float* masked;             // gets the gradient after its mask; may be grad; null: not wanted
+  const float* other;        // a second x of the same gradient, or null
+  const float* other_shift;  // [columns]
   int64_t columns;
   int64_t row_begin = 0, row_end = 0;
   int64_t column_begin = 0, column_end = 0;
   double* first = nullptr;  // results, a value a column of the task
   double* second = nullptr;
+  double* third = nullptr;  // with `other`
 };
 
 }  // namespace hwynn
