@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "hwynn/data/dataset.h"
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 #include "hwynn/training/checkpoint.h"
 
 namespace hwynn::apps {

@@ -3,8 +3,8 @@
 
 #include "hwynn/examples/flax_program.h"
 #include "hwynn/formats/tensor_io.h"
-#include "hwynn/layers/functional.h"
 #include "hwynn/models/mlp.h"
+#include "hwynn/module/functional.h"
 #include "hwynn/training/train_state.h"
 
 using namespace hwynn;

@@ -4,7 +4,7 @@
 #include "hwynn/examples/flax_program.h"
 #include "hwynn/formats/tensor_io.h"
 #include "hwynn/kernels/batch_norm.h"
-#include "hwynn/layers/functional.h"
+#include "hwynn/module/functional.h"
 
 using namespace hwynn;
 

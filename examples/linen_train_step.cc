@@ -6,9 +6,9 @@
 #include "hwynn/formats/tensor_io.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/dense.h"
-#include "hwynn/layers/functional.h"
 #include "hwynn/layers/relu.h"
 #include "hwynn/layers/sequential.h"
+#include "hwynn/module/functional.h"
 #include "hwynn/training/optimizer.h"
 
 using namespace hwynn;

@@ -5,7 +5,7 @@
 #include "hwynn/examples/flax_program.h"
 #include "hwynn/formats/tensor_io.h"
 #include "hwynn/kernels/batch_norm.h"
-#include "hwynn/layers/nnx.h"
+#include "hwynn/module/nnx.h"
 
 using namespace hwynn;
 

@@ -17,7 +17,7 @@
 
 #include "hwynn/formats/flax_array.h"
 #include "hwynn/formats/msgpack.h"
-#include "hwynn/layers/variables.h"
+#include "hwynn/module/variables.h"
 
 namespace hwynn {
 

@@ -12,7 +12,7 @@
 
 #include "hwynn/formats/msgpack.h"
 #include "hwynn/formats/safetensors.h"
-#include "hwynn/layers/variables.h"
+#include "hwynn/module/variables.h"
 
 namespace hwynn {
 

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "hwynn/kernels/batch_norm.h"
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

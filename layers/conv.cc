@@ -4,7 +4,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/conv2d_plan.h"
-#include "hwynn/layers/packed_filters.h"
+#include "hwynn/module/packed_filters.h"
 
 namespace hwynn {
 namespace {

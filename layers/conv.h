@@ -5,7 +5,7 @@
 
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

@@ -1,7 +1,7 @@
 #ifndef HWYNN_LAYERS_DENSE_H_
 #define HWYNN_LAYERS_DENSE_H_
 
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

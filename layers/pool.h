@@ -2,7 +2,7 @@
 #define HWYNN_LAYERS_POOL_H_
 
 #include "hwynn/kernels/pool.h"
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <utility>
 
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "hwynn/layers/module.h"
 #include "hwynn/models/resnet.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn {
 

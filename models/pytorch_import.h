@@ -19,8 +19,8 @@
 // models for small images have it; the stride of a bottleneck is on its 3×3 convolution, as torchvision's.
 
 #include "hwynn/formats/safetensors.h"
-#include "hwynn/layers/variables.h"
 #include "hwynn/models/resnet.h"
+#include "hwynn/module/variables.h"
 
 namespace hwynn {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hwynn/layers/nnx.h"
+#include "hwynn/module/nnx.h"
 #include "hwynn/training/optimizer.h"
 
 namespace hwynn::nnx {

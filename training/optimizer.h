@@ -7,8 +7,8 @@
 #include <span>
 #include <string_view>
 
-#include "hwynn/layers/gradients.h"
-#include "hwynn/layers/variables.h"
+#include "hwynn/module/gradients.h"
+#include "hwynn/module/variables.h"
 
 namespace hwynn {
 

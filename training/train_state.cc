@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hwynn/core/check.h"
-#include "hwynn/layers/functional.h"
+#include "hwynn/module/functional.h"
 
 namespace hwynn {
 namespace {

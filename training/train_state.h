@@ -8,8 +8,8 @@
 
 #include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/kernels/loss.h"
-#include "hwynn/layers/module.h"
-#include "hwynn/layers/pending_updates.h"
+#include "hwynn/module/module.h"
+#include "hwynn/module/pending_updates.h"
 #include "hwynn/training/metrics.h"
 #include "hwynn/training/optimizer.h"
 

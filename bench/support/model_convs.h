@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hwynn/kernels/conv2d.h"
-#include "hwynn/layers/variables.h"
+#include "hwynn/module/variables.h"
 
 namespace hwynn::bench {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hwynn/bench/support/model_convs.h"
-#include "hwynn/layers/packed_filters.h"
+#include "hwynn/module/packed_filters.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn::bench {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "hwynn/layers/packed_filters.h"
+#include "hwynn/module/packed_filters.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "hwynn/layers/nnx.h"
 #include "hwynn/layers/sequential.h"
+#include "hwynn/module/nnx.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"

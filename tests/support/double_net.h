@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn::testing {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn::testing {
 

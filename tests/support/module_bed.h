@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "hwynn/layers/module.h"
+#include "hwynn/module/module.h"
 
 namespace hwynn::testing {
 

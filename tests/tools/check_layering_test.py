@@ -22,6 +22,9 @@ class CheckLayeringTest(unittest.TestCase):
     def test_folders_point_one_way(self):
         self.expect("layers/conv.cc", "hwynn/kernels/conv2d.h", None)
         self.expect("kernels/pool/pool.cc", "hwynn/layers/pool.h", "kernels/ may not include")
+        self.expect("formats/msgpack.cc", "hwynn/module/variables.h", None)
+        self.expect("formats/msgpack.cc", "hwynn/layers/conv.h", "formats/ may not include")
+        self.expect("module/scope.cc", "hwynn/layers/conv.h", "module/ may not include")
         self.expect("formats/msgpack.cc", "hwynn/models/resnet.h", "formats/ may not include")
         self.expect("kernels/pool/pool.cc", "hwynn/kernels/reference/pool.h", "kernels/ may not include")
         self.expect("apps/train.cc", "hwynn/examples/flax_program.h", "apps/ may not include")
