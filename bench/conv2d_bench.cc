@@ -1,7 +1,8 @@
 // Convolution, three passes: Conv2dForward/<algorithm>/<target>/56x56x64_3x3x64_s1/batch:16/threads:2, likewise
 // Conv2dBackwardInput and Conv2dBackwardFilter, on filters that were packed before; Conv2dPackFilter packs those of the
 // forward pass. Conv2dForwardStatistics is forward with the statistics of its output, Conv2dForwardFused with a
-// prologue and all of the epilogue too, each beside plain forward. `auto` is what the dispatcher takes.
+// prologue and all of the epilogue too, each beside plain forward; Conv2dBackwardFilter/<algorithm>+norm is
+// backward-filter with a prologue, beside plain. `auto` is what the dispatcher takes.
 
 #include <algorithm>
 #include <cmath>
@@ -158,6 +159,24 @@ void RunFusedCase(benchmark::State& state, const ConvCase& c, bool all) {
   state.counters["of_plain"] = timing.limit / timing.kernel;
 }
 
+// A BatchNorm and a ReLU on the input's way in: against plain backward-filter.
+void RunNormalizedFilterCase(benchmark::State& state, const ConvCase& c) {
+  SetTarget(c.target);
+  const Workspace workspace;
+  const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
+  const Arrays arrays(workspace, g);
+  Tensor result = workspace.NewTensor(g.filter_shape());
+  const Tensor in({g.IC}, 0.5f);
+  const Conv2dBackwardFilterOptions options{.prologue = {.mean = in, .mul = in, .bias = in, .relu = true},
+                                            .algorithm = Forced(c)};
+  const Timing timing = TimeBesideLimit(
+      state, c.threads,
+      [&] { Conv2dBackwardFilter(ParamsOf(c.shape), arrays.input, arrays.output, result, workspace, options); },
+      [&] { RunPass(c, arrays, {}, result, workspace); });
+  state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
+  state.counters["of_plain"] = timing.limit / timing.kernel;
+}
+
 void Register(const ConvShape& shape, int64_t batch, int threads) {
   constexpr std::pair<Conv2dPass, const char*> kPasses[] = {{Conv2dPass::kForward, "Conv2dForward"},
                                                             {Conv2dPass::kBackwardInput, "Conv2dBackwardInput"},
@@ -175,6 +194,11 @@ void Register(const ConvShape& shape, int64_t batch, int threads) {
         benchmark::RegisterBenchmark(
             CaseName(StrCat(name, "/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
             [c](benchmark::State& state) { RunCase(state, c); });
+        if (pass == Conv2dPass::kBackwardFilter) {
+          benchmark::RegisterBenchmark(
+              CaseName(StrCat(name, "/", algorithm, "+norm/", target), ConvName(shape), batch, threads).c_str(),
+              [c](benchmark::State& state) { RunNormalizedFilterCase(state, c); });
+        }
         if (pass != Conv2dPass::kForward) continue;
         benchmark::RegisterBenchmark(
             CaseName(StrCat("Conv2dPackFilter/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),

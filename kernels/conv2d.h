@@ -112,6 +112,7 @@ struct Conv2dBackwardInputOptions {
 };
 
 struct Conv2dBackwardFilterOptions {
+  Conv2dPrologue prologue{};  // of the input, as in forward
   std::string_view algorithm{};
 };
 
@@ -130,7 +131,8 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
                          TensorView grad_input, const Workspace& workspace,
                          const Conv2dBackwardInputOptions& options = {});
 
-/// grad_filter = d loss / d filter; overwritten.
+/// grad_filter = d loss / d filter, prologue applied to the input; overwritten. The same bits as from an input that was
+/// normalised before.
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
                           TensorView grad_filter, const Workspace& workspace,
                           const Conv2dBackwardFilterOptions& options = {});

@@ -70,6 +70,11 @@ struct Conv2dBackwardInputPlanOptions {
   bool packed_filter = false;
 };
 
+struct Conv2dBackwardFilterPlanOptions {
+  std::string_view algorithm{};
+  bool prologue = false;  // with a prologue, maybe
+};
+
 /// One pass of one convolution, made once from its params and shapes: geometry, algorithm, how the work is cut, memory.
 /// Runs any number of times on other arrays; the functions above make one in each call.
 ///
@@ -82,7 +87,7 @@ class Conv2dPlan {
   static Conv2dPlan BackwardInput(const Conv2dParams& params, const Shape& input, const Shape& filter,
                                   const Conv2dBackwardInputPlanOptions& options = {});
   static Conv2dPlan BackwardFilter(const Conv2dParams& params, const Shape& input, const Shape& filter,
-                                   const Conv2dBackwardFilterOptions& options = {});
+                                   const Conv2dBackwardFilterPlanOptions& options = {});
 
   Conv2dPass pass() const;
   const Conv2dGeometry& geometry() const;
@@ -105,7 +110,7 @@ class Conv2dPlan {
   void RunBackwardInput(ConstTensorView grad_output, const PackedConv2dFilter& filter, TensorView grad_input,
                         const Workspace& workspace, const Conv2dBackwardInputOptions& options = {}) const;
   void RunBackwardFilter(ConstTensorView input, ConstTensorView grad_output, TensorView grad_filter,
-                         const Workspace& workspace) const;
+                         const Workspace& workspace, const Conv2dBackwardFilterOptions& options = {}) const;
 
  private:
   struct State;  // plan.cc

@@ -87,9 +87,10 @@ void RunConv2dBackwardFilter(Case& c) {
   const Conv2dParams params = ConvParams(c);
   const Tensor input = c.Input("input"), grad_output = c.Input("grad_output");
   const Shape filter_shape = c.attributes().Shape4("filter_shape");
-  Resolve(c, Conv2dPass::kBackwardFilter, params, input.shape(), filter_shape);
+  const Conv2dGeometry g = Resolve(c, Conv2dPass::kBackwardFilter, params, input.shape(), filter_shape);
+  const PrologueOf prologue(c, g.IC);
   Conv2dBackwardFilter(params, input, grad_output, c.NewOutput("grad_filter", filter_shape), c.workspace(),
-                       {.algorithm = c.algorithm()});
+                       {.prologue = prologue.Get(), .algorithm = c.algorithm()});
   BiasGradient(grad_output, c.NewOutput("grad_bias", {filter_shape[3]}), c.workspace());
 }
 
@@ -277,9 +278,14 @@ std::vector<Op> MakeOps() {
        .pass = Conv2dPass::kBackwardInput,
        .run = RunConv2dBackwardInput},
       {.name = "conv2d_backward_filter",
-       .inputs = {{"input"}, {"grad_output"}},
+       .inputs = {{"input"},
+                  {"grad_output"},
+                  Optional("prologue_mean"),
+                  Optional("prologue_var"),
+                  Optional("prologue_scale"),
+                  Optional("prologue_bias")},
        .outputs = {"grad_filter", "grad_bias"},
-       .attributes = {kFilterShape, kStride, kDilation, kConvPadding, kGroups},
+       .attributes = {kFilterShape, kStride, kDilation, kConvPadding, kGroups, kPrologueEpsilon, kPrologueRelu},
        .pass = Conv2dPass::kBackwardFilter,
        .run = RunConv2dBackwardFilter},
       {.name = "batch_norm_forward",

@@ -29,7 +29,7 @@ struct Conv2dCall {
   const float* input;   // backward-input: grad_output
   const float* filter;  // packed, or as it is where the plan doesn't pack; backward-filter: grad_output
   float* output;        // grad_input, grad_filter
-  const Conv2dPrologue* prologue = nullptr;  // forward: never null
+  const Conv2dPrologue* prologue = nullptr;  // forward and backward-filter: never null
   const Conv2dEpilogue* epilogue = nullptr;
   bool accumulate = false;  // backward-input
 };

@@ -54,8 +54,9 @@ void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output
 void Conv2dBackwardFilter(const Conv2dParams& params, ConstTensorView input, ConstTensorView grad_output,
                           TensorView grad_filter, const Workspace& workspace,
                           const Conv2dBackwardFilterOptions& options) {
-  Conv2dPlan::BackwardFilter(params, input.shape(), grad_filter.shape(), options)
-      .RunBackwardFilter(input, grad_output, grad_filter, workspace);
+  Conv2dPlan::BackwardFilter(params, input.shape(), grad_filter.shape(),
+                             {.algorithm = options.algorithm, .prologue = !options.prologue.empty()})
+      .RunBackwardFilter(input, grad_output, grad_filter, workspace, options);
 }
 
 }  // namespace hwynn

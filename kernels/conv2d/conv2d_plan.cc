@@ -129,6 +129,7 @@ struct Conv2dPlan::State {
   void Check(Conv2dPass pass, std::string_view algorithm) const;
   const float* Checked(const PackedConv2dFilter& filter) const;
   void CheckFilter(ConstTensorView filter, ConstTensorView output) const;
+  void CheckPrologue(const Conv2dPrologue& prologue) const;
   Conv2dCall Forward(ConstTensorView input, TensorView output, const Conv2dForwardOptions& options) const;
   Conv2dCall BackwardInput(ConstTensorView grad_output, TensorView grad_input,
                            const Conv2dBackwardInputOptions& options) const;
@@ -174,15 +175,19 @@ void Conv2dPlan::State::CheckFilter(ConstTensorView filter, ConstTensorView outp
   CheckApart(function(), "output", output, "the filter", filter);
 }
 
+void Conv2dPlan::State::CheckPrologue(const Conv2dPrologue& prologue) const {
+  hwynn::CheckPrologue(function(), prologue, geometry().IC);
+  hwynn::Check(setup.prologue || prologue.empty(), function(), ": the plan is without a prologue");
+}
+
 Conv2dCall Conv2dPlan::State::Forward(ConstTensorView input, TensorView output,
                                       const Conv2dForwardOptions& options) const {
   Check(Conv2dPass::kForward, options.algorithm);
   CheckShape(function(), "input", input.shape(), geometry().input_shape());
   CheckShape(function(), "output", output.shape(), geometry().output_shape());
   CheckApart(function(), "output", output, "the input", input);
-  CheckPrologue(function(), options.prologue, geometry().IC);
+  CheckPrologue(options.prologue);
   CheckEpilogue(function(), options.epilogue, geometry(), output);
-  hwynn::Check(setup.prologue || options.prologue.empty(), function(), ": the plan is without a prologue");
   hwynn::Check(setup.statistics || options.epilogue.mean.size() == 0, function(), ": the plan is without statistics");
   return {.input = input.data(),
           .filter = nullptr,
@@ -233,9 +238,10 @@ Conv2dPlan Conv2dPlan::BackwardInput(const Conv2dParams& params, const Shape& in
 }
 
 Conv2dPlan Conv2dPlan::BackwardFilter(const Conv2dParams& params, const Shape& input, const Shape& filter,
-                                      const Conv2dBackwardFilterOptions& options) {
+                                      const Conv2dBackwardFilterPlanOptions& options) {
   const Conv2dSetup setup{.pass = Conv2dPass::kBackwardFilter,
-                          .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kBackwardFilter), params, input, filter)};
+                          .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kBackwardFilter), params, input, filter),
+                          .prologue = options.prologue};
   return Conv2dPlan(std::make_shared<const State>(setup, params.precision, options.algorithm));
 }
 
@@ -297,14 +303,19 @@ void Conv2dPlan::RunBackwardInput(ConstTensorView grad_output, const PackedConv2
 }
 
 void Conv2dPlan::RunBackwardFilter(ConstTensorView input, ConstTensorView grad_output, TensorView grad_filter,
-                                   const Workspace& workspace) const {
-  state_->Check(Conv2dPass::kBackwardFilter, {});
+                                   const Workspace& workspace, const Conv2dBackwardFilterOptions& options) const {
+  state_->Check(Conv2dPass::kBackwardFilter, options.algorithm);
   CheckShape(state_->function(), "input", input.shape(), geometry().input_shape());
   CheckShape(state_->function(), "grad_output", grad_output.shape(), geometry().output_shape());
   CheckShape(state_->function(), "grad_filter", grad_filter.shape(), geometry().filter_shape());
   CheckApart(state_->function(), "grad_filter", grad_filter, "the input", input);
   CheckApart(state_->function(), "grad_filter", grad_filter, "grad_output", grad_output);
-  state_->plan->Run({.input = input.data(), .filter = grad_output.data(), .output = grad_filter.data()}, workspace);
+  state_->CheckPrologue(options.prologue);
+  state_->plan->Run({.input = input.data(),
+                     .filter = grad_output.data(),
+                     .output = grad_filter.data(),
+                     .prologue = &options.prologue},
+                    workspace);
 }
 
 std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {

@@ -418,10 +418,16 @@ class DepthwiseBackwardFilter final : public Conv2dPassPlan {
       : g_(setup.geometry), problem_(ForwardProblem(setup.geometry)) {
     scratch_bytes_ = GradientScratchBytes(g_);
     temporary_bytes_ = ChunkedGradient::Bytes(ChunksOf(g_).count, g_.filter_shape().num_elements());
+    if (setup.prologue) temporary_bytes_ += TensorBytes(g_.input_shape());
   }
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {
-    RunGradient(g_, problem_, call, workspace);
+    const Normalization prologue = MakePrologue(*call.prologue);
+    if (prologue.empty()) return RunGradient(g_, problem_, call, workspace);
+    const Tensor input = ApplyPrologue(prologue, g_, call.input, workspace);
+    Conv2dCall normalized = call;
+    normalized.input = input.data();
+    RunGradient(g_, problem_, normalized, workspace);
   }
 
  private:

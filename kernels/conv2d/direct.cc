@@ -316,7 +316,7 @@ class DirectForward final : public Conv2dPassPlan {
     Tensor input;
     if (!prologue.empty()) {
       if (product_.windows.prologue_first()) {
-        input = Apply(prologue, call.input, workspace);
+        input = ApplyPrologue(prologue, geometry_, call.input, workspace);
         product_call.source = input.data();
       } else {
         product_call.prologue = &prologue;
@@ -338,17 +338,6 @@ class DirectForward final : public Conv2dPassPlan {
   }
 
  private:
-  // The whole input, for windows that would be too large to copy.
-  Tensor Apply(const Normalization& prologue, const float* from, const Workspace& workspace) const {
-    Tensor input = workspace.NewTensor(geometry_.input_shape());
-    const int64_t row_floats = geometry_.IW * geometry_.IC;
-    ParallelFor(geometry_.N * geometry_.IH, [&](int64_t row) {
-      float* to = std::copy_n(from + row * row_floats, row_floats, input.data() + row * row_floats) - row_floats;
-      product_.tiles.prologue(to, geometry_.IW, geometry_.IC, prologue);
-    });
-    return input;
-  }
-
   Conv2dGeometry geometry_;
   ProductPlan product_;
 };

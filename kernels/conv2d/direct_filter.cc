@@ -8,6 +8,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/chunks.h"
+#include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/window.h"
 #include "hwynn/kernels/simd/panels.h"
 
@@ -59,11 +60,20 @@ int64_t ChunkBlocks(const Conv2dGeometry& g, int64_t blocks, int64_t tasks) {
 // What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
 // stay in them; an odd number of lines apart they spread over all. Of few channels the taps of a filter row make one
 // run, in a copy with zeros in the padding.
-WindowCopy CopyOf(const Conv2dGeometry& g, const Source& source, int64_t channels) {
+WindowCopy CopyOf(const Conv2dSetup& setup, const Source& source, int64_t channels) {
+  const bool few = setup.geometry.group_ic() < kMinUnpadded;
   const bool conflicts = source.step_w * source.pixel_pitch % 1024 == 0;
-  return {.pad = g.group_ic() < kMinUnpadded,
-          .pitch = conflicts ? (CeilDiv(channels, kLineFloats) | 1) * kLineFloats : 0};
+  const bool apart = conflicts || (setup.prologue && !few);
+  return {
+      .pad = few, .prologue = setup.prologue, .pitch = apart ? (CeilDiv(channels, kLineFloats) | 1) * kLineFloats : 0};
 }
+
+// One call: its arrays, and what happens to the input as it is loaded.
+struct FilterOperands {
+  const float* input;
+  const float* grad_output;
+  const Normalization* prologue;  // null: nothing
+};
 
 // What a task owns: input and output channels of a group.
 struct Part {
@@ -104,7 +114,7 @@ DirectBackwardFilter::DirectBackwardFilter(const Conv2dSetup& setup)
       panels_(CeilDiv(g_.group_oc(), tiles_.panel()), kMaxColumns / tiles_.panel()),
       channels_(g_.group_ic(), MaxChannels(g_)),
       chunks_(blocks_.count(), ChunkBlocks(g_, blocks_.count(), g_.groups * channels_.count * panels_.count)),
-      windows_(source_, taps_, blocks_.Largest(), channels_.Largest(), CopyOf(g_, source_, channels_.Largest())),
+      windows_(source_, taps_, blocks_.Largest(), channels_.Largest(), CopyOf(setup, source_, channels_.Largest())),
       grad_windows_(GradSource(source_, g_.OC), {{0, 0, 0}}, blocks_.Largest(), 0, {.pad = false}) {
   const auto taps = static_cast<int64_t>(taps_.size());
   const Block largest = blocks_.Largest();
@@ -114,6 +124,7 @@ DirectBackwardFilter::DirectBackwardFilter(const Conv2dSetup& setup)
                    Scratch::Bytes<PixelRow>(taps * largest.n.size() * largest.y.size()) +
                    Scratch::Bytes<float>(largest.outputs() * tiles_.panel()) + windows_.scratch_bytes();
   temporary_bytes_ = ChunkedGradient::Bytes(chunks_.count, g_.filter_shape().num_elements());
+  if (windows_.prologue_first()) temporary_bytes_ += TensorBytes(g_.input_shape());
 }
 
 Part DirectBackwardFilter::PartOf(int64_t task) const {
@@ -128,10 +139,9 @@ Part DirectBackwardFilter::PartOf(int64_t task) const {
 // The sums of one part over one chunk of the blocks.
 class FilterTask {
  public:
-  FilterTask(const DirectBackwardFilter& plan, const Conv2dCall& call, int64_t task, Scratch scratch)
+  FilterTask(const DirectBackwardFilter& plan, const FilterOperands& operands, int64_t task, Scratch scratch)
       : plan_(plan),
-        input_(call.input),
-        grad_output_(call.filter),
+        operands_(operands),
         task_(task),
         chunk_(task / plan.parts()),
         part_(plan.PartOf(task)),
@@ -176,8 +186,7 @@ class FilterTask {
   int64_t output_channel() const { return part_.group * plan_.g_.group_oc() + part_.out.begin; }
 
   const DirectBackwardFilter& plan_;
-  const float* input_;
-  const float* grad_output_;
+  const FilterOperands& operands_;
   const int64_t task_;
   const int64_t chunk_;
   const Part part_;
@@ -207,8 +216,8 @@ void FilterTask::AppendMemory(int64_t block, const Part& part) {
   const Block at = plan_.blocks_.Get(block);
   const int64_t in = part.group * plan_.g_.group_ic();
   const int64_t out = part.group * plan_.g_.group_oc();
-  plan_.windows_.AppendMemory(input_, at, {in + part.in.begin, in + part.in.end}, ahead_);
-  plan_.grad_windows_.AppendMemory(grad_output_, at, {out + part.out.begin, out + part.out.end}, ahead_);
+  plan_.windows_.AppendMemory(operands_.input, at, {in + part.in.begin, in + part.in.end}, ahead_);
+  plan_.grad_windows_.AppendMemory(operands_.grad_output, at, {out + part.out.begin, out + part.out.end}, ahead_);
 }
 
 // Adds a block's sums to those so far, while it fetches what is ahead.
@@ -219,7 +228,7 @@ void FilterTask::AddBlock(int64_t index, float* gradient) {
   auto* pixel_rows = scratch.Take<PixelRow>(taps * block.n.size() * block.y.size());
   auto* grad_copy = scratch.Take<float>(block.outputs() * plan_.tiles_.panel());
   const Range channels{input_channel(), input_channel() + part_.in.size()};
-  const Window window = plan_.windows_.Open(input_, nullptr, block, channels, scratch);
+  const Window window = plan_.windows_.Open(operands_.input, operands_.prologue, block, channels, scratch);
   const OpenBlock open{.block = block,
                        .window = window,
                        .groups = GroupTaps(block, window, pixel_rows),
@@ -289,11 +298,11 @@ void FilterTask::PackGradOutput(const Block& block, int64_t panel, float* to) co
   const int64_t columns = sum_panels_.Columns(panel);
   const int64_t width = sum_panels_.Width(panel);
   if (width != columns) std::fill_n(to, block.outputs() * width, 0.0f);
-  const float* dy = grad_output_ + output_channel() + sum_panels_.Begin(panel);
+  const float* dy = operands_.grad_output + output_channel() + sum_panels_.Begin(panel);
   for (int64_t n = block.n.begin; n < block.n.end; ++n) {
     for (int64_t y = block.y.begin; y < block.y.end; ++y, to += block.x.size() * width) {
       const float* from = dy + ((n * source.grid_h + y) * source.grid_w + block.x.begin) * plan_.g_.OC;
-      plan_.tiles_.copy(from, plan_.g_.OC, block.x.size(), columns, to, width);
+      plan_.tiles_.copy({from, plan_.g_.OC, to, width, block.x.size(), columns});
     }
   }
 }
@@ -308,7 +317,7 @@ void FilterTask::AddPanel(const OpenBlock& open, int64_t panel, float* gradient,
   if (!in_place) PackGradOutput(open.block, panel, open.grad_copy);
   FilterTileArgs args{};
   args.a_pitch = plan_.source_.step_w * open.window.pixel_pitch();
-  args.b = in_place ? grad_output_ + channel : open.grad_copy;
+  args.b = in_place ? operands_.grad_output + channel : open.grad_copy;
   args.b_pitch = in_place ? OC : width;
   args.add_pitch = width;
   args.c_pitch = open.last ? OC : width;
@@ -332,9 +341,18 @@ void FilterTask::AddPanel(const OpenBlock& open, int64_t panel, float* gradient,
 }
 
 void DirectBackwardFilter::Run(const Conv2dCall& call, const Workspace& workspace) const {
+  const Normalization prologue = MakePrologue(*call.prologue);
+  FilterOperands operands{.input = call.input, .grad_output = call.filter, .prologue = nullptr};
+  Tensor input;
+  if (!prologue.empty() && windows_.prologue_first()) {
+    input = ApplyPrologue(prologue, g_, call.input, workspace);
+    operands.input = input.data();
+  } else if (!prologue.empty()) {
+    operands.prologue = &prologue;
+  }
   ChunkedGradient gradient(chunks_.count, g_.filter_shape().num_elements(), call.output, workspace);
   ParallelForWithScratch(chunks_.count * parts(), scratch_bytes_, [&](int64_t task, Scratch scratch) {
-    FilterTask(*this, call, task, scratch).Run(gradient.Chunk(task / parts()));
+    FilterTask(*this, operands, task, scratch).Run(gradient.Chunk(task / parts()));
   });
   gradient.Add();
 }

@@ -16,6 +16,10 @@ inline Normalization MakePrologue(const Conv2dPrologue& prologue) {
   return {prologue.mean.data(), prologue.mul.data(), prologue.bias.data(), prologue.relu, prologue.upper};
 }
 
+/// The whole input after a prologue: for passes that can't apply it while they load.
+Tensor ApplyPrologue(const Normalization& prologue, const Conv2dGeometry& g, const float* input,
+                     const Workspace& workspace);
+
 /// Holds the zeros and ones that stand for what is left out.
 class OutputEpilogue {
  public:

@@ -155,12 +155,14 @@ Window SourceWindows::Open(const float* data, const Normalization* prologue, con
     for (int64_t y = span.y.begin; y < span.y.end; ++y) {
       to = std::fill_n(to, (inside0 - span.x.begin) * pitch, 0.0f);
       const float* from = data + source_.Offset(n, y, pixels > 0 ? inside0 : 0) + c.begin;
-      if (channels == source_.pixel_pitch && pitch == channels) {
+      const PixelCopy copy{from, source_.pixel_pitch, to, pitch, pixels, channels};
+      if (prologue != nullptr) {
+        tiles_.copy_normalized(copy, prologue->From(c.begin));
+      } else if (channels == source_.pixel_pitch && pitch == channels) {
         std::memcpy(to, from, static_cast<size_t>(pixels * channels) * sizeof(float));
       } else {
-        tiles_.copy(from, source_.pixel_pitch, pixels, channels, to, pitch);
+        tiles_.copy(copy);
       }
-      if (prologue != nullptr) tiles_.prologue(to, pixels, channels, prologue->From(c.begin));
       to += pixels * pitch;
       to = std::fill_n(to, (span.x.end - inside1) * pitch, 0.0f);
     }

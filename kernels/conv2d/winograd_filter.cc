@@ -7,6 +7,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/chunks.h"
+#include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/winograd_tiles.h"
 #include "hwynn/kernels/simd/panels.h"
 
@@ -35,6 +36,7 @@ struct Operands {
   const float* input;        // [N,H,W,C]
   const float* grad_output;  // [N,OH,OW,O]
   const float* zeros;        // NewZeros
+  Normalization prologue;    // of the input
 };
 
 // Transformed inputs (a) and gradients (b) of some tiles: element (point, slot, channel) at point·stride + slot·pitch +
@@ -54,7 +56,8 @@ struct Channels {
 void TransformRun(const FilterProblem& p, const Operands& from, const WinogradRun& run, const Channels& channels,
                   const Transformed& to) {
   const auto& [c, o] = channels;
-  p.transforms.input(run.down, run.across)(p.tiles.Input(run, from.input + c.begin, p.C, from.zeros), {}, c.size(),
+  p.transforms.input(run.down, run.across)(p.tiles.Input(run, from.input + c.begin, p.C, from.zeros),
+                                           from.prologue.From(c.begin), c.size(),
                                            {to.a + run.slot * to.a_pitch, to.a_stride, to.a_pitch});
   p.transforms.gradient(run.down, run.across)(p.tiles.Output(run, from.grad_output + o.begin, p.O, from.zeros),
                                               o.size(), {to.b + run.slot * to.b_pitch, to.b_stride, to.b_pitch});
@@ -103,7 +106,7 @@ class ByBlocks final : public Conv2dPassPlan {
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {
     const Tensor zeros = p_.tiles.NewZeros(p_.C, p_.O, workspace);
-    const Operands operands{call.input, call.filter, zeros.data()};
+    const Operands operands{call.input, call.filter, zeros.data(), MakePrologue(*call.prologue)};
     ChunkedGradient gradient(chunks_.count, 9 * p_.C * p_.O, call.output, workspace);
     ParallelForWithScratch(chunks_.count * inputs_.count * outputs_.count, scratch_bytes_,
                            [&](int64_t task, Scratch scratch) { RunTask(operands, task, scratch, gradient); });
@@ -356,7 +359,7 @@ void ByPoints::Multiply(const Transformed& operands, const WinogradBlock& block,
 void ByPoints::Run(const Conv2dCall& call, const Workspace& workspace) const {
   const int64_t points = p_.points();
   const Tensor zeros = p_.tiles.NewZeros(p_.C, p_.O, workspace);
-  const Operands operands{call.input, call.filter, zeros.data()};
+  const Operands operands{call.input, call.filter, zeros.data(), MakePrologue(*call.prologue)};
   Tensor a = workspace.NewTensor({points, a_stride_});
   Tensor b = workspace.NewTensor({points, b_stride_});
   Tensor sums = workspace.NewTensor({points, sum_stride_});

@@ -100,9 +100,16 @@ Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, C
   return sums;
 }
 
-Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output) {
+Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output,
+                          const Conv2dPrologue& prologue) {
+  const Sums x = AfterPrologue(input, prologue);
   Sums sums(g.filter_shape().num_elements());
-  ForEachTerm(g, [&](int64_t x, int64_t w, int64_t y) { sums.Add(w, Product(input[x], grad_output[y])); });
+  ForEachTerm(g, [&](int64_t from, int64_t w, int64_t y) {
+    const auto i = static_cast<size_t>(from);
+    const auto k = static_cast<size_t>(w);
+    sums.values[k] += x.values[i] * grad_output[y];
+    sums.magnitudes[k] += x.magnitudes[i] * std::abs(grad_output[y]);
+  });
   return sums;
 }
 

@@ -15,7 +15,8 @@ namespace hwynn::reference {
 Sums Conv2dForward(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView filter,
                    const Conv2dPrologue& prologue = {}, const Conv2dEpilogue& epilogue = {});
 Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter);
-Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output);
+Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output,
+                          const Conv2dPrologue& prologue = {});
 
 /// Σ over all axes but the last.
 Sums BiasGradient(ConstTensorView grad_output);

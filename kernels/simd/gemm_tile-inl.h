@@ -285,27 +285,32 @@ void FilterTile(const FilterTileArgs& args) noexcept {
   for (int64_t tile = 0; tile < args.tiles; ++tile) OneFilterTile<kMR, kNR, D>(args, tile);
 }
 
-inline void PrologueInPlace(float* x, int64_t pixels, int64_t channels, const Normalization& norm) noexcept {
-  ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    const ChannelNorm<decltype(d)> channel(d, access, norm, c);
-    float* at = x + c;
-    for (int64_t p = 0; p < pixels; ++p, at += channels) access.Store(channel.Prologue(access.Load(d, at)), d, at);
-  });
-}
-
 template <class D>
 void StreamZeros(float* to, int64_t floats) noexcept {
   const D d;
   for (int64_t i = 0; i < floats; i += static_cast<int64_t>(hn::Lanes(d))) hn::Stream(hn::Zero(d), d, to + i);
 }
 
-// A vector at a time: rows are too short for memcpy to be worth its call.
-inline void CopyRows(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
-                     int64_t to_pitch) noexcept {
-  for (int64_t r = 0; r < rows; ++r, from += from_pitch, to += to_pitch) {
-    ForChannels(floats, [&](const auto& access, auto d, int64_t i)
-                            HWY_ATTR { access.Store(access.Load(d, from + i), d, to + i); });
+// A vector at a time: pixels are too short for memcpy to be worth its call.
+inline void CopyPixels(const PixelCopy& copy) noexcept {
+  const float* from = copy.from;
+  float* to = copy.to;
+  for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
+    ForChannels(copy.channels, [&](const auto& access, auto d, int64_t c)
+                                   HWY_ATTR { access.Store(access.Load(d, from + c), d, to + c); });
   }
+}
+
+// A vector of channels of all pixels at a time, whose mean, mul and bias stay in registers.
+inline void CopyNormalized(const PixelCopy& copy, const Normalization& norm) noexcept {
+  ForChannels(copy.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    const ChannelNorm<decltype(d)> channel(d, access, norm, c);
+    const float* from = copy.from + c;
+    float* to = copy.to + c;
+    for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
+      access.Store(channel.Prologue(access.Load(d, from)), d, to);
+    }
+  });
 }
 
 // Null for tiles of more rows than there are registers for pointers.
@@ -329,8 +334,8 @@ GemmTiles MakeGemmTiles(std::integer_sequence<int, kVectors...>) {
   GemmTiles tiles{};
   tiles.lanes = static_cast<int64_t>(hn::Lanes(D()));
   tiles.max_vectors = kTileVectors;
-  tiles.copy = CopyRows;
-  tiles.prologue = PrologueInPlace;
+  tiles.copy = CopyPixels;
+  tiles.copy_normalized = CopyNormalized;
   tiles.stream_zeros = StreamZeros<D>;
   (SetTiles<kVectors + 1, D>(tiles, std::make_integer_sequence<int, TileRows(kVectors + 1)>()), ...);
   return tiles;

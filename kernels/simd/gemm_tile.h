@@ -76,6 +76,16 @@ struct FilterTileArgs {
   int64_t tiles = 1;  // so many, one below the other in C
 };
 
+/// Pixels of a piece of an array, and where a copy of them goes.
+struct PixelCopy {
+  const float* from;  // pixel p at from + p·from_pitch
+  int64_t from_pitch;
+  float* to;
+  int64_t to_pitch;
+  int64_t pixels;
+  int64_t channels;
+};
+
 /// The micro-kernels of one instruction set: [vectors − 1][rows − 1].
 struct GemmTiles {
   static constexpr int kMaxRows = 14;
@@ -89,11 +99,9 @@ struct GemmTiles {
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   /// Zeros, past the caches; whole vectors, aligned.
   void (*stream_zeros)(float* to, int64_t floats) noexcept;
-  /// `rows` of `floats`, from_pitch apart, to rows to_pitch apart.
-  void (*copy)(const float* from, int64_t from_pitch, int64_t rows, int64_t floats, float* to,
-               int64_t to_pitch) noexcept;
-  /// In place over [pixels][channels].
-  void (*prologue)(float* x, int64_t pixels, int64_t channels, const Normalization& norm) noexcept;
+  void (*copy)(const PixelCopy&) noexcept;
+  /// The same with the prologue of its channels applied.
+  void (*copy_normalized)(const PixelCopy&, const Normalization&) noexcept;
 
   /// Columns of a whole panel.
   int64_t panel() const { return lanes * max_vectors; }

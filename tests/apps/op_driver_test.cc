@@ -262,6 +262,37 @@ TEST_F(OpDriverTest, RefusesWithOneSentence) {
   }
 }
 
+// The gradient of the filter, of an input that went through a BatchNorm and a ReLU.
+TEST_F(OpDriverTest, FilterGradientWithPrologue) {
+  const Conv2dGeometry g = ResolveConv2d("test", {}, {2, 9, 10, 16}, {3, 3, 16, 20});
+  std::map<std::string, Tensor> inputs;
+  uint32_t seed = 0;
+  const auto add = [&](const std::string& name, const Shape& shape, float mean) {
+    inputs.emplace(name, testing::Normals(shape, ++seed, mean));
+  };
+  add("input", g.input_shape(), 3), add("grad_output", g.output_shape(), 0);
+  add("prologue_mean", {g.IC}, 1), add("prologue_bias", {g.IC}, 1), add("prologue_var", {g.IC}, 20);
+  SafetensorsEntries entries;
+  for (const auto& [name, tensor] : inputs) {
+    entries.emplace(name, SafetensorsEntry{"F32", tensor.shape(), std::as_bytes(tensor.span())});
+  }
+  WriteSafetensors(inputs_, entries, {});
+  Tensor mul({g.IC});
+  for (int64_t c = 0; c < g.IC; ++c) {
+    mul[c] = static_cast<float>(1 / std::sqrt(inputs.at("prologue_var")[c] + 1e-5));
+  }
+  const reference::Sums expected = reference::Conv2dBackwardFilter(
+      g, inputs.at("input"), inputs.at("grad_output"),
+      {.mean = inputs.at("prologue_mean"), .mul = mul, .bias = inputs.at("prologue_bias"), .relu = true});
+  const ProgramResult result = Run({"--op=conv2d_backward_filter", "--inputs", inputs_, "--output", outputs_,
+                                    "--attributes", R"({"filter_shape": [3, 3, 16, 20], "prologue_relu": true})"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::vector<float> values = Floats(SafetensorsFile(outputs_).Entry("grad_filter"));
+  for (size_t i = 0; i < values.size(); ++i) {
+    ASSERT_NEAR(values[i], expected.values[i], 2e-6 * expected.magnitudes[i]) << "element " << i;
+  }
+}
+
 // A BatchNorm and a ReLU before it, a scale, a bias, a residual, a ReLU and statistics behind it.
 TEST_F(OpDriverTest, ConvolutionWithPrologueEpilogueAndStatistics) {
   const Conv2dGeometry g = ResolveConv2d("test", {}, {2, 23, 22, 16}, {3, 3, 16, 20});

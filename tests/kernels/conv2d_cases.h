@@ -132,6 +132,14 @@ inline std::vector<Conv2dCase> Conv2dCases() {
 
 inline Conv2dGeometry GeometryOf(const Conv2dCase& c) { return ResolveConv2d("test", c.params, c.input, c.filter); }
 
+// Calls body(algorithm) for all that support the shape.
+template <class Body>
+void ForEachAlgorithm(Conv2dPass pass, const Conv2dGeometry& g, const Body& body) {
+  for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
+    if (Conv2dSupports(pass, algorithm, g)) body(algorithm);
+  }
+}
+
 // A pass as a map from its two operands to its result, so that all three are tested alike.
 struct PassShapes {
   Shape a, b, result;

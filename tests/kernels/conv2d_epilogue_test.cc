@@ -25,6 +25,7 @@ namespace {
 using testing::Conv2dCase;
 using testing::Conv2dCases;
 using testing::ExpectSameBitsOnTargets;
+using testing::ForEachAlgorithm;
 using testing::ForEachTarget;
 using testing::GeometryOf;
 using testing::Integers;
@@ -34,14 +35,6 @@ using testing::Poison;
 using testing::ShapesOf;
 
 bool IsWinograd(std::string_view algorithm) { return algorithm.starts_with("winograd"); }
-
-// Calls body(algorithm) for all that support the shape.
-template <class Body>
-void ForEachAlgorithm(Conv2dPass pass, const Conv2dGeometry& g, const Body& body) {
-  for (const std::string_view algorithm : Conv2dAlgorithms(pass)) {
-    if (Conv2dSupports(pass, algorithm, g)) body(algorithm);
-  }
-}
 
 // Everything that a call can be given beside its operands.
 struct Extras {
@@ -334,8 +327,10 @@ TEST(Conv2dEpilogueTest, SameBitsOnTargets) {
       SCOPED_TRACE(StrCat("backward-filter, ", algorithm));
       ExpectSameBitsOnTargets([&] {
         std::vector<Tensor> results;
-        results.emplace_back(g.filter_shape());
-        Conv2dBackwardFilter(c.params, x, dy, results[0], workspace, {.algorithm = algorithm});
+        for (const Conv2dPrologue& prologue : {Conv2dPrologue(), extras.Prologue()}) {
+          Tensor& dw = results.emplace_back(g.filter_shape());
+          Conv2dBackwardFilter(c.params, x, dy, dw, workspace, {.prologue = prologue, .algorithm = algorithm});
+        }
         return results;
       });
     });

@@ -148,7 +148,8 @@ TEST(Conv2dPlanTest, ScratchIsBoundedForAnyDilation) {
     }
     const reference::Sums expected[] = {reference::Conv2dForward(g, x, w), reference::Conv2dBackwardInput(g, dy, w),
                                         reference::Conv2dBackwardFilter(g, x, dy),
-                                        reference::Conv2dForward(g, prologued, w)};
+                                        reference::Conv2dForward(g, prologued, w),
+                                        reference::Conv2dBackwardFilter(g, prologued, dy)};
     ForEachTarget([&](const std::string&) {
       const auto check = [&](const Tensor& result, const reference::Sums& sums, const char* what) {
         for (int64_t i = 0; i < result.size(); ++i) {
@@ -163,11 +164,17 @@ TEST(Conv2dPlanTest, ScratchIsBoundedForAnyDilation) {
                 workspace);
         check(result, expected[static_cast<int>(pass)], plan.algorithm().data());
       }
+      const Conv2dPrologue prologue{.mean = mean, .mul = mul, .bias = bias, .relu = true};
       const Conv2dPlan plan = Conv2dPlan::Forward(c.params, c.input, c.filter, {.prologue = true});
       EXPECT_LE(plan.scratch_bytes(), int64_t{8} << 20) << c;
       Tensor y(g.output_shape());
-      plan.RunForward(x, w, y, workspace, {.prologue = {.mean = mean, .mul = mul, .bias = bias, .relu = true}});
-      check(y, expected[3], "prologue");
+      plan.RunForward(x, w, y, workspace, {.prologue = prologue});
+      check(y, expected[3], "forward with a prologue");
+      const Conv2dPlan gradient = Conv2dPlan::BackwardFilter(c.params, c.input, c.filter, {.prologue = true});
+      EXPECT_LE(gradient.scratch_bytes(), int64_t{8} << 20) << c;
+      Tensor dw(g.filter_shape());
+      gradient.RunBackwardFilter(x, dy, dw, workspace, {.prologue = prologue});
+      check(dw, expected[4], "backward-filter with a prologue");
     });
   }
 }
@@ -283,6 +290,11 @@ TEST(Conv2dPlanTest, RefusesWhatItIsNotFor) {
   fails([&] { backward.RunBackwardInput(y, square, y, workspace); }, "grad_input overlaps grad_output");
   const Conv2dPlan gradient = Conv2dPlan::BackwardFilter({}, input, filter);
   fails([&] { gradient.RunBackwardFilter(x, y, {y.data(), filter}, workspace); }, "grad_filter overlaps grad_output");
+  fails([&] { gradient.RunBackwardFilter(x, dy, dw, workspace, {.prologue = {.relu = true}}); }, "without a prologue");
+  fails([&] { gradient.RunBackwardFilter(x, dy, dw, workspace, {.prologue = {.mean = mean}}); },
+        "prologue mean must be [4], is [6]");
+  fails([&] { gradient.RunBackwardFilter(x, dy, dw, workspace, {.algorithm = "direct_depthwise"}); },
+        "isn't the plan's");
   ForEachTarget([&](const std::string& target) {
     if (target != plan.target()) fails([&] { plan.RunForward(x, w, y, workspace); }, "the plan was made on");
   });
