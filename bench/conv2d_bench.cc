@@ -2,9 +2,12 @@
 // Conv2dBackwardInput and Conv2dBackwardFilter, on filters that were packed before; Conv2dPackFilter packs those of the
 // forward pass. Conv2dForwardStatistics is forward with the statistics of its output, Conv2dForwardFused with a
 // prologue and all of the epilogue too, each beside plain forward; Conv2dBackwardFilter/<algorithm>+norm is
-// backward-filter with a prologue, beside plain. `auto` is what the dispatcher takes.
+// backward-filter with a prologue, beside plain. Conv2dBackwardInput/<algorithm>+sums is backward-input with its
+// epilogue, beside plain and beside that with BatchNormBackwardSums behind it; +sums+add adds to what was there, with
+// the mask of an output: a block's end. `auto` is what the dispatcher takes.
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <random>
@@ -13,6 +16,7 @@
 #include "hwynn/bench/support/conv2d_shapes.h"
 #include "hwynn/bench/support/peak.h"
 #include "hwynn/core/parallel.h"
+#include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/kernels/reference/conv2d.h"
 #include "hwynn/kernels/simd/gemm_tile.h"
@@ -177,6 +181,43 @@ void RunNormalizedFilterCase(benchmark::State& state, const ConvCase& c) {
   state.counters["of_plain"] = timing.limit / timing.kernel;
 }
 
+// Backward-input with the mask and the sums of the BatchNorm before: against the plain pass, and against that followed
+// by BatchNorm's own pass. At a block's end, that is with `accumulate`, BatchNorm's pass writes the masked gradient
+// too.
+void RunSumsCase(benchmark::State& state, const ConvCase& c, bool accumulate) {
+  SetTarget(c.target);
+  const Workspace workspace;
+  const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
+  const Arrays arrays(workspace, g);
+  Tensor result = workspace.NewTensor(g.input_shape());
+  std::fill_n(result.data(), result.size(), 0.0f);
+  Tensor output = workspace.NewTensor(accumulate ? g.input_shape() : Shape{1});
+  const Tensor mean({g.IC}, 0.5f), one({g.IC}, 1.0f);
+  const BatchNormAffine affine{.mean = mean, .var = one, .scale = one, .bias = mean, .epsilon = 0};
+  if (accumulate) BatchNormNormalize(arrays.input, affine, output, {.relu = true});
+  const PackedConv2dFilter packed = Pack(c, arrays, workspace);
+  BatchNormSums sums;
+  const Conv2dParams params = ParamsOf(c.shape);
+  Conv2dBackwardInputOptions fused{.accumulate = accumulate, .epilogue = {}};
+  fused.epilogue = {.input = arrays.input, .mean = mean, .mul = one, .bias = mean, .relu = true, .sums = &sums};
+  BatchNormBackwardArgs args{.input = arrays.input, .grad_output = result, .affine = affine, .relu = true};
+  if (accumulate) fused.epilogue.output = args.output = output, args.grad_residual = result;
+  std::vector<double> plain;
+  const Timing timing = TimeBesideLimit(
+      state, c.threads, [&] { Conv2dBackwardInput(params, arrays.output, packed, result, workspace, fused); },
+      [&] {
+        const auto start = std::chrono::steady_clock::now();
+        Conv2dBackwardInput(params, arrays.output, packed, result, workspace, {.accumulate = accumulate});
+        plain.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        sums = BatchNormBackwardSums(args, workspace);
+      });
+  const auto middle = plain.begin() + static_cast<std::ptrdiff_t>(plain.size() / 2);
+  std::nth_element(plain.begin(), middle, plain.end());
+  state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
+  state.counters["of_plain"] = *middle / timing.kernel;
+  state.counters["of_unfused"] = timing.limit / timing.kernel;
+}
+
 void Register(const ConvShape& shape, int64_t batch, int threads) {
   constexpr std::pair<Conv2dPass, const char*> kPasses[] = {{Conv2dPass::kForward, "Conv2dForward"},
                                                             {Conv2dPass::kBackwardInput, "Conv2dBackwardInput"},
@@ -198,6 +239,13 @@ void Register(const ConvShape& shape, int64_t batch, int threads) {
           benchmark::RegisterBenchmark(
               CaseName(StrCat(name, "/", algorithm, "+norm/", target), ConvName(shape), batch, threads).c_str(),
               [c](benchmark::State& state) { RunNormalizedFilterCase(state, c); });
+        }
+        for (const bool accumulate : {false, true}) {
+          if (pass != Conv2dPass::kBackwardInput) break;
+          const std::string variant = StrCat(algorithm, accumulate ? "+sums+add" : "+sums");
+          benchmark::RegisterBenchmark(
+              CaseName(StrCat(name, "/", variant, "/", target), ConvName(shape), batch, threads).c_str(),
+              [c, accumulate](benchmark::State& state) { RunSumsCase(state, c, accumulate); });
         }
         if (pass != Conv2dPass::kForward) continue;
         benchmark::RegisterBenchmark(

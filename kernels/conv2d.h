@@ -16,6 +16,7 @@
 
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
+#include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
 
@@ -97,6 +98,27 @@ struct Conv2dEpilogue {
   }
 };
 
+/// What happens to the gradient of an input on its way out, where that input was y = relu?((z − mean)·mul + bias): the
+/// first step of a BatchNorm's backward pass (BatchNormBackwardSums), z being what it normalised. What is written is
+/// g = grad_input where y let it pass, else 0; with a relu 0 < y < upper lets pass, without one all.
+struct Conv2dGradientEpilogue {
+  ConstTensorView input{};  // z, [N,IH,IW,IC]
+  // y, likewise; needed where something was added before the ReLU. Empty, y is normalised from z again, with the bits
+  // that BatchNormNormalize gives on the same target.
+  ConstTensorView output{};
+  ConstTensorView mean{};  // [IC]
+  ConstTensorView mul{};   // [IC], as BatchNormMul makes it
+  ConstTensorView bias{};  // [IC]
+  bool relu = false;
+  float upper = std::numeric_limits<float>::infinity();
+  // Result, never null: Σ g and Σ g·(z − mean) over all N·IH·IW pixels, as accurate as BatchNormBackwardSums has them
+  // where they don't overflow in f32. Pixels that the filter doesn't reach add nothing.
+  BatchNormSums* sums = nullptr;
+
+  /// Nothing happens to the gradient.
+  bool empty() const { return input.size() == 0; }
+};
+
 // Options of a call. `algorithm` names a row of Conv2dAlgorithms(pass) to force it (an error if that row doesn't
 // support the shape); empty: the first row that does.
 
@@ -107,7 +129,8 @@ struct Conv2dForwardOptions {
 };
 
 struct Conv2dBackwardInputOptions {
-  bool accumulate = false;  // grad_input += instead of =, where gradients meet
+  bool accumulate = false;            // grad_input += instead of =, where gradients meet
+  Conv2dGradientEpilogue epilogue{};  // of the gradients' sum, with accumulate
   std::string_view algorithm{};
 };
 
@@ -126,7 +149,11 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, ConstTenso
                    const Workspace& workspace, const Conv2dForwardOptions& options = {});
 
 /// grad_input = d loss / d input, given grad_output = d loss / d output. Overwrites all of grad_input, or adds to it
-/// with `options.accumulate`.
+/// with `options.accumulate`; then the epilogue.
+///
+/// Aliasing: grad_input may overlap neither grad_output nor filter nor the epilogue's input and output.
+/// Determinism: the same bits for any number of threads.
+/// Throws: std::invalid_argument before anything is written.
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
                          TensorView grad_input, const Workspace& workspace,
                          const Conv2dBackwardInputOptions& options = {});

@@ -68,6 +68,7 @@ struct Conv2dForwardPlanOptions {
 struct Conv2dBackwardInputPlanOptions {
   std::string_view algorithm{};
   bool packed_filter = false;
+  bool epilogue = false;  // with an epilogue, maybe
 };
 
 struct Conv2dBackwardFilterPlanOptions {

@@ -20,6 +20,7 @@ struct Conv2dSetup {
   bool packed_filter = false;    // calls bring one
   bool prologue = false;         // or a prologue, maybe
   bool statistics = false;       // or want statistics, maybe
+  bool gradient = false;         // or bring an epilogue to backward-input, maybe
   bool batch_invariant = false;  // Conv2dParams::batch_invariant
   int64_t m = 0;                 // of the row: F(m×m,3×3)
 };
@@ -31,7 +32,8 @@ struct Conv2dCall {
   float* output;        // grad_input, grad_filter
   const Conv2dPrologue* prologue = nullptr;  // forward and backward-filter: never null
   const Conv2dEpilogue* epilogue = nullptr;
-  bool accumulate = false;  // backward-input
+  bool accumulate = false;                           // backward-input
+  const Conv2dGradientEpilogue* gradient = nullptr;  // null: none
 };
 
 /// How an algorithm does a pass of one geometry: all that depends on the setup alone. Const; calls may run side by

@@ -14,6 +14,10 @@ Conv2dForwardPlanOptions PlanOptions(const Conv2dForwardOptions& options) {
           .statistics = options.epilogue.mean.size() != 0};
 }
 
+Conv2dBackwardInputPlanOptions PlanOptions(const Conv2dBackwardInputOptions& options) {
+  return {.algorithm = options.algorithm, .epilogue = !options.epilogue.empty()};
+}
+
 // What a packed filter says about its calls.
 template <class PlanOptions>
 PlanOptions ForPacked(PlanOptions options, const PackedConv2dFilter& filter) {
@@ -39,15 +43,14 @@ void Conv2dForward(const Conv2dParams& params, ConstTensorView input, const Pack
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, ConstTensorView filter,
                          TensorView grad_input, const Workspace& workspace, const Conv2dBackwardInputOptions& options) {
-  Conv2dPlan::BackwardInput(params, grad_input.shape(), filter.shape(), {.algorithm = options.algorithm})
+  Conv2dPlan::BackwardInput(params, grad_input.shape(), filter.shape(), PlanOptions(options))
       .RunBackwardInput(grad_output, filter, grad_input, workspace, options);
 }
 
 void Conv2dBackwardInput(const Conv2dParams& params, ConstTensorView grad_output, const PackedConv2dFilter& filter,
                          TensorView grad_input, const Workspace& workspace, const Conv2dBackwardInputOptions& options) {
   Check(filter.bytes() != 0, "Conv2dBackwardInput: the packed filter is empty");
-  const auto plan_options = ForPacked(Conv2dBackwardInputPlanOptions{.algorithm = options.algorithm}, filter);
-  Conv2dPlan::BackwardInput(params, grad_input.shape(), filter.filter_shape(), plan_options)
+  Conv2dPlan::BackwardInput(params, grad_input.shape(), filter.filter_shape(), ForPacked(PlanOptions(options), filter))
       .RunBackwardInput(grad_output, filter, grad_input, workspace, options);
 }
 

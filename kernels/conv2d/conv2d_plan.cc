@@ -65,6 +65,25 @@ void CheckEpilogue(const char* function, const Conv2dEpilogue& epilogue, const C
         ": an epilogue's statistics are both mean and var");
 }
 
+void CheckGradientEpilogue(const char* function, const Conv2dGradientEpilogue& epilogue, const Conv2dGeometry& g,
+                           ConstTensorView grad_input) {
+  if (epilogue.empty()) {
+    Check(epilogue.sums == nullptr && !epilogue.relu, function, ": an epilogue needs its input");
+    return;
+  }
+  CheckShape(function, "epilogue input", epilogue.input.shape(), g.input_shape());
+  CheckApart(function, "grad_input", grad_input, "the epilogue's input", epilogue.input);
+  if (epilogue.output.size() != 0) {
+    CheckShape(function, "epilogue output", epilogue.output.shape(), g.input_shape());
+    CheckApart(function, "grad_input", grad_input, "the epilogue's output", epilogue.output);
+  }
+  CheckShape(function, "epilogue mean", epilogue.mean.shape(), {g.IC});
+  CheckShape(function, "epilogue mul", epilogue.mul.shape(), {g.IC});
+  CheckShape(function, "epilogue bias", epilogue.bias.shape(), {g.IC});
+  Check(epilogue.upper >= 0, function, ": a ReLU's upper end must be 0 or more");
+  Check(epilogue.sums != nullptr, function, ": an epilogue needs a place for its sums");
+}
+
 Conv2dFilterForm FormOf(const Conv2dSetup& setup) {
   return {setup.pass, setup.geometry.filter_shape(), setup.geometry.groups, setup.m};
 }
@@ -202,8 +221,13 @@ Conv2dCall Conv2dPlan::State::BackwardInput(ConstTensorView grad_output, TensorV
   CheckShape(function(), "grad_output", grad_output.shape(), geometry().output_shape());
   CheckShape(function(), "grad_input", grad_input.shape(), geometry().input_shape());
   CheckApart(function(), "grad_input", grad_input, "grad_output", grad_output);
-  return {
-      .input = grad_output.data(), .filter = nullptr, .output = grad_input.data(), .accumulate = options.accumulate};
+  CheckGradientEpilogue(function(), options.epilogue, geometry(), grad_input);
+  hwynn::Check(setup.gradient || options.epilogue.empty(), function(), ": the plan is without an epilogue");
+  return {.input = grad_output.data(),
+          .filter = nullptr,
+          .output = grad_input.data(),
+          .accumulate = options.accumulate,
+          .gradient = options.epilogue.empty() ? nullptr : &options.epilogue};
 }
 
 // With a filter that isn't packed.
@@ -233,6 +257,7 @@ Conv2dPlan Conv2dPlan::BackwardInput(const Conv2dParams& params, const Shape& in
   const Conv2dSetup setup{.pass = Conv2dPass::kBackwardInput,
                           .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kBackwardInput), params, input, filter),
                           .packed_filter = options.packed_filter,
+                          .gradient = options.epilogue,
                           .batch_invariant = params.batch_invariant};
   return Conv2dPlan(std::make_shared<const State>(setup, params.precision, options.algorithm));
 }

@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "hwynn/kernels/conv2d/chunks.h"
 #include "hwynn/kernels/conv2d/depthwise-inl.h"
 #include "hwynn/kernels/conv2d/epilogue.h"
+#include "hwynn/kernels/conv2d/gradient_parts.h"
 #include "hwynn/kernels/conv2d/statistics.h"
 #include "hwynn/kernels/simd/flat.h"
 
@@ -255,9 +257,21 @@ void AddPixels(const float* target, int64_t C, int64_t end, bool last, int64_t& 
   }
 }
 
-// Forward and backward-input. `args` has weights and prologue; a part of the statistics, null if not wanted, is a task.
-void Convolve(const Problem& problem, int64_t images, const float* source, float* target, const TileEpilogue& epilogue,
-              const OutputStatistics* statistics, DepthwiseArgs args) {
+// What a call brings. Parts, of what isn't null, are tasks.
+struct DepthwiseCall {
+  const float* source;
+  float* target;
+  TileEpilogue epilogue;
+  const OutputStatistics* statistics = nullptr;
+  const GradientParts* gradient = nullptr;
+};
+
+// Forward and backward-input. `args` has weights and prologue.
+void Convolve(const Problem& problem, int64_t images, const DepthwiseCall& call, DepthwiseArgs args) {
+  const float* source = call.source;
+  float* target = call.target;
+  const TileEpilogue& epilogue = call.epilogue;
+  const OutputStatistics* statistics = call.statistics;
   const int64_t rows = images * problem.h.target;
   const int64_t row_floats = problem.target_row_floats();
   const EvenSplit tasks = RowTasks(problem, images);
@@ -267,7 +281,7 @@ void Convolve(const Problem& problem, int64_t images, const float* source, float
   // A vector must be a cache line: parts of lines would wait for the next channels.
   args.stream = lanes == kLineFloats && problem.C % lanes == 0 &&
                 WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target &&
-                statistics == nullptr;  // which read the outputs again
+                statistics == nullptr && call.gradient == nullptr;  // which read the outputs again
   args.x_row_stride = problem.h.step * problem.source_row_floats();
   args.x_stride = problem.w.step * problem.C;
   args.output_row_stride = row_floats;
@@ -280,6 +294,8 @@ void Convolve(const Problem& problem, int64_t images, const float* source, float
     RowsAhead rows_ahead;
     ChannelMoments moments{};
     if (statistics != nullptr) moments = statistics->Part(task);
+    std::optional<GradientInPlace> gradient;
+    if (call.gradient != nullptr) gradient.emplace(*call.gradient, task);
     int64_t unseen = tasks.Begin(task) * problem.w.target;  // the first pixel that isn't in the moments
     for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
       const int64_t y = row % problem.h.target;
@@ -295,6 +311,11 @@ void Convolve(const Problem& problem, int64_t images, const float* source, float
         if (epilogue.residual != nullptr && epilogue.residual != target) {
           ahead.push_back(Piece(epilogue.residual + at, floats));
         }
+        if (call.gradient != nullptr) {
+          const GradientEpilogue& read = call.gradient->epilogue();
+          ahead.push_back(Piece(read.input + at, floats));
+          if (read.output != nullptr) ahead.push_back(Piece(read.output + at, floats));
+        }
       }
       PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * CeilDiv(problem.C, lanes));
       task_args.prefetch = &prefetch;
@@ -303,7 +324,9 @@ void Convolve(const Problem& problem, int64_t images, const float* source, float
         const int64_t end = row + task_args.rows;
         AddPixels(target, problem.C, end * problem.w.target, end == tasks.End(task), unseen, moments);
       }
+      if (gradient) gradient->Add(target + row * row_floats, problem.C, task_args.rows * problem.w.target);
     }
+    if (gradient) gradient->Close();
     if (args.stream) hwy::FlushStream();
   });
 }
@@ -386,24 +409,31 @@ class DepthwiseConvolution final : public Conv2dPassPlan {
   DepthwiseConvolution(const Conv2dSetup& setup, Problem problem) : g_(setup.geometry), problem_(std::move(problem)) {
     packs_filter_ = setup.packed_filter;
     if (setup.pass == Conv2dPass::kForward) temporary_bytes_ = OutputEpilogue::Bytes(g_.OC);
-    if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(RowTasks(problem_, g_.N).count, g_.OC);
+    const int64_t tasks = RowTasks(problem_, g_.N).count;
+    if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(tasks, g_.OC);
+    if (setup.gradient) temporary_bytes_ += GradientParts::Bytes(tasks, g_.IC);
   }
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {
     DepthwiseArgs args{};
     args.w = call.filter;
+    const EvenSplit tasks = RowTasks(problem_, g_.N);
+    DepthwiseCall wanted{.source = call.input, .target = call.output, .epilogue = {}};
     if (call.epilogue == nullptr) {  // backward-input
-      const TileEpilogue epilogue{.norm = {}, .residual = call.accumulate ? call.output : nullptr};
-      return Convolve(problem_, g_.N, call.input, call.output, epilogue, nullptr, args);
+      wanted.epilogue.residual = call.accumulate ? call.output : nullptr;
+      if (call.gradient == nullptr) return Convolve(problem_, g_.N, wanted, args);
+      const GradientParts gradient(*call.gradient, call.output, tasks.count, workspace);
+      wanted.gradient = &gradient;
+      Convolve(problem_, g_.N, wanted, args);
+      return gradient.Merge(*call.gradient->sums);
     }
     args.prologue = MakePrologue(*call.prologue);
     const OutputEpilogue epilogue(*call.epilogue, g_.OC, workspace);
-    if (call.epilogue->mean.size() == 0) {
-      return Convolve(problem_, g_.N, call.input, call.output, epilogue.tile(), nullptr, args);
-    }
-    const EvenSplit tasks = RowTasks(problem_, g_.N);
+    wanted.epilogue = epilogue.tile();
+    if (call.epilogue->mean.size() == 0) return Convolve(problem_, g_.N, wanted, args);
     const OutputStatistics statistics(tasks.count, g_.OC, workspace);
-    Convolve(problem_, g_.N, call.input, call.output, epilogue.tile(), &statistics, args);
+    wanted.statistics = &statistics;
+    Convolve(problem_, g_.N, wanted, args);
     statistics.Merge([&](int64_t task) { return tasks.Size(task) * g_.OW; }, call.epilogue->mean, call.epilogue->var);
   }
 

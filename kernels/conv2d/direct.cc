@@ -14,6 +14,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/epilogue.h"
+#include "hwynn/kernels/conv2d/gradient_parts.h"
 #include "hwynn/kernels/conv2d/product.h"
 #include "hwynn/kernels/conv2d/runs.h"
 #include "hwynn/kernels/conv2d/statistics.h"
@@ -57,6 +58,8 @@ struct ProductCall {
   const Normalization* prologue = nullptr;  // null: none
   const TileEpilogue* epilogue = nullptr;
   const OutputStatistics* statistics = nullptr;
+  const GradientParts* gradient = nullptr;
+  int64_t first_part = 0;   // of the gradient's: the first block
   bool accumulate = false;  // C += instead of C =
   bool stream = false;      // past the caches; set by the plan
 };
@@ -149,6 +152,7 @@ class BlockTask {
   std::vector<PrefetchPiece> ahead_;
   PrefetchStream prefetch_;
   StatisticsRows statistics_;
+  GradientSums gradient_;
 };
 
 // The rows of a panel that a depth block meets, with those of taps between that it doesn't.
@@ -215,8 +219,13 @@ void BlockTask::RunPanel(int64_t group, size_t depth, int64_t panel) {
     statistics_.Open(call_.statistics->Part(index_).From(run.channel), run.columns);
     args.statistics = &statistics_;
   }
+  if (run.last_depth && call_.gradient != nullptr) {
+    call_.gradient->Open(call_.first_part + index_, run.channel, run.columns, gradient_);
+    args.gradient = &gradient_;
+  }
   for (const Region& region : regions_) RunRegion(region, run, args);
   if (args.statistics != nullptr) statistics_.Close();
+  if (args.gradient != nullptr) gradient_.Close();
 }
 
 BlockTask::Place BlockTask::PlaceOf(const Region& region, int64_t position) const {
@@ -348,23 +357,45 @@ class DirectBackwardInput final : public Conv2dPassPlan {
     for (Product& product : BackwardInputProducts(setup.geometry)) {
       if (product.taps.empty()) {
         unreached_.push_back(product);
+        unreached_parts_ += RowTasks(product).count;
       } else {
         products_.emplace_back(std::move(product), setup);
         scratch_bytes_ = std::max(scratch_bytes_, products_.back().windows.scratch_bytes());
+        parts_ += products_.back().blocks.count();
       }
     }
+    if (setup.gradient) temporary_bytes_ = GradientParts::Bytes(parts_ + unreached_parts_, setup.geometry.IC);
   }
 
-  void Run(const Conv2dCall& call, const Workspace& /*workspace*/) const override {
-    for (const ProductPlan& product : products_) {
-      product.Run(
-          {.source = call.input, .packed = call.filter, .destination = call.output, .accumulate = call.accumulate});
-    }
-    if (call.accumulate) return;
-    for (const Product& product : unreached_) FillWithZeros(product, call.output);
+  void Run(const Conv2dCall& call, const Workspace& workspace) const override {
+    if (call.gradient == nullptr) return Run(call, nullptr);
+    // The blocks of each product, then the pixels that no product reaches, where they aren't 0.
+    const int64_t parts = call.accumulate ? parts_ + unreached_parts_ : parts_;
+    const GradientParts gradient(*call.gradient, call.output, parts, workspace);
+    Run(call, &gradient);
+    gradient.Merge(*call.gradient->sums);
   }
 
  private:
+  void Run(const Conv2dCall& call, const GradientParts* gradient) const {
+    int64_t part = 0;
+    for (const ProductPlan& product : products_) {
+      product.Run({.source = call.input,
+                   .packed = call.filter,
+                   .destination = call.output,
+                   .gradient = gradient,
+                   .first_part = part,
+                   .accumulate = call.accumulate});
+      part += product.blocks.count();
+    }
+    const bool cleared = !products_.empty() && products_.front().product.clear_cells;
+    for (const Product& product : unreached_) {
+      if (!call.accumulate && !cleared) FillWithZeros(product, call.output);
+      if (call.accumulate && gradient != nullptr) AddInPlace(product, call.output, *gradient, part);
+      part += RowTasks(product).count;
+    }
+  }
+
   static void FillWithZeros(const Product& product, float* data) {
     const Destination& to = product.destination;
     const Source& source = product.source;
@@ -375,8 +406,30 @@ class DirectBackwardInput final : public Conv2dPassPlan {
     });
   }
 
+  // Rows of a phase, over all images, that a task masks.
+  static EvenSplit RowTasks(const Product& product) {
+    constexpr int64_t kTaskFloats = int64_t{1} << 15;
+    const int64_t row_floats = product.source.grid_w * product.destination.C;
+    return {product.source.N * product.source.grid_h, std::max<int64_t>(1, kTaskFloats / row_floats)};
+  }
+
+  // The epilogue of what was there before.
+  static void AddInPlace(const Product& product, float* data, const GradientParts& gradient, int64_t first_part) {
+    const Destination& to = product.destination;
+    const Source& source = product.source;
+    const EvenSplit tasks = RowTasks(product);
+    ParallelFor(tasks.count, [&](int64_t task) {
+      GradientInPlace part(gradient, first_part + task);
+      for (int64_t row = tasks.Begin(task); row < tasks.End(task); ++row) {
+        part.Add(data + to.Offset(row / source.grid_h, row % source.grid_h, 0), to.step_w * to.C, source.grid_w);
+      }
+      part.Close();
+    });
+  }
+
   std::vector<ProductPlan> products_;  // of the phases that taps reach
   std::vector<Product> unreached_;
+  int64_t parts_ = 0, unreached_parts_ = 0;
 };
 
 }  // namespace

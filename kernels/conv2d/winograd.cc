@@ -10,6 +10,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/epilogue.h"
+#include "hwynn/kernels/conv2d/gradient_parts.h"
 #include "hwynn/kernels/conv2d/statistics.h"
 #include "hwynn/kernels/conv2d/winograd_plan.h"
 
@@ -55,6 +56,7 @@ struct WinogradCall {
   Normalization prologue{};
   TileEpilogue epilogue{};
   const OutputStatistics* statistics = nullptr;  // a part is a task
+  const GradientParts* gradient = nullptr;       // likewise
 };
 
 // One call of a plan.
@@ -92,6 +94,9 @@ class WinogradDriver {
   // The same for all blocks of a part of the statistics at once.
   void TransformOutput(const WinogradBlock& block, Range o, const float* from,
                        const std::optional<ChannelMoments>& moments) const;
+  // The same with a gradient's epilogue: tile by tile, of as many channels as `sums` takes, and of all in a part.
+  void TransformGradient(const WinogradBlock& block, Range o, const float* from, GradientSums& sums) const;
+  void TransformGradient(const WinogradBlock& block, Range o, const float* from, int64_t part) const;
 
   const WinogradPlan& plan_;
   const WinogradProblem& p_;
@@ -138,6 +143,13 @@ std::vector<PrefetchPiece> WinogradDriver::MemoryAhead(int64_t task) const {
     const int64_t pixels = tiles.EndOutput(end) - tiles.FirstOutput(begin);
     pieces.push_back(Piece(call_.out + tiles.FirstOutput(begin) * p_.O, pixels * p_.O));
   }
+  if (call_.gradient != nullptr) {
+    const int64_t first = tiles.FirstOutput(begin) * p_.O;
+    const int64_t floats = tiles.EndOutput(end) * p_.O - first;
+    const GradientEpilogue& epilogue = call_.gradient->epilogue();
+    pieces.push_back(Piece(epilogue.input + first, floats));
+    if (epilogue.output != nullptr) pieces.push_back(Piece(epilogue.output + first, floats));
+  }
   if (task + 1 < plan_.tasks.count) {
     const int64_t pixels = tiles.EndInput(plan_.End(task + 1)) - tiles.FirstInput(end);
     pieces.push_back(Piece(call_.in + tiles.FirstInput(end) * p_.C, pixels * p_.C));
@@ -162,23 +174,30 @@ void WinogradDriver::RunTask(int64_t task, Scratch scratch) const {
   WinogradNarrowArgs args{};
   const int64_t steps =
       (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
-  for (size_t i = 0; i < ahead.size(); ++i) args.fetch[i] = {ahead[i], steps};
+  for (size_t i = 0; i < std::min(ahead.size(), std::size(args.fetch)); ++i) args.fetch[i] = {ahead[i], steps};
   const std::optional<ChannelMoments> moments = PartOf(task);
   StatisticsRows rows;  // of narrow blocks: a part has several of them
   if (moments && narrow) rows.Open(*moments, p_.O);
+  GradientSums sums;  // likewise
+  if (call_.gradient != nullptr && narrow) call_.gradient->Open(task, 0, p_.O, sums);
   WinogradBlock block(tiles, begin);
   for (int64_t first = begin; first < end; first += plan_.block_tiles) {
     block.Next(tiles, std::min(plan_.block_tiles, end - first));
     TransformInput(block, {0, p_.C}, in);
     if (narrow) {
       MultiplyNarrow(block, in, out, args);
-      TransformOutput(block, {0, p_.O}, out, moments ? &rows : nullptr);
     } else {
       Multiply(block, {0, plan_.panels.count()}, call_.filter, ahead, in, out);
-      TransformOutput(block, {0, p_.O}, out, moments);
+    }
+    const Range o{0, p_.O};
+    if (call_.gradient != nullptr) {
+      narrow ? TransformGradient(block, o, out, sums) : TransformGradient(block, o, out, task);
+    } else {
+      narrow ? TransformOutput(block, o, out, moments ? &rows : nullptr) : TransformOutput(block, o, out, moments);
     }
   }
   if (moments && narrow) rows.Close();
+  if (call_.gradient != nullptr && narrow) sums.Close();
   if (stream_) hwy::FlushStream();
 }
 
@@ -203,7 +222,11 @@ void WinogradDriver::RunGroup(const float* in, int64_t task, Scratch scratch) co
   for (int64_t i = blocks.begin; i < blocks.end; ++i) {
     const WinogradBlock block = plan_.Tiles(i);
     Multiply(block, panels, filter, {}, in + i * plan_.in_floats(), out);
-    TransformOutput(block, columns, out, PartOf(i));
+    if (call_.gradient != nullptr) {
+      TransformGradient(block, columns, out, i);
+    } else {
+      TransformOutput(block, columns, out, PartOf(i));
+    }
   }
   if (stream_) hwy::FlushStream();
 }
@@ -304,6 +327,43 @@ void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const 
   }
 }
 
+void WinogradDriver::TransformGradient(const WinogradBlock& block, Range o, const float* from,
+                                       GradientSums& sums) const {
+  constexpr int64_t kPitch = GradientSums::kMostChannels;
+  alignas(64) float outputs[kMaxWinogradOutputs * kMaxWinogradOutputs * kPitch];  // of a tile
+  int64_t offsets[kMaxWinogradOutputs * kMaxWinogradOutputs];
+  const WinogradTiles& tiles = p_.tiles;
+  for (const WinogradRun& run : block.runs()) {
+    const int64_t rows = std::min(run.down, tiles.OH - run.y);
+    for (int64_t t = 0; t < run.tiles; ++t) {
+      const int64_t x = run.x + t * tiles.m;
+      const int64_t columns = std::min(run.across, tiles.OW - x);
+      plan_.transforms.output(run.down, run.across)(
+          {from + (run.slot + t) * plan_.columns, plan_.out_stride, plan_.columns}, o.size(), {}, nullptr, false,
+          {outputs, 0, rows, columns, kPitch, 0, 0, 1, nullptr});
+      for (int64_t i = 0; i < rows * columns; ++i) offsets[i] = (i / columns * tiles.OW + i % columns) * p_.O;
+      sums.Add({.from = outputs,
+                .from_pitch = kPitch,
+                .rows = rows * columns,
+                .to = call_.out + ((run.n * tiles.OH + run.y) * tiles.OW + x) * p_.O + o.begin,
+                .to_pitch = 0,
+                .offsets = offsets,
+                .accumulate = call_.epilogue.residual != nullptr,
+                .stream = stream_});
+    }
+  }
+}
+
+void WinogradDriver::TransformGradient(const WinogradBlock& block, Range o, const float* from, int64_t part) const {
+  GradientSums sums;
+  for (int64_t begin = o.begin, end; begin < o.end; begin = end) {
+    end = std::min(o.end, begin + GradientSums::kMostChannels);
+    call_.gradient->Open(part, begin, end - begin, sums);
+    TransformGradient(block, {begin, end}, from + (begin - o.begin), sums);
+    sums.Close();
+  }
+}
+
 WinogradProblem ProblemOf(const Conv2dSetup& setup) {
   const Conv2dGeometry& g = setup.geometry;
   const bool forward = setup.pass == Conv2dPass::kForward;
@@ -331,6 +391,7 @@ class WinogradConvolution final : public Conv2dPassPlan {
     temporary_bytes_ = WinogradDriver::TemporaryBytes(plan_) + TensorBytes({plan_.p.tiles.Zeros(plan_.p.C, plan_.p.O)});
     if (!plan_.p.rotated) temporary_bytes_ += OutputEpilogue::Bytes(plan_.p.O);
     if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(plan_.tasks.count, plan_.p.O);
+    if (setup.gradient) temporary_bytes_ += GradientParts::Bytes(plan_.tasks.count, plan_.p.O);
   }
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {
@@ -338,7 +399,11 @@ class WinogradConvolution final : public Conv2dPassPlan {
     WinogradCall wanted{.in = call.input, .out = call.output, .filter = call.filter, .zeros = zeros.data()};
     if (plan_.p.rotated) {
       wanted.epilogue.residual = call.accumulate ? call.output : nullptr;
-      return WinogradDriver(plan_, wanted).Run(workspace);
+      if (call.gradient == nullptr) return WinogradDriver(plan_, wanted).Run(workspace);
+      const GradientParts gradient(*call.gradient, call.output, plan_.tasks.count, workspace);
+      wanted.gradient = &gradient;
+      WinogradDriver(plan_, wanted).Run(workspace);
+      return gradient.Merge(*call.gradient->sums);
     }
     const OutputEpilogue epilogue(*call.epilogue, plan_.p.O, workspace);
     wanted.prologue = MakePrologue(*call.prologue);

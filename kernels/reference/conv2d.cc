@@ -100,6 +100,22 @@ Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, C
   return sums;
 }
 
+InputGradient Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter,
+                                  const Conv2dGradientEpilogue& epilogue, ConstTensorView before) {
+  InputGradient result{Conv2dBackwardInput(g, grad_output, filter), Sums(g.IC), Sums(g.IC)};
+  for (int64_t i = 0; i < before.size(); ++i) result.grad_input.Add(i, before[i]);
+  for (int64_t i = 0; i < epilogue.input.size(); ++i) {
+    const int64_t c = i % g.IC;
+    const double centered = static_cast<double>(epilogue.input[i]) - epilogue.mean[c];
+    const double y = centered * epilogue.mul[c] + epilogue.bias[c];
+    double& grad = result.grad_input.values[static_cast<size_t>(i)];
+    if (epilogue.relu && !(y > 0 && (y < epilogue.upper || std::isinf(epilogue.upper)))) grad = 0;
+    result.grad.Add(c, grad);
+    result.grad_centered.Add(c, grad * centered);
+  }
+  return result;
+}
+
 Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output,
                           const Conv2dPrologue& prologue) {
   const Sums x = AfterPrologue(input, prologue);

@@ -18,6 +18,16 @@ Sums Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, C
 Sums Conv2dBackwardFilter(const Conv2dGeometry& g, ConstTensorView input, ConstTensorView grad_output,
                           const Conv2dPrologue& prologue = {});
 
+struct InputGradient {
+  Sums grad_input;     // what passes the mask
+  Sums grad;           // [IC], Σ of it
+  Sums grad_centered;  // [IC], Σ of it times (z − mean)
+};
+
+/// The pass with its epilogue; with `before`, what grad_input held, accumulated. The epilogue's output isn't looked at.
+InputGradient Conv2dBackwardInput(const Conv2dGeometry& g, ConstTensorView grad_output, ConstTensorView filter,
+                                  const Conv2dGradientEpilogue& epilogue, ConstTensorView before);
+
 /// Σ over all axes but the last.
 Sums BiasGradient(ConstTensorView grad_output);
 

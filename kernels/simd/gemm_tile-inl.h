@@ -138,6 +138,22 @@ inline HWY_NOINLINE void FinishPartialTile(const float* HWY_RESTRICT sums, int r
   if (args.statistics != nullptr) args.statistics->Advance(rows);
 }
 
+// Hands a tile's sums [rows][width] to what masks a gradient, writes it and adds it up.
+inline HWY_NOINLINE void FinishGradientTile(const float* sums, int rows, int64_t width, const ForwardTileArgs& args,
+                                            int64_t offset) noexcept {
+  int64_t offsets[kMaxScatteredRows];
+  const bool scattered = args.scattered != nullptr;
+  for (int i = 0; scattered && i < rows; ++i) offsets[i] = args.scattered[i].c;
+  args.gradient->Add({.from = sums,
+                      .from_pitch = width,
+                      .rows = rows,
+                      .to = args.c + offset,
+                      .to_pitch = args.c_pitch,
+                      .offsets = scattered ? offsets : nullptr,
+                      .accumulate = args.accumulate,
+                      .stream = args.stream});
+}
+
 // C tile = Σ over runs, k of a[row·a_pitch + run.a + k]·b[run.b + k·NR·L + …], then the epilogue.
 template <template <int> class Rows, int kMR, int kNR, class D>
 HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
@@ -151,6 +167,15 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
   if (!args.stream) {  // C's lines come while the sums are formed
     for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c0 + RowOfC(args, i) + j * lanes);
+    }
+  }
+  if (args.gradient != nullptr) {  // and what it meets there
+    const float* input = args.gradient->InputOf(c0);
+    const float* output = args.gradient->OutputOf(c0);
+    for (int i = 0; i < kMR; ++i) {
+      const int64_t row = RowOfC(args, i);
+      for (int j = 0; j < kNR; ++j) hwy::Prefetch(input + row + j * lanes);
+      for (int j = 0; output != nullptr && j < kNR; ++j) hwy::Prefetch(output + row + j * lanes);
     }
   }
   for (int64_t r = 0; r < args.num_runs; ++r) {
@@ -177,12 +202,13 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
     }
   }
 
-  if (args.columns != kNR * lanes) {
+  if (args.columns != kNR * lanes || args.gradient != nullptr) {
     HWY_ALIGN float sums[kMR * kNR * hn::MaxLanes(D())];
     HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
     }
-    FinishPartialTile(sums, kMR, kNR * lanes, args, offset);
+    const auto finish = args.gradient != nullptr ? FinishGradientTile : FinishPartialTile;
+    finish(sums, kMR, kNR * lanes, args, offset);
     return;
   }
   if (args.accumulate) {

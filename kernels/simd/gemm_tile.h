@@ -14,6 +14,7 @@
 
 #include "hwynn/core/split.h"
 #include "hwynn/kernels/simd/epilogue.h"
+#include "hwynn/kernels/simd/gradient_sums.h"
 #include "hwynn/kernels/simd/prefetch.h"
 #include "hwynn/kernels/simd/statistics.h"
 
@@ -46,6 +47,7 @@ struct ForwardTileArgs {
   bool stream;      // non-temporal stores; C's rows must be aligned to vectors, columns whole, not accumulate
   const TileEpilogue* epilogue;  // null: none
   StatisticsRows* statistics;    // gets the rows of C, in their order; null: not wanted
+  GradientSums* gradient;        // writes C, in place of epilogue and statistics; null: not wanted
   PrefetchStream* prefetch;
   int64_t tiles = 1;  // so many, one below the other; scattered: 1
 };
