@@ -1,5 +1,6 @@
 // Whole models: TrainStep/resnet18/224/batch:32/threads:2 is one training step (forward, loss, backward, SGD with
 // momentum) on the best target of this machine; Inference/resnet50/224/batch:1/threads:2 is one forward pass.
+// …/unfused takes BatchNorm in passes of its own, …/frozen with the running statistics as they are.
 // non_conv_share is the part of the step beyond the stand-alone times of its convolutions and dense layers.
 
 #include <sys/resource.h>
@@ -55,11 +56,20 @@ void RunCase(benchmark::State& state, const ModelCase& c, int threads) {
   state.counters["peak_rss_bytes"] = PeakResidentBytes();
 }
 
-void Register(const ModelCase& c, int threads) {
-  benchmark::RegisterBenchmark(StrCat(ModelCaseName(c), "/threads:", threads).c_str(), [c, threads](
-                                                                                           benchmark::State& state) {
+void RegisterAs(const std::string& name, const ModelCase& c, int threads) {
+  benchmark::RegisterBenchmark(name.c_str(), [c, threads](benchmark::State& state) {
     RunCase(state, c, threads);
   })->Unit(benchmark::kMillisecond);
+}
+
+void Register(ModelCase c, int threads) {
+  const std::string name = StrCat(ModelCaseName(c), "/threads:", threads);
+  RegisterAs(name, c, threads);
+  if (!c.train) return;
+  c.step = {.fusion = false};
+  RegisterAs(name + "/unfused", c, threads);
+  c.step = {.freeze_batch_norm = true};
+  RegisterAs(name + "/frozen", c, threads);
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ int main(int argc, char** argv) {
   std::string inputs, model_name = "resnet18", checkpoint_in, checkpoint_out;
   int64_t num_classes = 1000, seed = 0, steps = 1, batch_size = 8;
   float learning_rate = 0.1f;
+  bool no_fusion = false;
+  Variance variance = Variance::kFast;
   app.add_option("--inputs", inputs, "safetensors file with x [N,H,W,3] and y [N]")->required();
   app.add_option("--model", model_name)->check(CLI::IsMember({"resnet18", "resnet34", "resnet50"}));
   app.add_option("--num-classes", num_classes)->check(CLI::PositiveNumber);
@@ -21,6 +23,10 @@ int main(int argc, char** argv) {
   app.add_option("--steps", steps)->check(CLI::NonNegativeNumber);
   app.add_option("--batch-size", batch_size)->check(CLI::PositiveNumber);
   app.add_option("--learning-rate", learning_rate);
+  app.add_flag("--no-fusion", no_fusion, "BatchNorm in passes of its own");
+  app.add_option("--variance", variance, "fast (Flax's use_fast_variance, the default) or stable")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Variance>{{"fast", Variance::kFast}, {"stable", Variance::kStable}}));
   app.add_option("--checkpoint-in", checkpoint_in, "msgpack TrainState to start from");
   app.add_option("--checkpoint-out", checkpoint_out, "where the TrainState goes at the end");
 
@@ -31,10 +37,10 @@ int main(int argc, char** argv) {
     const int64_t batches = x.shape()[0] / batch_size;
     Check(batches > 0 || steps == 0, "x has ", x.shape()[0], " rows, less than a batch of ", batch_size);
 
-    // model = ResNet18(num_classes=num_classes), whose BatchNorms have nn.BatchNorm's fast variance. JAX convolves
-    // directly on CPUs: with kDefault the logits would differ in the sixth digit.
-    const auto model = MakeModel(
-        model_name, {.num_classes = num_classes, .precision = Precision::kHighest, .variance = Variance::kFast});
+    // model = ResNet18(num_classes=num_classes), whose BatchNorms have nn.BatchNorm's fast variance by default. JAX
+    // convolves directly on CPUs: with kDefault the logits would differ in the sixth digit.
+    const auto model =
+        MakeModel(model_name, {.num_classes = num_classes, .precision = Precision::kHighest, .variance = variance});
     // tx = optax.sgd(learning_rate, momentum=0.9, nesterov=True)
     const OptimizerOptions sgd{.kind = OptimizerKind::kSgd, .momentum = 0.9f, .nesterov = true};
     // TrainState.create(…, params=model.init(jax.random.key(seed), x)['params'], tx=tx, batch_stats=…)
@@ -46,7 +52,7 @@ int main(int argc, char** argv) {
       checkpoint->Restore(state);
     }
 
-    Stepper stepper(*model, sgd);
+    Stepper stepper(*model, sgd, {.fusion = !no_fusion});
     std::vector<double> losses;
     for (int64_t step = 0; step < steps; ++step) {  // state, loss = train_step(state, x_batch, y_batch)
       const int64_t first_row = step % batches * batch_size;

@@ -63,49 +63,78 @@ Shape BatchNorm::Init(InitScope scope, const Shape& input) const {
   return input;
 }
 
-Activation BatchNorm::Forward(const Scope& scope, Activation input) const {
-  return Forward(scope, std::move(input), {});
+// What a backward pass works on.
+struct BatchNorm::BackwardCall {
+  const ActivationGradient& grad_output;
+  TensorView grad_input;     // may be grad_output's memory
+  TensorView grad_residual;  // grad_output's memory, where a residual was added
+  const BatchNormCall& call;
+};
+
+Activation BatchNorm::ForwardFused(const Scope& scope, Activation input) const {
+  CheckInput(scope, input.shape());
+  if (ChannelAxis(options_, input.shape()) != input.shape().rank() - 1) return Forward(scope, std::move(input), {});
+  Normalized normalized = Normalize(scope, std::move(input), {});
+  normalized.relu = options_.relu;
+  return Activation(std::move(normalized));
 }
 
-Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output) const {
-  return Backward(scope, std::move(grad_output), {});
+ActivationGradient BatchNorm::BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                            Tensor grad_input) const {
+  Tensor gradient;
+  if (ChannelAxis(options_, grad_output.values.shape()) != grad_output.values.shape().rank() - 1) {
+    gradient = Backward(scope, std::move(grad_output.values), {});
+  } else {
+    Differentiate(scope, {grad_output, grad_output.values, {}, {}});
+    gradient = std::move(grad_output.values);
+  }
+  return {.values = Accumulated(std::move(gradient), std::move(grad_input))};
 }
 
 Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchNormCall& call) const {
   CheckInput(scope, input.shape());
   const int last = input.shape().rank() - 1;
   const int axis = ChannelAxis(options_, input.shape());
-  if (axis == last) return Normalize(scope, std::move(input), {}, call);
-  Activation channels_last = MakeActivation(MoveAxis(scope, *input, axis, last));
+  Activation channels_last = axis == last ? std::move(input) : MakeActivation(MoveAxis(scope, *input, axis, last));
   input.reset();
-  return MakeActivation(MoveAxis(scope, *Normalize(scope, std::move(channels_last), {}, call), last, axis));
+  Normalized normalized = Normalize(scope, std::move(channels_last), call);
+  normalized.relu = options_.relu;
+  const Activation output = Activation(std::move(normalized)).Plain();
+  return axis == last ? output : MakeActivation(MoveAxis(scope, *output, last, axis));
 }
 
 Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const {
   const int last = grad_output.shape().rank() - 1;
   const int axis = ChannelAxis(options_, grad_output.shape());
-  Tensor gradient = axis == last ? std::move(grad_output) : MoveAxis(scope, grad_output, axis, last);
-  Differentiate(scope, gradient, gradient, {}, call);
-  return axis == last ? std::move(gradient) : MoveAxis(scope, gradient, last, axis);
+  ActivationGradient gradient{axis == last ? std::move(grad_output) : MoveAxis(scope, grad_output, axis, last)};
+  Differentiate(scope, {gradient, gradient.values, {}, call});
+  return axis == last ? std::move(gradient.values) : MoveAxis(scope, gradient.values, last, axis);
 }
 
-Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const {
+Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, Activation residual) const {
   CheckInput(scope, input.shape());
   Check(ChannelAxis(options_, input.shape()) == input.shape().rank() - 1,
         "BatchNorm: ForwardAdd has the channels on the last axis only");
-  return Normalize(scope, std::move(input), *residual, {});
+  Normalized sum = Normalize(scope, std::move(input), {});
+  sum.addend = std::move(residual);
+  sum.relu = options_.relu;
+  const Activation output(std::move(sum));
+  output.Value();
+  if (options_.relu) scope.Save(this, output);
+  // How it was made is for Backward, and holds memory.
+  return scope.fusion() && scope.has_tape() ? output : output.Plain();
 }
 
-BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, Tensor grad_output) const {
-  Tensor grad_input = scope.NewTensor(grad_output.shape());
-  Differentiate(scope, grad_output, grad_input, /*grad_residual=*/grad_output, {});
-  return {std::move(grad_input), std::move(grad_output)};
+BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, ActivationGradient grad_output) const {
+  Tensor grad_input = scope.NewTensor(grad_output.values.shape());
+  Differentiate(scope, {grad_output, grad_input, /*grad_residual=*/grad_output.values, {}});
+  return {std::move(grad_input), std::move(grad_output.values)};
 }
 
 bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
   if (options_.use_running_average && call.use_running_average) scope.CheckGivenTwice("use_running_average");
   if (call.use_running_average) return *call.use_running_average;
-  return options_.use_running_average.value_or(!scope.train());
+  return options_.use_running_average.value_or(!scope.train() || scope.statistics() == BatchStatistics::kFrozen);
 }
 
 BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const {
@@ -115,55 +144,62 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
   return affine;
 }
 
-Activation BatchNorm::Normalize(const Scope& scope, Activation input, ConstTensorView residual,
-                                const BatchNormCall& call) const {
+Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const {
   Activation mean;
   Activation var;
   if (UsesRunningAverage(scope, call)) {
     mean = BorrowActivation(scope.Variable(kBatchStats, "mean"));
     var = BorrowActivation(scope.Variable(kBatchStats, "var"));
+    if (scope.has_tape()) input.Value();  // Backward needs it
   } else {
-    const TensorView running_mean = scope.MutableVariable(kBatchStats, "mean");
-    const TensorView running_var = scope.MutableVariable(kBatchStats, "var");
+    const bool updates = scope.statistics() != BatchStatistics::kKeep;
+    const TensorView running_mean = updates ? scope.MutableVariable(kBatchStats, "mean") : TensorView();
+    const TensorView running_var = updates ? scope.MutableVariable(kBatchStats, "var") : TensorView();
     const Shape channels{input.shape().back()};
     Tensor batch_mean = scope.NewTensor(channels);
     Tensor batch_var = scope.NewTensor(channels);
-    BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
-    BatchNormUpdateRunning(options_.momentum, batch_mean, batch_var, running_mean, running_var);
+    if (input.is_convolution() && options_.variance == Variance::kStable && call.mask.empty()) {
+      input = MakeActivation(RunConvolution(input, {.mean = batch_mean, .var = batch_var}));
+    } else {
+      BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
+    }
+    if (updates) BatchNormUpdateRunning(options_.momentum, batch_mean, batch_var, running_mean, running_var);
     mean = MakeActivation(std::move(batch_mean));
     var = MakeActivation(std::move(batch_var));
   }
-
-  Tensor result = scope.NewTensor(input.shape());
-  BatchNormNormalize(*input, Affine(scope, *mean, *var), result, {.residual = residual, .relu = options_.relu});
-  Activation output = MakeActivation(std::move(result));
-  scope.Save(this, std::move(input));
-  if (options_.relu && residual.data() != nullptr) scope.Save(this, output);
-  scope.Save(this, std::move(mean));
-  scope.Save(this, std::move(var));
-  return output;
+  scope.Save(this, input);
+  scope.Save(this, mean);
+  scope.Save(this, var);
+  const BatchNormAffine affine = Affine(scope, *mean, *var);
+  return {.base = std::move(input),
+          .norm = std::make_shared<const ChannelNorm>(std::move(mean), std::move(var), affine, scope.workspace()),
+          .workspace = &scope.workspace()};
 }
 
-void BatchNorm::Differentiate(const Scope& scope, ConstTensorView grad_output, TensorView grad_input,
-                              TensorView grad_residual, const BatchNormCall& call) const {
+void BatchNorm::Differentiate(const Scope& scope, const BackwardCall& backward) const {
+  const bool added = backward.grad_residual.data() != nullptr;
+  const Activation output = options_.relu && added ? scope.Saved(this) : Activation();
   const Activation var = scope.Saved(this);
   const Activation mean = scope.Saved(this);
-  const bool added = grad_residual.data() != nullptr;
-  const Activation output = options_.relu && added ? scope.Saved(this) : Activation();
   const Activation input = scope.Saved(this);
   BatchNormBackwardArgs args{.input = *input,
-                             .output = output == nullptr ? ConstTensorView() : output->view(),
-                             .grad_output = grad_output,
+                             .grad_output = backward.grad_output.values,
                              .affine = Affine(scope, *mean, *var),
-                             .relu = options_.relu,
-                             .frozen_statistics = UsesRunningAverage(scope, call),
+                             .frozen_statistics = UsesRunningAverage(scope, backward.call),
                              // The derivative of the clamp max(0, ·), which the fast form has alone, at 0.
                              .zero_variance_factor = options_.variance == Variance::kFast ? 0.5f : 1.0f,
-                             .mask = call.mask,
-                             .grad_input = grad_input,
-                             .grad_residual = grad_residual};
+                             .mask = backward.call.mask,
+                             .grad_input = backward.grad_input};
   if (options_.use_scale) args.grad_scale = scope.Gradient("scale");
   if (options_.use_bias) args.grad_bias = scope.Gradient("bias");
+  if (backward.grad_output.sums) {  // of a gradient that has come back through the ReLU already
+    BatchNormBackwardParams(args, *backward.grad_output.sums);
+    BatchNormBackwardInput(args, *backward.grad_output.sums);
+    return;
+  }
+  args.relu = options_.relu;
+  if (output != nullptr) args.output = *output;
+  args.grad_residual = backward.grad_residual;
   BatchNormBackward(args, scope.workspace());
 }
 

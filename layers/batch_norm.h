@@ -49,35 +49,39 @@ struct BatchNormCall {
 /// Shapes: input and output [...,C], or C on another axis.
 /// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C].
 /// Tape: input, mean and var that were used; after ForwardAdd with relu the output too.
-class BatchNorm final : public Module {
+class BatchNorm final : public FusingModule {
  public:
   explicit BatchNorm(BatchNormOptions options = {});
 
   std::string_view TypeName() const override { return "BatchNorm"; }
   Shape Init(InitScope scope, const Shape& input) const override;
-  Activation Forward(const Scope& scope, Activation input) const override;
-  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  using FusingModule::Backward;
+  using FusingModule::Forward;
+  Activation ForwardFused(const Scope& scope, Activation input) const override;
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                   Tensor grad_input) const override;
 
   Activation Forward(const Scope& scope, Activation input, const BatchNormCall& call) const;
   Tensor Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const;
 
   /// How a residual block ends, in one pass: relu?(batch_norm(input) + residual). Shapes: residual as input; the
   /// channels are the last axis. Its backward pass is BackwardAdd, never Backward.
-  Activation ForwardAdd(const Scope& scope, Activation input, const Activation& residual) const;
+  Activation ForwardAdd(const Scope& scope, Activation input, Activation residual) const;
 
   struct AddGradients {
     Tensor input;
     Tensor residual;
   };
   /// Backward of ForwardAdd.
-  AddGradients BackwardAdd(const Scope& scope, Tensor grad_output) const;
+  AddGradients BackwardAdd(const Scope& scope, ActivationGradient grad_output) const;
 
  private:
   bool UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const;
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
-  Activation Normalize(const Scope& scope, Activation input, ConstTensorView residual, const BatchNormCall& call) const;
-  void Differentiate(const Scope& scope, ConstTensorView grad_output, TensorView grad_input, TensorView grad_residual,
-                     const BatchNormCall& call) const;
+  // batch_norm(input), to be computed, without relu; saves what Backward needs. Channels last.
+  Normalized Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const;
+  struct BackwardCall;
+  void Differentiate(const Scope& scope, const BackwardCall& backward) const;
 
   BatchNormOptions options_;
 };

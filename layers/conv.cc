@@ -23,6 +23,69 @@ Conv2dParams KernelParams(const ConvOptions& options, const Scope& scope) {
   return params;
 }
 
+// The prologue of a convolution that computes its own input, a BatchNorm's output; else an empty one.
+Conv2dPrologue PrologueOf(const Activation& input) {
+  return input.has_values() ? Conv2dPrologue() : input.normalized()->Prologue();
+}
+
+// What the kernel reads.
+ConstTensorView Source(const Activation& input) { return input.has_values() ? *input : *input.normalized()->base; }
+
+// For the gradient of a BatchNorm's output: its mask, and the sums that the BatchNorm will ask for.
+Conv2dGradientEpilogue GradientEpilogue(const Activation& input, BatchNormSums& sums) {
+  const Normalized& normalized = *input.normalized();
+  return {.input = *normalized.base,
+          .output = normalized.added ? input->view() : ConstTensorView(),
+          .mean = normalized.norm->mean(),
+          .mul = normalized.norm->mul(),
+          .bias = normalized.norm->bias(),
+          .relu = normalized.relu,
+          .sums = &sums};
+}
+
+// A call that waits for its epilogue.
+class ConvCall final : public PendingConvolution {
+ public:
+  ConvCall(Conv2dPlan plan, Activation input, ConstTensorView kernel, const Workspace& workspace)
+      : plan_(std::move(plan)), input_(std::move(input)), kernel_(kernel), workspace_(workspace) {}
+
+  void SetBias(ConstTensorView bias) { bias_ = bias; }
+  void SetPacked(std::shared_ptr<const PackedConv2dFilter> packed) { packed_ = std::move(packed); }
+
+  const Shape& output_shape() const override { return output_shape_; }
+  Tensor Run(const Conv2dEpilogue& epilogue) override;
+
+ private:
+  Conv2dPlan plan_;
+  Shape output_shape_ = plan_.geometry().output_shape();
+  Activation input_;
+  ConstTensorView kernel_, bias_;
+  std::shared_ptr<const PackedConv2dFilter> packed_;  // null: the kernel as it is
+  const Workspace& workspace_;
+};
+
+Tensor ConvCall::Run(const Conv2dEpilogue& epilogue) {
+  Conv2dForwardOptions call{.prologue = PrologueOf(input_), .epilogue = epilogue};
+  // (y + bias − center)·scale, with the bias in the center's place.
+  Tensor center;
+  if (bias_.size() != 0) {
+    if (epilogue.center.size() == 0) {
+      call.epilogue.bias = bias_;
+    } else {
+      center = workspace_.NewTensor(bias_.shape());
+      for (int64_t c = 0; c < center.size(); ++c) center[c] = epilogue.center[c] - bias_[c];
+      call.epilogue.center = center;
+    }
+  }
+  Tensor output = workspace_.NewTensor(output_shape_);
+  if (packed_ != nullptr) {
+    plan_.RunForward(Source(input_), *packed_, output, workspace_, call);
+  } else {
+    plan_.RunForward(Source(input_), kernel_, output, workspace_, call);
+  }
+  return output;
+}
+
 }  // namespace
 
 Conv::Conv(ConvOptions options) : options_(std::move(options)) {
@@ -40,44 +103,43 @@ Shape Conv::Init(InitScope scope, const Shape& input) const {
   return output;
 }
 
-Activation Conv::Forward(const Scope& scope, Activation input) const {
+Activation Conv::ForwardFused(const Scope& scope, Activation input) const {
+  const bool in_prologue = !input.has_values() && input.normalized() != nullptr && input.normalized()->IsPrologue();
+  if (!in_prologue) input.Value();
   const ConstTensorView kernel = scope.Param("kernel");
   PackedFilters* filters = scope.train() ? nullptr : scope.packed_filters();
-  const Conv2dPlan plan = Conv2dPlan::Forward(KernelParams(options_, scope), input.shape(), kernel.shape(),
-                                              {.packed_filter = filters != nullptr});
-  Conv2dForwardOptions call;
-  if (options_.use_bias) call.epilogue.bias = scope.Param("bias");
-  Tensor output = scope.NewTensor(plan.geometry().output_shape());
-  if (filters != nullptr) {
-    plan.RunForward(*input, *filters->Get(scope.path(), plan, kernel), output, scope.workspace(), call);
-  } else {
-    plan.RunForward(*input, kernel, output, scope.workspace(), call);
-  }
-  scope.Save(this, std::move(input));
-  return MakeActivation(std::move(output));
+  Conv2dPlan plan =
+      Conv2dPlan::Forward(KernelParams(options_, scope), input.shape(), kernel.shape(),
+                          {.packed_filter = filters != nullptr, .prologue = in_prologue, .statistics = scope.train()});
+  scope.Save(this, input);
+  auto packed = filters != nullptr ? filters->Get(scope.path(), plan, kernel) : nullptr;
+  auto call = std::make_unique<ConvCall>(std::move(plan), std::move(input), kernel, scope.workspace());
+  if (options_.use_bias) call->SetBias(scope.Param("bias"));
+  call->SetPacked(std::move(packed));
+  return Activation(std::move(call));
 }
 
-Shape Conv::BackwardParams(const Scope& scope, const Tensor& grad_output) const {
-  const Activation input = scope.Saved(this);
-  Conv2dBackwardFilter(KernelParams(options_), *input, grad_output, scope.Gradient("kernel"), scope.workspace());
-  if (options_.use_bias) BiasGradient(grad_output, scope.Gradient("bias"), scope.workspace());
-  return input.shape();
-}
-
-Tensor Conv::Backward(const Scope& scope, Tensor grad_output) const {
-  const Shape input = BackwardParams(scope, grad_output);
+ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient grad_output, Tensor grad_input) const {
+  Check(options_.input_gradient || grad_input.empty(), "Conv in \"/", scope.path(), "\": made without input_gradient");
+  Activation input = scope.Saved(this);
+  const Shape shape = input.shape();
+  const Tensor& gradient = grad_output.values;
+  Conv2dBackwardFilter(KernelParams(options_), Source(input), gradient, scope.Gradient("kernel"), scope.workspace(),
+                       {.prologue = PrologueOf(input)});
+  if (options_.use_bias) BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());
   if (!options_.input_gradient) return {};
-  Tensor grad_input = scope.NewTensor(input);
-  Conv2dBackwardInput(KernelParams(options_, scope), grad_output, scope.Param("kernel"), grad_input, scope.workspace());
-  return grad_input;
-}
-
-Tensor Conv::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
-  Check(options_.input_gradient, "Conv in \"/", scope.path(), "\": made without input_gradient");
-  BackwardParams(scope, grad_output);
-  Conv2dBackwardInput(KernelParams(options_, scope), grad_output, scope.Param("kernel"), grad_input, scope.workspace(),
-                      {.accumulate = true});
-  return grad_input;
+  ActivationGradient result;
+  Conv2dBackwardInputOptions call{.accumulate = !grad_input.empty()};
+  if (input.normalized() != nullptr) {
+    result.sums.emplace();
+    call.epilogue = GradientEpilogue(input, *result.sums);
+  } else {
+    input.reset();  // its memory may serve for the gradient
+  }
+  result.values = grad_input.empty() ? scope.NewTensor(shape) : std::move(grad_input);
+  Conv2dBackwardInput(KernelParams(options_, scope), gradient, scope.Param("kernel"), result.values, scope.workspace(),
+                      call);
+  return result;
 }
 
 }  // namespace hwynn

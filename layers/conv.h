@@ -31,20 +31,17 @@ struct ConvOptions {
 /// Shapes: input [N,H,W,C]; output [N,OH,OW,features].
 /// Variables: params/kernel [KH,KW,C/groups,features]; params/bias [features].
 /// Tape: input.
-class Conv final : public Module {
+class Conv final : public FusingModule {
  public:
   explicit Conv(ConvOptions options);
 
   std::string_view TypeName() const override { return "Conv"; }
   Shape Init(InitScope scope, const Shape& input) const override;
-  Activation Forward(const Scope& scope, Activation input) const override;
-  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
-  Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const override;
+  Activation ForwardFused(const Scope& scope, Activation input) const override;
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                   Tensor grad_input) const override;
 
  private:
-  // The gradients of the params; returns the shape of the input, whose memory it gives back.
-  Shape BackwardParams(const Scope& scope, const Tensor& grad_output) const;
-
   ConvOptions options_;
 };
 

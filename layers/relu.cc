@@ -6,18 +6,36 @@
 
 namespace hwynn {
 
-Activation Relu::Forward(const Scope& scope, Activation input) const {
-  Tensor result = scope.NewTensor(input.shape());
-  ReluForward(*input, result);
-  Activation output = MakeActivation(std::move(result));
+namespace {
+
+Activation Apply(const Scope& scope, Activation input) {
+  const Normalized* normalized = input.normalized();
+  if (normalized != nullptr && !input.has_values() && !normalized->relu) {
+    Normalized clipped = *normalized;
+    clipped.relu = true;
+    return Activation(std::move(clipped));
+  }
+  if (input.is_convolution()) return MakeActivation(RunConvolution(input, {.relu = true}));
+  Tensor output = scope.NewTensor(input.shape());
+  ReluForward(*input, output);
+  return MakeActivation(std::move(output));
+}
+
+}  // namespace
+
+Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
+  Activation output = Apply(scope, std::move(input));
   scope.Save(this, output);
   return output;
 }
 
-Tensor Relu::Backward(const Scope& scope, Tensor grad_output) const {
+ActivationGradient Relu::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   const Activation output = scope.Saved(this);
-  ReluBackward(*output, grad_output, grad_output);
-  return grad_output;
+  // With sums, who read a BatchNorm's output through this ReLU has masked the gradient already.
+  if (!gradient.sums) ReluBackward(*output, gradient.values, gradient.values);
+  if (!grad_input.empty()) gradient.sums.reset();  // they are of this part alone
+  gradient.values = Accumulated(std::move(gradient.values), std::move(grad_input));
+  return gradient;
 }
 
 }  // namespace hwynn

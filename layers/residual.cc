@@ -68,22 +68,28 @@ bool ResidualBlock::Projects(const Shape& input) const {
   return input.back() != output_channels_ || (stride_ > 1 && (input[1] > 1 || input[2] > 1));
 }
 
-Activation ResidualBlock::Forward(const Scope& scope, Activation input) const {
+Activation ResidualBlock::ForwardFused(const Scope& scope, Activation input) const {
   const Shape input_shape = input.shape();
-  const Activation shortcut = Projects(input_shape) ? projection_.Forward(scope, input) : input;
-  Activation output =
-      last_norm_.ForwardAdd(scope.Child(last_norm_name_), main_.Forward(scope, std::move(input)), shortcut);
+  // Backward goes the other way round: the main path's gradient comes last, and brings the sums of both for a BatchNorm
+  // before this block.
+  Activation shortcut = input.Plain();
+  Activation main = ChildForward(main_, scope, std::move(input));
+  if (Projects(input_shape)) shortcut = ChildForward(projection_, scope, std::move(shortcut));
+  Activation output = last_norm_.ForwardAdd(scope.Child(last_norm_name_), std::move(main), std::move(shortcut));
   scope.SaveShape(this, input_shape);
   return output;
 }
 
-Tensor ResidualBlock::Backward(const Scope& scope, Tensor grad_output) const {
+ActivationGradient ResidualBlock::BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                                Tensor grad_input) const {
   const bool projects = Projects(scope.Saved(this).shape());
   auto [grad_main, grad_shortcut] = last_norm_.BackwardAdd(scope.Child(last_norm_name_), std::move(grad_output));
-  if (!projects) return main_.BackwardAccumulate(scope, std::move(grad_main), std::move(grad_shortcut));
-  // A strided projection adds to the few pixels that it read.
-  Tensor grad_input = main_.Backward(scope, std::move(grad_main));
-  return projection_.BackwardAccumulate(scope, std::move(grad_shortcut), std::move(grad_input));
+  if (projects) {
+    grad_shortcut = ChildBackward(projection_, scope, {std::move(grad_shortcut)}, std::move(grad_input)).values;
+  } else {
+    grad_shortcut = Accumulated(std::move(grad_shortcut), std::move(grad_input));
+  }
+  return ChildBackward(main_, scope, {std::move(grad_main)}, std::move(grad_shortcut));
 }
 
 ResNetBlock::ResNetBlock(const ResidualBlockOptions& options)

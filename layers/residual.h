@@ -33,11 +33,12 @@ struct ResidualBlockOptions {
 /// norm_proj(conv_proj(input)) with a 1×1 convolution of the block's stride.
 ///
 /// Tape: what the children keep.
-class ResidualBlock : public Module {
+class ResidualBlock : public FusingModule {
  public:
   Shape Init(InitScope scope, const Shape& input) const override;
-  Activation Forward(const Scope& scope, Activation input) const override;
-  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  Activation ForwardFused(const Scope& scope, Activation input) const override;
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                   Tensor grad_input) const override;
 
  protected:
   /// `main` is the main path but for its last BatchNorm, which is called `last_norm_name`.

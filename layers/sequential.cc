@@ -24,27 +24,19 @@ Shape Sequential::Init(InitScope scope, const Shape& input) const {
   return shape;
 }
 
-Activation Sequential::Forward(const Scope& scope, Activation input) const {
-  for (const auto& [name, module] : children_) input = module->Forward(scope.Child(name), std::move(input));
+Activation Sequential::ForwardFused(const Scope& scope, Activation input) const {
+  for (const auto& [name, module] : children_) input = ChildForward(*module, scope.Child(name), std::move(input));
   return input;
 }
 
-Tensor Sequential::BackwardFrom(size_t first, const Scope& scope, Tensor grad_output) const {
-  for (size_t i = children_.size(); i-- > first;) {
-    grad_output = children_[i].module->Backward(scope.Child(children_[i].name), std::move(grad_output));
+ActivationGradient Sequential::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
+  for (size_t i = children_.size(); i-- > 0;) {
+    const auto& [name, module] = children_[i];
+    gradient =
+        ChildBackward(*module, scope.Child(name), std::move(gradient), i == 0 ? std::move(grad_input) : Tensor());
   }
-  return grad_output;
-}
-
-Tensor Sequential::Backward(const Scope& scope, Tensor grad_output) const {
-  return BackwardFrom(0, scope, std::move(grad_output));
-}
-
-Tensor Sequential::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
-  if (children_.empty()) return Module::BackwardAccumulate(scope, std::move(grad_output), std::move(grad_input));
-  const auto& [name, module] = children_.front();
-  return module->BackwardAccumulate(scope.Child(name), BackwardFrom(1, scope, std::move(grad_output)),
-                                    std::move(grad_input));
+  if (children_.empty()) return {.values = Accumulated(std::move(gradient.values), std::move(grad_input))};
+  return gradient;
 }
 
 }  // namespace hwynn

@@ -17,7 +17,7 @@ namespace hwynn {
 ///
 /// Children have Flax's names: Conv_0, BatchNorm_0, Conv_1, numbered by type among the children without a name of
 /// their own. Copies share their children, which nobody changes.
-class Sequential : public Module {
+class Sequential : public FusingModule {
  public:
   /// Adds a child behind the others. Throws std::invalid_argument for a name that is taken.
   template <std::derived_from<Module> M>
@@ -35,18 +35,15 @@ class Sequential : public Module {
 
   std::string_view TypeName() const override { return "Sequential"; }
   Shape Init(InitScope scope, const Shape& input) const override;
-  Activation Forward(const Scope& scope, Activation input) const override;
-  Tensor Backward(const Scope& scope, Tensor grad_output) const override;
-  Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const override;
+  Activation ForwardFused(const Scope& scope, Activation input) const override;
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                   Tensor grad_input) const override;
 
  private:
   struct Child {
     std::string name;
     std::shared_ptr<const Module> module;
   };
-  // Of all children but the first `first`.
-  Tensor BackwardFrom(size_t first, const Scope& scope, Tensor grad_output) const;
-
   std::vector<Child> children_;
   std::map<std::string, int, std::less<>> unnamed_by_type_;
 };

@@ -51,7 +51,9 @@ ApplyResult Apply(const Module& module, const Variables& variables, ConstTensorV
                             .variables = &variables,
                             .updates = &result.updates,
                             .mode = options.mode,
-                            .rules = &rules};
+                            .rules = &rules,
+                            .fusion = options.fusion,
+                            .statistics = options.statistics};
   result.output = module.Forward(Scope(context), BorrowActivation(input));
   return result;
 }
@@ -69,7 +71,9 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
                             .gradients = &result.gradients,
                             .tape = &tape,
                             .mode = options.mode,
-                            .rules = &rules};
+                            .rules = &rules,
+                            .fusion = options.fusion,
+                            .statistics = options.statistics};
   const Loss value = ForwardBackward(module, context, BorrowActivation(input), loss, &result.output);
   result.value = value.value;
   result.correct = value.correct;

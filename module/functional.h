@@ -20,6 +20,8 @@ struct ApplyOptions {
   Mode mode = Mode::kEval;                            // Flax: the module's own argument `train`
   std::vector<std::string> mutable_collections = {};  // mutable=[…]
   std::optional<Key> dropout_key = std::nullopt;      // rngs={'dropout': …}
+  bool fusion = true;                                 // CallContext::fusion
+  BatchStatistics statistics = BatchStatistics::kUpdate;
 };
 
 struct ApplyResult {

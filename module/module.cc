@@ -12,6 +12,44 @@ Tensor Module::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor
   return grad_input;
 }
 
+Activation Module::ForwardFused(const Scope& scope, Activation input) const {
+  return Forward(scope, std::move(input).Plain()).Plain();
+}
+
+ActivationGradient Module::BackwardFused(const Scope& scope, ActivationGradient grad_output, Tensor grad_input) const {
+  if (grad_input.empty()) return {.values = Backward(scope, std::move(grad_output.values))};
+  return {.values = BackwardAccumulate(scope, std::move(grad_output.values), std::move(grad_input))};
+}
+
+// Without anything around it that fuses, a module sees plain activations, and so gives plain gradients.
+Activation FusingModule::Forward(const Scope& scope, Activation input) const {
+  return ForwardFused(scope, std::move(input).Plain()).Plain();
+}
+
+Tensor FusingModule::Backward(const Scope& scope, Tensor grad_output) const {
+  return BackwardFused(scope, {.values = std::move(grad_output)}, {}).values;
+}
+
+Tensor FusingModule::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
+  return BackwardFused(scope, {.values = std::move(grad_output)}, std::move(grad_input)).values;
+}
+
+Activation FusingModule::ChildForward(const Module& child, const Scope& scope, Activation input) {
+  return scope.fusion() ? child.ForwardFused(scope, std::move(input)) : child.Forward(scope, std::move(input));
+}
+
+ActivationGradient FusingModule::ChildBackward(const Module& child, const Scope& scope, ActivationGradient grad_output,
+                                               Tensor grad_input) {
+  return scope.fusion() ? child.BackwardFused(scope, std::move(grad_output), std::move(grad_input))
+                        : child.Module::BackwardFused(scope, std::move(grad_output), std::move(grad_input));
+}
+
+Tensor FusingModule::Accumulated(Tensor gradient, Tensor grad_input) {
+  if (grad_input.empty()) return gradient;
+  AddAccumulate(gradient, grad_input);
+  return grad_input;
+}
+
 Variables Init(const Module& module, Key key, const Shape& input, int64_t max_elements) {
   Variables variables;
   variables.emplace(kParams, Collection());

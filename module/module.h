@@ -16,6 +16,7 @@
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/module/activation.h"
+#include "hwynn/module/fusion.h"
 #include "hwynn/module/gradients.h"
 #include "hwynn/module/init_scope.h"
 #include "hwynn/module/scope.h"
@@ -48,6 +49,33 @@ class Module {
   /// Backward where the gradients of several paths meet: returns grad_input + d loss / d input, in grad_input's memory.
   /// The same, as an addition afterwards, where a module has no cheaper way.
   virtual Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const;
+
+  // The same as the library's containers call them, with activations and gradients that need not have been computed
+  // (module/fusion.h). The default computes them and calls the functions above. Modules that override these derive from
+  // FusingModule.
+
+  virtual Activation ForwardFused(const Scope& scope, Activation input) const;
+  /// `grad_input`: empty, or what the gradient is added to, as in BackwardAccumulate.
+  virtual ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output, Tensor grad_input) const;
+};
+
+/// A module that takes and gives activations and gradients that haven't been computed.
+class FusingModule : public Module {
+ public:
+  Activation Forward(const Scope& scope, Activation input) const final;
+  Tensor Backward(const Scope& scope, Tensor grad_output) const final;
+  Tensor BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const final;
+  Activation ForwardFused(const Scope& scope, Activation input) const override = 0;
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
+                                   Tensor grad_input) const override = 0;
+
+ protected:
+  /// A child's functions, as the call wants them: CallContext::fusion.
+  static Activation ChildForward(const Module& child, const Scope& scope, Activation input);
+  static ActivationGradient ChildBackward(const Module& child, const Scope& scope, ActivationGradient grad_output,
+                                          Tensor grad_input = {});
+  /// For BackwardFused where there is no cheaper way: `gradient`, added to `grad_input` unless that is empty.
+  static Tensor Accumulated(Tensor gradient, Tensor grad_input);
 };
 
 /// Creates all variables of `module` for inputs of `input` (Flax: model.init(key, x)). Throws std::invalid_argument,

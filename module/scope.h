@@ -23,6 +23,13 @@ class PackedFilters;
 
 enum class Mode { kTrain, kEval };
 
+/// Whose statistics BatchNorms take in training mode, unless their own options say.
+enum class BatchStatistics {
+  kUpdate,  // the batch's, which update the running ones
+  kKeep,    // the batch's; the running ones stay as they are
+  kFrozen,  // the running ones, which stay as they are; scale and bias still learn
+};
+
 /// What one call may see and touch. All pointers are borrowed.
 struct CallContext {
   const Workspace* workspace = nullptr;  // required: outputs and temporaries come from here
@@ -34,6 +41,10 @@ struct CallContext {
   CallRules* rules = nullptr;               // null: Linen's, without a key for random draws
   PackedFilters* packed_filters = nullptr;  // of these params, for evaluation; null: packed in every call
   bool batch_invariant = false;             // Conv2dParams::batch_invariant
+  // BatchNorm is computed by the convolutions around it (module/fusion.h); false: in passes of its own. The numbers
+  // differ in rounding. Backward needs what Forward had.
+  bool fusion = true;
+  BatchStatistics statistics = BatchStatistics::kUpdate;
 };
 
 /// A CallContext seen from one module's path. Cheap to copy.
@@ -82,6 +93,8 @@ class Scope {
 
   PackedFilters* packed_filters() const { return context_->packed_filters; }
   bool batch_invariant() const { return context_->batch_invariant; }
+  bool fusion() const { return context_->fusion; }
+  BatchStatistics statistics() const { return context_->statistics; }
 
  private:
   Tape& tape(const Module* owner) const;

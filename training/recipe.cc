@@ -132,7 +132,8 @@ std::map<std::string, std::string> ToFields(const Recipe& recipe) {
 }
 
 const std::map<std::string, std::string>& ValuesWhenAbsent() {
-  static const std::map<std::string, std::string> values{{"padding", "flax"}, {"stem", "preset"}};
+  static const std::map<std::string, std::string> values{
+      {"padding", "flax"}, {"stem", "preset"}, {"fusion", "false"}, {"freeze-batch-norm", "false"}};
   return values;
 }
 

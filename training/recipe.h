@@ -23,6 +23,8 @@ struct TrainOptions {
   int64_t batch_size = 128;
   int64_t seed = 0;  // initial values, shuffling, augmentation, dropout
   float label_smoothing = 0.0f;
+  bool fusion = true;              // CallContext::fusion
+  bool freeze_batch_norm = false;  // the running statistics, as they are, in the batch's place
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   AugmentationOptions augmentation;
@@ -69,6 +71,8 @@ void VisitFields(R& recipe, Visitor&& visit) {
   visit("batch-size", training.batch_size, "images a step");
   visit("seed", training.seed, "of initial values, shuffling, augmentation and dropout");
   visit("label-smoothing", training.label_smoothing, "share of the target spread over all classes");
+  visit("fusion", training.fusion, "BatchNorm is computed by the convolutions around it, not in passes of its own");
+  visit("freeze-batch-norm", training.freeze_batch_norm, "running statistics in place of the batch's");
   visit("optimizer", optimizer.kind, "sgd, adam or adamw");
   visit("momentum", optimizer.momentum, "of sgd");
   visit("nesterov", optimizer.nesterov, "Nesterov's momentum for sgd");

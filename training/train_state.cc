@@ -46,10 +46,10 @@ void ApplyGradients(const Optimizer& optimizer, const Gradients& gradients, floa
   ++state.step;
 }
 
-Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, float label_smoothing)
-    : model_(model), optimizer_(optimizer), label_smoothing_(label_smoothing) {
-  Check(label_smoothing >= 0 && label_smoothing < 1, "Stepper: label smoothing (", label_smoothing,
-        ") must be at least 0 and below 1");
+Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, const StepOptions& options)
+    : model_(model), optimizer_(optimizer), options_(options) {
+  Check(options.label_smoothing >= 0 && options.label_smoothing < 1, "Stepper: label smoothing (",
+        options.label_smoothing, ") must be at least 0 and below 1");
 }
 
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
@@ -58,17 +58,20 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
   const Collection& params = GetCollection(state.variables, kParams);
   if (!gradients_.Fit(params)) gradients_ = Gradients(params);
   LinenRules rules(dropout_key);
-  const CallContext context{.workspace = &workspace_,
-                            .variables = &state.variables,
-                            .updates = &updates_.Begin(state.variables),
-                            .gradients = &gradients_,
-                            .tape = &tape_,
-                            .mode = Mode::kTrain,
-                            .rules = &rules};
+  const CallContext context{
+      .workspace = &workspace_,
+      .variables = &state.variables,
+      .updates = &updates_.Begin(state.variables),
+      .gradients = &gradients_,
+      .tape = &tape_,
+      .mode = Mode::kTrain,
+      .rules = &rules,
+      .fusion = options_.fusion,
+      .statistics = options_.freeze_batch_norm ? BatchStatistics::kFrozen : BatchStatistics::kUpdate};
   LossResult result;
   const auto loss = [&](ConstTensorView logits) {
     Tensor gradient = workspace_.NewTensor(logits.shape());
-    result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = label_smoothing_}, gradient);
+    result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = options_.label_smoothing}, gradient);
     CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
               "; a lower learning rate or a longer warm-up may help");
     return Loss{.value = result.loss, .gradient = std::move(gradient), .correct = result.correct};

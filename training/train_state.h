@@ -33,13 +33,19 @@ FlaxLayout OptaxLayout(const OptimizerOptions& optimizer);
 /// Throws as Optimizer::Update does, before anything changes.
 void ApplyGradients(const Optimizer& optimizer, const Gradients& gradients, float learning_rate, TrainState& state);
 
+struct StepOptions {
+  float label_smoothing = 0.0f;
+  bool fusion = true;              // CallContext::fusion
+  bool freeze_batch_norm = false;  // CallContext::statistics: kFrozen
+};
+
 /// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but
 /// memory that steps share; a host program that has its own loop over its own batches needs nothing else.
 /// Threads: one call at a time.
 class Stepper {
  public:
   /// `model` is borrowed. Evaluate needs nothing else.
-  explicit Stepper(const Module& model, const OptimizerOptions& optimizer = {}, float label_smoothing = 0.0f);
+  explicit Stepper(const Module& model, const OptimizerOptions& optimizer = {}, const StepOptions& options = {});
 
   /// Forward, loss, Backward, optimizer: changes params, batch_stats, opt_state and step. The result is the loss
   /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
@@ -54,7 +60,7 @@ class Stepper {
  private:
   const Module& model_;
   Optimizer optimizer_;
-  float label_smoothing_;
+  StepOptions options_;
   Workspace workspace_;
   Tape tape_;
   Gradients gradients_;

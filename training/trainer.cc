@@ -33,6 +33,12 @@ const TrainOptions& CheckOptions(const TrainOptions& options, const Dataset& tra
   return options;
 }
 
+StepOptions StepOptionsOf(const TrainOptions& options) {
+  return {.label_smoothing = options.label_smoothing,
+          .fusion = options.fusion,
+          .freeze_batch_norm = options.freeze_batch_norm};
+}
+
 LoaderOptions TrainLoaderOptions(const TrainOptions& options, const Standardization& standardization) {
   return {.batch_size = options.batch_size,
           .seed = options.seed,
@@ -61,7 +67,7 @@ Trainer::Trainer(const Module& model, const Dataset& train, const Dataset* test,
                  const TrainOptions& options)
     : options_(CheckOptions(options, train, test)),
       test_(test),
-      stepper_(model, options.optimizer, options.label_smoothing),
+      stepper_(model, options.optimizer, StepOptionsOf(options)),
       loader_(train, TrainLoaderOptions(options, standardization)),
       schedule_(options.schedule, options.epochs, loader_.batches_per_epoch()),
       state_(CreateTrainState(model, options.optimizer, KeyFromSeed(options.seed), train.image_shape())) {}

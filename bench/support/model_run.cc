@@ -19,7 +19,7 @@ ModelRun::ModelRun(const ModelCase& model_case)
     : case_(model_case),
       model_(MakeModel(case_.model, {.num_classes = case_.classes()})),
       state_(CreateTrainState(*model_, kSgd, KeyFromSeed(0), {case_.size, case_.size, case_.channels})),
-      stepper_(*model_, kSgd),
+      stepper_(*model_, kSgd, case_.step),
       images_({case_.batch, case_.size, case_.size, case_.channels}),
       convs_(ConvolutionsOf(GetCollection(state_.variables, kParams), images_.shape())) {
   Fill(images_, 1);

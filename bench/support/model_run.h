@@ -17,6 +17,7 @@ struct ModelCase {
   std::string model;
   int64_t size, channels, batch;
   bool train;
+  StepOptions step = {};
 
   /// ImageNet's 1000 for large images, 10 for small ones.
   int64_t classes() const { return size >= 64 ? 1000 : 10; }

@@ -327,29 +327,15 @@ inline void CopyPixels(const PixelCopy& copy) noexcept {
   }
 }
 
-// Vectors c, c + lanes, … of all pixels, whose mean, mul and bias stay in registers.
-template <class D, class Access, int... kVectors>
-HWY_INLINE void CopyNormalizedVectors(D d, const Access& access, const PixelCopy& copy, const Normalization& norm,
-                                      int64_t c, std::integer_sequence<int, kVectors...>) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const ChannelNorm<D> channel[] = {ChannelNorm<D>(d, access, norm, c + kVectors * lanes)...};
-  const float* from = copy.from + c;
-  float* to = copy.to + c;
-  for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
-    (access.Store(channel[kVectors].Prologue(access.Load(d, from + kVectors * lanes)), d, to + kVectors * lanes), ...);
-  }
-}
-
-// A few lines of each pixel at a time.
+// A vector of channels of all pixels at a time, whose mean, mul and bias stay in registers.
 inline void CopyNormalized(const PixelCopy& copy, const Normalization& norm) noexcept {
-  const hn::ScalableTag<float> d;
-  const auto several = 4 * static_cast<int64_t>(hn::Lanes(d));
-  int64_t c0 = 0;
-  for (; c0 + several <= copy.channels; c0 += several) {
-    CopyNormalizedVectors(d, Whole<decltype(d)>(), copy, norm, c0, std::make_integer_sequence<int, 4>());
-  }
-  ForChannels(copy.channels - c0, [&](const auto& access, auto dc, int64_t c) HWY_ATTR {
-    CopyNormalizedVectors(dc, access, copy, norm, c0 + c, std::make_integer_sequence<int, 1>());
+  ForChannels(copy.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+    const ChannelNorm<decltype(d)> channel(d, access, norm, c);
+    const float* from = copy.from + c;
+    float* to = copy.to + c;
+    for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
+      access.Store(channel.Prologue(access.Load(d, from)), d, to);
+    }
   });
 }
 

@@ -151,7 +151,7 @@ TEST(BatchNormLayerTest, FusedFormsAgreeWithTheirParts) {
       if (relu && (*output)[i] <= 0) grad[i] = 0.0f;
     }
     fused_bed.gradients.Start();
-    const auto [grad_input, grad_residual] = fused.BackwardAdd(Scope(context), grad_output.Clone());
+    const auto [grad_input, grad_residual] = fused.BackwardAdd(Scope(context), {.values = grad_output.Clone()});
     fused_bed.gradients.Finish();
     EXPECT_TRUE(fused_bed.tape.empty());
     EXPECT_EQ(MaxDifference(grad_residual, grad), 0.0);

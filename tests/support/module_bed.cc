@@ -42,7 +42,9 @@ CallContext ModuleBed::Context(Mode mode) {
           .gradients = &gradients,
           .tape = &tape,
           .mode = mode,
-          .rules = &rules};
+          .rules = &rules,
+          .fusion = fusion,
+          .statistics = statistics};
 }
 
 Activation ModuleBed::Forward(Mode mode) {

@@ -28,6 +28,9 @@ class ModuleBed {
   Tape tape;
   LinenRules rules;
   Tensor input;
+  // Of the context.
+  bool fusion = true;
+  BatchStatistics statistics = BatchStatistics::kUpdate;
 };
 
 /// How far apart differences are taken, and how much they may differ from Backward, relative to the gradient's norm:

@@ -27,6 +27,8 @@ TEST(RecipeTest, EveryOptionHasItsName) {
           .batch_size = 12,
           .seed = 13,
           .label_smoothing = 0.125f,
+          .fusion = false,
+          .freeze_batch_norm = true,
           .optimizer = {.kind = OptimizerKind::kAdamW,
                         .momentum = 0.5f,
                         .nesterov = false,
@@ -52,6 +54,8 @@ TEST(RecipeTest, EveryOptionHasItsName) {
                                                      {"batch-size", "12"},
                                                      {"seed", "13"},
                                                      {"label-smoothing", "0.125"},
+                                                     {"fusion", "false"},
+                                                     {"freeze-batch-norm", "true"},
                                                      {"optimizer", "adamw"},
                                                      {"momentum", "0.5"},
                                                      {"nesterov", "false"},
@@ -109,9 +113,13 @@ TEST(RecipeTest, RefusesWhatIsNoValueOfAnOption) {
 TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
   EXPECT_EQ(ValuesWhenAbsent().at("padding"), "flax");
   EXPECT_EQ(ValuesWhenAbsent().at("stem"), "preset");
+  EXPECT_EQ(ValuesWhenAbsent().at("fusion"), "false");
+  EXPECT_EQ(ValuesWhenAbsent().at("freeze-batch-norm"), "false");
   Recipe other;
   other.padding = PaddingRule::kPyTorch;
   other.stem = ResNetStem::kCifar;
+  other.training.fusion = true;
+  other.training.freeze_batch_norm = true;
   for (const auto& [name, value] : ToFields(other)) {
     auto fields = ToFields(other);
     fields.erase(name);

@@ -182,7 +182,7 @@ TEST(StepperEvaluateTest, LeavesLabelSmoothingOut) {
   model.Add(Dense({.features = 3}));
   const TrainState state = CreateTrainState(model, {}, KeyFromSeed(1), {4});
   const Tensor images = Normals({6, 4}, 1);
-  const LossResult smoothed = Stepper(model, {}, 0.5f).Evaluate(images, kLabels, state.variables);
+  const LossResult smoothed = Stepper(model, {}, {.label_smoothing = 0.5f}).Evaluate(images, kLabels, state.variables);
   const LossResult plain = Stepper(model).Evaluate(images, kLabels, state.variables);
   EXPECT_EQ(smoothed.loss, plain.loss);
   EXPECT_EQ(smoothed.correct, plain.correct);

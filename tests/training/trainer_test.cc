@@ -206,7 +206,7 @@ TEST_F(TrainerTest, IsTheLoopOverTheLoaderTheScheduleAndTheStepper) {
   Loader loader(
       train_, {.batch_size = 8, .seed = 3, .augmentation = options_.augmentation, .standardization = standardization});
   const Schedule schedule(options_.schedule, 4, 8);
-  Stepper stepper(model_, options_.optimizer, 0.5f);
+  Stepper stepper(model_, options_.optimizer, {.label_smoothing = 0.5f});
   TrainState state = CreateTrainState(model_, options_.optimizer, KeyFromSeed(3), {3, 2, 1});
   for (const int64_t epoch : {0, 1}) {
     state.epoch_sums = {};
@@ -232,7 +232,7 @@ TrainState ByHand(const Module& model, const Dataset& train, const TrainOptions&
                         .augmentation = options.augmentation,
                         .standardization = {{0.4f}, {0.3f}}});
   const Schedule schedule(options.schedule, options.epochs, loader.batches_per_epoch());
-  Stepper stepper(model, options.optimizer, options.label_smoothing);
+  Stepper stepper(model, options.optimizer, {.label_smoothing = options.label_smoothing});
   TrainState state = CreateTrainState(model, options.optimizer, KeyFromSeed(options.seed), train.image_shape());
   while (state.step < steps) {
     const int64_t batch = state.step % loader.batches_per_epoch();
