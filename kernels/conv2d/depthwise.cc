@@ -434,7 +434,8 @@ class DepthwiseConvolution final : public Conv2dPassPlan {
     const OutputStatistics statistics(tasks.count, g_.OC, workspace);
     wanted.statistics = &statistics;
     Convolve(problem_, g_.N, wanted, args);
-    statistics.Merge([&](int64_t task) { return tasks.Size(task) * g_.OW; }, call.epilogue->mean, call.epilogue->var);
+    statistics.Merge([&](int64_t task) { return tasks.Size(task) * g_.OW; }, call.output, call.epilogue->mean,
+                     call.epilogue->var);
   }
 
  private:

@@ -216,7 +216,7 @@ void BlockTask::RunPanel(int64_t group, size_t depth, int64_t panel) {
     args.epilogue = &epilogue;
   }
   if (run.last_depth && call_.statistics != nullptr) {
-    statistics_.Open(call_.statistics->Part(index_).From(run.channel), run.columns);
+    statistics_.Open(call_.statistics->Part(index_).From(run.channel), run.columns, call_.stream);
     args.statistics = &statistics_;
   }
   if (run.last_depth && call_.gradient != nullptr) {
@@ -343,7 +343,8 @@ class DirectForward final : public Conv2dPassPlan {
     const OutputStatistics statistics(product_.blocks.count(), geometry_.OC, workspace);
     product_call.statistics = &statistics;
     product_.Run(product_call);
-    statistics.Merge([&](int64_t block) { return product_.blocks.Get(block).outputs(); }, wanted.mean, wanted.var);
+    statistics.Merge([&](int64_t block) { return product_.blocks.Get(block).outputs(); }, call.output, wanted.mean,
+                     wanted.var);
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "hwynn/kernels/conv2d/statistics.h"
 
+#include <numeric>
 #include <vector>
 
 #include "hwynn/core/split.h"
@@ -7,25 +8,28 @@
 
 namespace hwynn {
 
-void OutputStatistics::Merge(FunctionRef<int64_t(int64_t part)> values, TensorView mean, TensorView var) const {
-  std::vector<double> counts;
-  for (int64_t part = 0; part < parts_; ++part) counts.push_back(static_cast<double>(values(part)));
+void OutputStatistics::Merge(FunctionRef<int64_t(int64_t part)> values, const float* output, TensorView mean,
+                             TensorView var) const {
+  std::vector<int64_t> counts;
+  for (int64_t part = 0; part < parts_; ++part) counts.push_back(values(part));
+  ChannelSums moments{std::vector<double>(static_cast<size_t>(channels_)),
+                      std::vector<double>(static_cast<size_t>(channels_))};
   const EvenSplit pieces(channels_, 64);
   ParallelFor(pieces.count, [&](int64_t piece) {
-    for (int64_t c = pieces.Begin(piece); c < pieces.End(piece); ++c) {
-      double total = 0;
-      double total_mean = 0;
-      double total_m2 = 0;
-      for (int64_t part = 0; part < parts_; ++part) {
-        const ChannelMoments moments = Part(part);
-        const double count = counts[static_cast<size_t>(part)];
-        MergeMoments(total, total_mean, total_m2, count, moments.mean[c], moments.m2[c]);
-        total += count;
-      }
-      mean[c] = static_cast<float>(total_mean);
-      var[c] = static_cast<float>(total_m2 / total);
+    const int64_t c = pieces.Begin(piece);
+    ChannelMoments all{moments.first.data() + c, moments.second.data() + c};
+    for (int64_t part = 0; part < parts_; ++part) {
+      ChannelMoments of_part = Part(part).From(c);
+      of_part.count = counts[static_cast<size_t>(part)];
+      all.Merge(of_part, pieces.Size(piece));
     }
   });
+  const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  MakeLostMomentsAgain({output, total, channels_}, moments, workspace_);
+  for (int64_t c = 0; c < channels_; ++c) {
+    mean[c] = static_cast<float>(moments.first[static_cast<size_t>(c)]);
+    var[c] = static_cast<float>(moments.second[static_cast<size_t>(c)] / static_cast<double>(total));
+  }
 }
 
 }  // namespace hwynn

@@ -16,7 +16,10 @@ namespace hwynn {
 class OutputStatistics {
  public:
   OutputStatistics(int64_t parts, int64_t channels, const Workspace& workspace)
-      : parts_(parts), channels_(channels), moments_(workspace.NewTensor({parts, 2, channels, kFloatsPerDouble})) {}
+      : parts_(parts),
+        channels_(channels),
+        workspace_(workspace),
+        moments_(workspace.NewTensor({parts, 2, channels, kFloatsPerDouble})) {}
 
   /// Memory that it takes of the workspace.
   static int64_t Bytes(int64_t parts, int64_t channels) {
@@ -29,13 +32,15 @@ class OutputStatistics {
     return {mean, mean + channels_};
   }
 
-  /// mean [C] and biased variance [C] of all parts; values(part) is how many values of a channel the part has.
-  void Merge(FunctionRef<int64_t(int64_t part)> values, TensorView mean, TensorView var) const;
+  /// mean [C] and biased variance [C] of all parts; values(part) is how many values of a channel the part has. Channels
+  /// that float32 was too narrow for are made again from the finished `output`.
+  void Merge(FunctionRef<int64_t(int64_t part)> values, const float* output, TensorView mean, TensorView var) const;
 
  private:
   static constexpr int64_t kFloatsPerDouble = sizeof(double) / sizeof(float);
 
   int64_t parts_, channels_;
+  const Workspace& workspace_;
   Tensor moments_;
 };
 

@@ -197,18 +197,24 @@ template <class Variant, int kDown, int kAcross>
 void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
                     StatisticsRows* statistics, bool stream, const WinogradPatch<float>& to) noexcept {
   constexpr int kInputs = Variant::kOutputs + 2;
+  const bool copies = statistics != nullptr && statistics->copies();
   for (int64_t t = 0; t < to.tiles; ++t) {
     const int64_t x = to.x + t * Variant::kOutputs;
     ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
       const OutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(
-          d, access, epilogue, statistics != nullptr ? statistics->Next() + c : nullptr, stream, to, x, c);
+          d, access, epilogue, copies ? statistics->Next() + c : nullptr, stream, to, x, c);
       const float* points = from.data + (t * from.pitch + c);
       TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
           d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
     });
-    if (statistics != nullptr) {
-      statistics->Advance(std::min<int64_t>(kDown, to.H - to.y) * std::min<int64_t>(kAcross, to.W - x));
+    if (statistics == nullptr) continue;
+    const int64_t rows = std::min<int64_t>(kDown, to.H - to.y);
+    const int64_t columns = std::min<int64_t>(kAcross, to.W - x);
+    for (int64_t i = 0; !copies && i < rows; ++i) {
+      const float* row = to.data + (to.image + ((to.y + i) * to.W + x) * to.pixel);
+      for (int64_t j = 0; j < columns; ++j) statistics->Put(i * columns + j, row + j * to.pixel);
     }
+    statistics->Advance(rows * columns);
   }
 }
 

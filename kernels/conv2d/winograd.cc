@@ -177,7 +177,7 @@ void WinogradDriver::RunTask(int64_t task, Scratch scratch) const {
   for (size_t i = 0; i < std::min(ahead.size(), std::size(args.fetch)); ++i) args.fetch[i] = {ahead[i], steps};
   const std::optional<ChannelMoments> moments = PartOf(task);
   StatisticsRows rows;  // of narrow blocks: a part has several of them
-  if (moments && narrow) rows.Open(*moments, p_.O);
+  if (moments && narrow) rows.Open(*moments, p_.O, stream_);
   GradientSums sums;  // likewise
   if (call_.gradient != nullptr && narrow) call_.gradient->Open(task, 0, p_.O, sums);
   WinogradBlock block(tiles, begin);
@@ -321,7 +321,7 @@ void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const 
   const EvenSplit pieces(o.size(), StatisticsRows::kPitch);
   for (int64_t i = 0; i < pieces.count; ++i) {
     const Range channels{o.begin + pieces.Begin(i), o.begin + pieces.End(i)};
-    rows.Open(moments->From(channels.begin), channels.size());
+    rows.Open(moments->From(channels.begin), channels.size(), stream_);
     TransformOutput(block, channels, from + pieces.Begin(i), &rows);
     rows.Close();
   }
@@ -412,8 +412,8 @@ class WinogradConvolution final : public Conv2dPassPlan {
     const OutputStatistics statistics(plan_.tasks.count, plan_.p.O, workspace);
     wanted.statistics = &statistics;
     WinogradDriver(plan_, wanted).Run(workspace);
-    statistics.Merge([&](int64_t part) { return plan_.Tiles(part).outputs(plan_.p.tiles); }, call.epilogue->mean,
-                     call.epilogue->var);
+    statistics.Merge([&](int64_t part) { return plan_.Tiles(part).outputs(plan_.p.tiles); }, call.output,
+                     call.epilogue->mean, call.epilogue->var);
   }
 
  private:

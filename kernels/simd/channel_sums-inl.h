@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "hwynn/kernels/simd/block_moments-inl.h"
 #include "hwynn/kernels/simd/channel_sums_task.h"
 #include "hwynn/kernels/simd/normalize-inl.h"
 
@@ -21,7 +22,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// The sums of one block of rows, a value a column of the task.
 struct BlockSums {
-  HWY_ALIGN float shift[kMaxChannelTaskColumns];
   HWY_ALIGN float first[kMaxChannelTaskColumns];
   HWY_ALIGN float second[kMaxChannelTaskColumns];
   HWY_ALIGN float third[kMaxChannelTaskColumns];
@@ -60,27 +60,7 @@ HWY_INLINE void SumTile(D d, const ChannelTask& task, int64_t row, int64_t rows,
     mul[v] = kNormalizes ? hn::LoadU(d, task.mul + column + v * L) : hn::Zero(d);
     bias[v] = kNormalizes ? hn::LoadU(d, task.bias + column + v * L) : hn::Zero(d);
   }
-  if constexpr (kTerms == ChannelTerms::kStableMoments) {
-    // The first row plus the mean difference of the first few from it: equal values give exactly themselves, and a
-    // power of two of rows keeps integers exact.
-    int64_t few = kChannelShiftRows;
-    while (few > rows) few /= 2;
-    for (int v = 0; v < kVectors; ++v) shift[v] = hn::LoadU(d, task.x + origin + v * L);
-    for (int64_t r = 1; r < few; ++r) {
-      for (int v = 0; v < kVectors; ++v) {
-        const auto value = hn::LoadU(d, task.x + origin + r * task.columns + v * L);
-        first[v] = hn::Add(first[v], hn::Sub(value, shift[v]));
-      }
-    }
-    const auto inverse = hn::Set(d, 1.0f / static_cast<float>(few));
-    for (int v = 0; v < kVectors; ++v) {
-      shift[v] = hn::MulAdd(first[v], inverse, shift[v]);
-      first[v] = hn::Zero(d);
-      hn::StoreU(shift[v], d, sums.shift + c + v * L);
-    }
-  } else {
-    for (int v = 0; v < kVectors; ++v) shift[v] = hn::LoadU(d, task.shift + column + v * L);
-  }
+  for (int v = 0; v < kVectors; ++v) shift[v] = hn::LoadU(d, task.shift + column + v * L);
   int64_t at = origin;
   for (int64_t r = 0; r < rows; ++r, at += task.columns) {
     for (int64_t line = at + ahead; ahead != 0 && line < at + ahead + kVectors * L; line += kLine) {
@@ -131,23 +111,7 @@ HWY_INLINE void SumBlock(const ChannelTask& task, int64_t row, int64_t rows, Blo
   for (; c < width; c += L) SumTile<kTerms, kStore, kOther, 1>(d, task, row, rows, std::min(c, width - L), 0, sums);
 }
 
-/// Chan's merge of a block, given as sums of x − shift, into the running mean and Σ (x − mean)² of `count` rows.
-HWY_INLINE void MergeBlock(int64_t width, int64_t count, int64_t rows, const BlockSums& HWY_RESTRICT sums,
-                           double* HWY_RESTRICT mean, double* HWY_RESTRICT m2) {
-  const double inverse = 1.0 / static_cast<double>(rows);
-  const double weight = static_cast<double>(rows) / static_cast<double>(count + rows);
-  const double cross = static_cast<double>(count) * weight;
-  for (int64_t c = 0; c < width; ++c) {
-    const double sum = sums.first[c];
-    const double offset = sum * inverse;
-    const double delta = (sums.shift[c] + offset) - mean[c];
-    mean[c] += delta * weight;
-    const double within = sums.second[c] - sum * offset;  // a rounding mustn't make it negative
-    m2[c] += (within < 0 ? 0.0 : within) + delta * delta * cross;
-  }
-}
-
-HWY_INLINE void AddBlock(int64_t width, const float* HWY_RESTRICT block, double* HWY_RESTRICT sums) {
+HWY_INLINE void AddSums(int64_t width, const float* HWY_RESTRICT block, double* HWY_RESTRICT sums) {
   for (int64_t c = 0; c < width; ++c) sums[c] += block[c];
 }
 
@@ -161,13 +125,22 @@ HWY_INLINE void SumTask(const ChannelTask& task) {
   for (int64_t row = task.row_begin; row < task.row_end; row += kChannelBlockRows) {
     const int64_t rows = std::min(kChannelBlockRows, task.row_end - row);
     SumBlock<kTerms, kStore, kOther>(task, row, rows, sums);
-    if constexpr (kTerms == ChannelTerms::kStableMoments) {
-      MergeBlock(width, row - task.row_begin, rows, sums, task.first, task.second);
-    } else {
-      AddBlock(width, sums.first, task.first);
-      AddBlock(width, sums.second, task.second);
-      if constexpr (kOther) AddBlock(width, sums.third, task.third);
-    }
+    AddSums(width, sums.first, task.first);
+    AddSums(width, sums.second, task.second);
+    if constexpr (kOther) AddSums(width, sums.third, task.third);
+  }
+}
+
+/// first = mean, second = Σ (x − mean)².
+HWY_INLINE void MomentsTask(const ChannelTask& task) {
+  const int64_t width = task.column_end - task.column_begin;
+  std::fill_n(task.first, width, 0.0);
+  std::fill_n(task.second, width, 0.0);
+  for (int64_t row = task.row_begin; row < task.row_end; row += kChannelBlockRows) {
+    const int64_t rows = std::min(kChannelBlockRows, task.row_end - row);
+    // The next block's rows are fetched.
+    const EvenBlockRows block{task.x + row * task.columns + task.column_begin, task.columns, rows * task.columns};
+    AddBlock(block, rows, {task.first, task.second, row - task.row_begin, width});
   }
 }
 

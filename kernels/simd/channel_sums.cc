@@ -24,7 +24,7 @@ void RunChannelTask(const ChannelTask& task) {
     case ChannelTerms::kMoments:
       return SumTask<ChannelTerms::kMoments>(task);
     case ChannelTerms::kStableMoments:
-      return SumTask<ChannelTerms::kStableMoments>(task);
+      return MomentsTask(task);
     case ChannelTerms::kGradient:
       return SumGradientTask<ChannelTerms::kGradient>(task);
     case ChannelTerms::kGradientReluOfOutput:
@@ -310,14 +310,18 @@ ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const
   return sums;
 }
 
-ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
-  ChannelSums moments = Sum(ChannelTerms::kStableMoments, {x}, workspace).of_x;
+void MakeLostMomentsAgain(const ChannelRows& x, ChannelSums& moments, const Workspace& workspace) {
   MakeLostAgain(ChannelTerms::kStableMoments, x, moments, [&] {
     ChannelSums sums = SumInDouble(x, {}, {}, nullptr, workspace);
     for (double& mean : sums.first) mean /= static_cast<double>(x.rows);
     sums.second = SumInDouble(x, {}, sums.first, nullptr, workspace).second;
     return sums;
   });
+}
+
+ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace) {
+  ChannelSums moments = Sum(ChannelTerms::kStableMoments, {x}, workspace).of_x;
+  MakeLostMomentsAgain(x, moments, workspace);
   return moments;
 }
 

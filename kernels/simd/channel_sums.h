@@ -51,9 +51,14 @@ std::vector<double> SumRows(const ChannelRows& x, const Workspace& workspace);
 /// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
 
-/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by the mean of its first
-/// few, which keeps the cancellation of Σx² − (Σx)²/n as small as the block's spread; Chan's formula merges blocks.
+/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by the mean of those before it,
+/// the first by its own, which keeps the cancellation of Σx² − (Σx)²/n as small as the variance; Chan's formula merges
+/// blocks.
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
+
+/// Makes channels of StableMoments, or of moments gathered like them, again in f64 where f32 was too narrow for them: a
+/// sum overflowed, or squares lost bits below the smallest normal number. The others keep their bits.
+void MakeLostMomentsAgain(const ChannelRows& x, ChannelSums& moments, const Workspace& workspace);
 
 /// SumMoments over the rows with mask[row] ≠ 0, all in f64; over all rows with an empty mask.
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,

@@ -9,9 +9,6 @@ namespace hwynn {
 
 /// Rows summed in f32 before f64 takes over: error and cost of the merge are both small there (docs/numerics.md).
 inline constexpr int64_t kChannelBlockRows = 64;
-/// Rows whose mean shifts a block of kStableMoments. A single row may lie far out: three standard deviations, seen in
-/// one of a hundred channels, make the error of the variance ten times larger.
-inline constexpr int64_t kChannelShiftRows = 8;
 /// Vectors have at most this many lanes, and tasks at least this many columns.
 inline constexpr int64_t kMinChannelColumns = 16;
 /// A task's sums of one block must stay in L1.

@@ -130,12 +130,16 @@ inline HWY_NOINLINE void FinishPartialTile(const float* HWY_RESTRICT sums, int r
       norm.template Epilogue<1>([&](int) HWY_ATTR -> V& { return v; }, epilogue.residual != nullptr,
                                 [&](int) HWY_ATTR { return access.Load(d, epilogue.residual + at); });
       access.Store(v, d, args.c + at);
-      if (args.statistics != nullptr) {
+      if (args.statistics != nullptr && args.statistics->copies()) {
         access.Store(v, d, args.statistics->Next() + i * StatisticsRows::kPitch + column);
       }
     }
   });
-  if (args.statistics != nullptr) args.statistics->Advance(rows);
+  if (args.statistics == nullptr) return;
+  if (!args.statistics->copies()) {
+    for (int i = 0; i < rows; ++i) args.statistics->Put(i, args.c + offset + RowOfC(args, i));
+  }
+  args.statistics->Advance(rows);
 }
 
 // Hands a tile's sums [rows][width] to what masks a gradient, writes it and adds it up.
@@ -230,9 +234,13 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
     }
   }
   if (args.statistics != nullptr) {
-    float* rows = args.statistics->Next();
-    HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, rows += StatisticsRows::kPitch) {
-      HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, rows + j * lanes);
+    if (args.statistics->copies()) {
+      float* rows = args.statistics->Next();
+      HWY_UNROLL(14) for (int i = 0; i < kMR; ++i, rows += StatisticsRows::kPitch) {
+        HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, rows + j * lanes);
+      }
+    } else {
+      for (int i = 0; i < kMR; ++i) args.statistics->Put(i, c0 + RowOfC(args, i));
     }
     args.statistics->Advance(kMR);
   }

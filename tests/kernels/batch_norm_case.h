@@ -50,6 +50,28 @@ inline double ExpectBounded(const reference::Sums& expected, const Tensor& actua
   return worst;
 }
 
+// Values whose float32 sums round badly, by the number of the row: a variance must be right whatever their order.
+struct SkewedSequence {
+  const char* name;
+  float (*value)(int64_t row);
+};
+inline std::vector<SkewedSequence> SkewedSequences() {
+  return {{"the first unlike the rest", [](int64_t row) { return row == 0 ? 1.0f : 0.1f; }},
+          {"one of 63 unlike the rest", [](int64_t row) { return row % 63 == 62 ? 1000.7f : 0.3f; }},
+          {"one in all", [](int64_t row) { return row == 40 ? 1e6f : 0.7f; }},
+          {"long stretches", [](int64_t row) { return row / 64 % 2 == 0 ? 0.0f : 0.7f; }},
+          {"longer stretches", [](int64_t row) { return row < 640 ? 0.1f : 3.3f; }},
+          {"a drift", [](int64_t row) { return 1000.0f + 0.37f * static_cast<float>(row); }},
+          {"growing", [](int64_t row) { return std::pow(1.003f, static_cast<float>(row)); }},
+          {"alternating", [](int64_t row) { return row % 2 == 0 ? 0.1f : 0.3f; }}};
+}
+// [rows,C], with every channel a multiple of the sequence.
+inline Tensor RowsOf(float (*value)(int64_t row), int64_t rows, int64_t C) {
+  Tensor result({rows, C});
+  for (int64_t i = 0; i < result.size(); ++i) result[i] = value(i / C) * (1.0f + 0.13f * static_cast<float>(i % C));
+  return result;
+}
+
 // Inputs and results of the passes on [rows,C].
 struct BatchNormCase {
   BatchNormCase(int64_t rows, int64_t C, bool integers = false)

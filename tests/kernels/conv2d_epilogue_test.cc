@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/kernels/batch_norm_case.h"
 #include "hwynn/tests/kernels/conv2d_cases.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/targets.h"
@@ -183,7 +185,7 @@ void ExpectAccurate(const Tensor& y, const Statistics& got) {
   const reference::Moments expected = reference::Conv2dStatistics(y);
   const int64_t C = y.shape().back();
   const int64_t count = y.size() / C;
-  const double tolerance = 18 * 0x1p-24;  // sums of eight values, of which a block has eight
+  const double tolerance = 1e-6;
   for (int64_t o = 0; o < C; ++o) {
     const double mean = expected.mean[static_cast<size_t>(o)];
     const double var = expected.var[static_cast<size_t>(o)];
@@ -249,6 +251,128 @@ TEST(Conv2dEpilogueTest, StatisticsOfConstants) {
           EXPECT_FALSE(std::signbit(got.var[o])) << algorithm;
         }
       });
+    });
+  }
+}
+
+// A convolution that copies its input, in direct form and one filter a channel.
+struct Copies {
+  Conv2dParams params;
+  Tensor filter;
+};
+std::vector<Copies> CopyingFilters(int64_t C) {
+  std::vector<Copies> copies;
+  Tensor point({1, 1, C, C}, 0.0f), depthwise({3, 3, 1, C}, 0.0f), square({3, 3, C, C}, 0.0f);
+  for (int64_t c = 0; c < C; ++c) point[c * C + c] = square[(4 * C + c) * C + c] = 1.0f;
+  std::fill_n(depthwise.data() + 4 * C, C, 1.0f);
+  copies.push_back({{}, std::move(point)});
+  copies.push_back({{.groups = C}, std::move(depthwise)});
+  copies.push_back({{}, std::move(square)});
+  return copies;
+}
+
+// Statistics of x by every algorithm, of what it writes. Winograd's transforms round, so y isn't x.
+template <class Body>
+void ForEachCopy(const Tensor& x, const Workspace& workspace, const Body& body) {
+  const int64_t C = x.shape().back();
+  ForEachTarget([&](const std::string& target) {
+    for (const Copies& copies : CopyingFilters(C)) {
+      const Conv2dGeometry g = ResolveConv2d("test", copies.params, x.shape(), copies.filter.shape());
+      ForEachAlgorithm(Conv2dPass::kForward, g, [&](std::string_view algorithm) {
+        SCOPED_TRACE(StrCat(target, " ", algorithm, " input ", x.shape(), " filter ", copies.filter.shape()));
+        Tensor y(x.shape());
+        Statistics got(C);
+        Conv2dForward(copies.params, x, copies.filter, y, workspace,
+                      {.epilogue = {.mean = got.mean, .var = got.var}, .algorithm = algorithm});
+        body(y, got);
+      });
+    }
+  });
+}
+
+TEST(Conv2dEpilogueTest, StatisticsOfSkewedRows) {
+  const Workspace workspace;
+  for (const auto& [name, value] : testing::SkewedSequences()) {
+    for (const int64_t C : {3, 16}) {
+      const Tensor rows = testing::RowsOf(value, 2 * 60 * 50, C);
+      Tensor x({2, 60, 50, C});
+      std::copy_n(rows.data(), rows.size(), x.data());
+      SCOPED_TRACE(name);
+      ForEachCopy(x, workspace, [&](const Tensor& y, const Statistics& got) {
+        const reference::Moments expected = reference::Conv2dStatistics(y);
+        for (int64_t o = 0; o < C; ++o) {
+          const double var = expected.var[static_cast<size_t>(o)];
+          ASSERT_NEAR(got.var[o], var, 1e-6 * var) << "channel " << o;
+        }
+      });
+    }
+  }
+}
+
+TEST(Conv2dEpilogueTest, VarianceIsBetterWithManyValues) {
+  const Workspace workspace;
+  for (const int64_t C : {5, 16, 64}) {
+    for (const float ratio : {1e3f, 1e4f}) {
+      const Tensor x = Normals({2, 60, 50, C}, 90, ratio);
+      ForEachCopy(x, workspace, [&](const Tensor& y, const Statistics& got) {
+        const reference::Moments expected = reference::Conv2dStatistics(y);
+        for (int64_t o = 0; o < C; ++o) {
+          const double var = expected.var[static_cast<size_t>(o)];
+          ASSERT_NEAR(got.var[o], var, (ratio > 1e3f ? 1e-6 : 3e-7) * var) << "channel " << o;
+        }
+      });
+    }
+  }
+}
+
+// Squares overflow or vanish in float32 long before the variance does; other channels don't notice.
+TEST(Conv2dEpilogueTest, StatisticsAtTheEndsOfTheRange) {
+  const Workspace workspace;
+  constexpr int64_t C = 18;
+  for (const float size : {1e18f, 1e19f, 2e19f, 1e30f, 1e-19f, 1e-22f, 1e-30f}) {
+    SCOPED_TRACE(size);
+    Tensor x = Normals({1, 20, 15, C}, 91);
+    for (int64_t i = 7; i < x.size(); i += C) x[i] = (i / C % 3 == 0 ? -1.0f : 1.0f) * size;
+    ForEachCopy(x, workspace, [&](const Tensor& y, const Statistics& got) {
+      const reference::Moments expected = reference::Conv2dStatistics(y);
+      for (int64_t o = 0; o < C; ++o) {
+        const double var = expected.var[static_cast<size_t>(o)];
+        const double mean = expected.mean[static_cast<size_t>(o)];
+        EXPECT_NEAR(got.mean[o], mean, 1e-6 * (std::abs(mean) + std::sqrt(var))) << "channel " << o;
+        if (var > std::numeric_limits<float>::max()) {
+          EXPECT_EQ(got.var[o], std::numeric_limits<float>::infinity()) << "channel " << o;
+        } else {
+          EXPECT_NEAR(got.var[o], var, 1e-6 * var + std::numeric_limits<float>::denorm_min()) << "channel " << o;
+          EXPECT_FALSE(std::signbit(got.var[o])) << "channel " << o;
+        }
+      }
+    });
+  }
+}
+
+TEST(Conv2dEpilogueTest, StatisticsKeepNanInItsChannel) {
+  const Workspace workspace;
+  for (const float trouble : {std::nanf(""), INFINITY}) {
+    Tensor x = Normals({1, 20, 15, 18}, 92);
+    const Tensor plain = x.Clone();
+    for (int64_t i = 7; i < x.size(); i += 18 * 5) x[i] = trouble;
+    std::vector<float> expected;
+    // A filter a channel, as others would multiply the value by 0.
+    const Tensor filter({1, 1, 1, 18}, 1.0f);
+    ForEachTarget([&](const std::string&) {
+      Statistics got(18), without(18);
+      Tensor y(x.shape());
+      Conv2dForward({.groups = 18}, x, filter, y, workspace, {.epilogue = {.mean = got.mean, .var = got.var}});
+      Conv2dForward({.groups = 18}, plain, filter, y, workspace,
+                    {.epilogue = {.mean = without.mean, .var = without.var}});
+      for (int64_t o = 0; o < 18; ++o) {
+        EXPECT_EQ(o == 7, !std::isfinite(got.mean[o])) << o;
+        if (o == 7) {
+          EXPECT_TRUE(std::isnan(got.var[o]));
+        } else {
+          EXPECT_EQ(got.var[o], without.var[o]);
+        }
+      }
     });
   }
 }
