@@ -1,7 +1,9 @@
 // Convolution, three passes: Conv2dForward/<algorithm>/<target>/56x56x64_3x3x64_s1/batch:16/threads:2, likewise
 // Conv2dBackwardInput and Conv2dBackwardFilter, on filters that were packed before; Conv2dPackFilter packs those of the
-// forward pass. Conv2dForwardStatistics is forward with the statistics of its output, Conv2dForwardFused with a
-// prologue and all of the epilogue too, each beside plain forward; Conv2dBackwardFilter/<algorithm>+norm is
+// forward pass. Conv2dForward/<algorithm>+statistics also gathers the statistics of its output, +norm+statistics
+// normalises its input and takes ReLU on its way in too, as in training, and +norm+residual does so with the output and
+// a residual, as in inference: each beside plain forward and beside the calls that do the same one by one.
+// Conv2dBackwardFilter/<algorithm>+norm is
 // backward-filter with a prologue, beside plain. Conv2dBackwardInput/<algorithm>+sums is backward-input with its
 // epilogue, beside plain and beside that with BatchNormBackwardSums behind it; +sums+add adds to what was there, with
 // the mask of an output: a block's end. `auto` is what the dispatcher takes.
@@ -137,30 +139,56 @@ void RunPackCase(benchmark::State& state, const ConvCase& c) {
   state.counters["of_copy"] = timing.limit / timing.kernel;
 }
 
-// A BatchNorm and a ReLU on the input's way in (if `all`), one on the output's way out, and statistics: against the
-// plain convolution.
-void RunFusedCase(benchmark::State& state, const ConvCase& c, bool all) {
+// What a convolution does beside multiplying.
+struct Fusion {
+  const char* name;
+  bool prologue, epilogue, statistics;
+};
+constexpr Fusion kFusions[] = {{.name = "statistics", .prologue = false, .epilogue = false, .statistics = true},
+                               {.name = "norm+statistics", .prologue = true, .epilogue = false, .statistics = true},
+                               {.name = "norm+residual", .prologue = false, .epilogue = true, .statistics = false}};
+
+// Fused, against the calls that do the same one by one; the plain convolution among these is timed by itself too.
+void RunFusedCase(benchmark::State& state, const ConvCase& c, const Fusion& fusion) {
+  using Clock = std::chrono::steady_clock;
   SetTarget(c.target);
   const Workspace workspace;
   const Conv2dGeometry g = GeometryOf(c.shape, c.batch);
   const Arrays arrays(workspace, g);
   Tensor result = workspace.NewTensor(g.output_shape());
+  Tensor normal = workspace.NewTensor(g.input_shape());
   const PackedConv2dFilter packed = Pack(c, arrays, workspace);
   const Tensor in({g.IC}, 0.5f), out({g.OC}, 0.5f);
-  Tensor mean({g.OC}), var({g.OC});
-  Conv2dForwardOptions options{.epilogue = {.mean = mean, .var = var}};
-  if (all) {
-    options.prologue = {.mean = in, .mul = in, .bias = in, .relu = true};
-    options.epilogue.center = out, options.epilogue.scale = out, options.epilogue.bias = out;
-    options.epilogue.residual = arrays.output;
-    options.epilogue.relu = true;
+  Tensor in_mul({g.IC}), out_mul({g.OC}), mean({g.OC}), var({g.OC});
+  const BatchNormAffine in_norm{.mean = in, .var = in, .scale = in, .bias = in};
+  const BatchNormAffine out_norm{.mean = out, .var = out, .scale = out, .bias = out};
+  BatchNormMul(in_norm, in_mul);
+  BatchNormMul(out_norm, out_mul);
+  Conv2dForwardOptions options;
+  if (fusion.prologue) options.prologue = {.mean = in, .mul = in_mul, .bias = in, .relu = true};
+  if (fusion.epilogue) {
+    options.epilogue = {.center = out, .scale = out_mul, .bias = out, .residual = arrays.output, .relu = true};
   }
+  if (fusion.statistics) options.epilogue.mean = mean, options.epilogue.var = var;
   const Conv2dParams params = ParamsOf(c.shape);
+  std::vector<double> plain_seconds;
+  const auto unfused = [&] {
+    if (fusion.prologue) BatchNormNormalize(arrays.input, in_norm, normal, {.relu = true});
+    const auto begin = Clock::now();
+    Conv2dForward(params, fusion.prologue ? normal : arrays.input, packed, result, workspace);
+    plain_seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+    if (fusion.statistics) BatchNormStatistics(result, Variance::kStable, mean, var, workspace);
+    if (fusion.epilogue) {
+      BatchNormNormalize(result, out_norm, result, {.residual = arrays.output, .relu = true});
+    }
+  };
   const Timing timing = TimeBesideLimit(
-      state, c.threads, [&] { Conv2dForward(params, arrays.input, packed, result, workspace, options); },
-      [&] { RunPass(c, arrays, packed, result, workspace); });
+      state, c.threads, [&] { Conv2dForward(params, arrays.input, packed, result, workspace, options); }, unfused);
+  const auto middle = plain_seconds.begin() + static_cast<std::ptrdiff_t>(plain_seconds.size() / 2);
+  std::nth_element(plain_seconds.begin(), middle, plain_seconds.end());
   state.counters["gflops"] = g.flops() / timing.kernel * 1e-9;
-  state.counters["of_plain"] = timing.limit / timing.kernel;
+  state.counters["of_plain"] = *middle / timing.kernel;
+  state.counters["of_unfused"] = timing.limit / timing.kernel;
 }
 
 // A BatchNorm and a ReLU on the input's way in: against plain backward-filter.
@@ -251,10 +279,10 @@ void Register(const ConvShape& shape, int64_t batch, int threads) {
         benchmark::RegisterBenchmark(
             CaseName(StrCat("Conv2dPackFilter/", algorithm, "/", target), ConvName(shape), batch, threads).c_str(),
             [c](benchmark::State& state) { RunPackCase(state, c); });
-        for (const bool all : {false, true}) {
-          const std::string front = StrCat(all ? "Conv2dForwardFused/" : "Conv2dForwardStatistics/", algorithm, "/");
-          benchmark::RegisterBenchmark(CaseName(front + target, ConvName(shape), batch, threads).c_str(),
-                                       [c, all](benchmark::State& state) { RunFusedCase(state, c, all); });
+        for (const Fusion& fusion : kFusions) {
+          const std::string front = StrCat(name, "/", algorithm, "+", fusion.name, "/", target);
+          benchmark::RegisterBenchmark(CaseName(front, ConvName(shape), batch, threads).c_str(),
+                                       [c, fusion](benchmark::State& state) { RunFusedCase(state, c, fusion); });
         }
       }
     }
