@@ -106,14 +106,35 @@ class Draw:
             return None
         return [n, h, w, ic], filter_shape, [n, *output, oc], attributes
 
+    def prologue(self, channels):
+        """More inputs and attributes: a normalisation of the input."""
+        inputs, attributes = {}, {}
+        if self.chance(0.5):
+            return inputs, attributes
+        inputs["prologue_mean"] = self.normal(channels)
+        inputs["prologue_var"] = np.exp(self.rng.normal(0, 2, channels)).astype(np.float32)
+        for name in ("prologue_scale", "prologue_bias"):
+            if self.chance(0.7):
+                inputs[name] = self.normal(channels)
+        if self.chance(0.5):
+            attributes["prologue_epsilon"] = self.choice(0, 1e-5, 1e-3, 1)
+        if self.chance(0.6):
+            attributes["prologue_relu"] = self.choice(True, True, False)
+        return inputs, attributes
+
     def conv2d_forward(self):
         if (drawn := self.convolution()) is None:
             return None
-        image, filter_shape, _, attributes = drawn
-        inputs = {"input": self.normal(*image), "filter": self.normal(*filter_shape)}
-        if self.chance(0.5):
-            inputs["bias"] = self.normal(filter_shape[3])
-        return inputs, attributes
+        image, filter_shape, output, attributes = drawn
+        more_inputs, more_attributes = self.prologue(image[3])
+        inputs = {"input": self.normal(*image), "filter": self.normal(*filter_shape)} | more_inputs
+        for name, shape in (("epilogue_scale", filter_shape[3:]), ("bias", filter_shape[3:]), ("residual", output)):
+            if self.chance(0.4):
+                inputs[name] = self.normal(*shape)
+        for name in ("relu", "statistics"):
+            if self.chance(0.4):
+                more_attributes[name] = self.choice(True, True, False)
+        return inputs, attributes | more_attributes
 
     def conv2d_backward_input(self):
         if (drawn := self.convolution()) is None:
@@ -126,8 +147,9 @@ class Draw:
         if (drawn := self.convolution()) is None:
             return None
         image, filter_shape, output, attributes = drawn
-        return ({"input": self.normal(*image), "grad_output": self.normal(*output)},
-                attributes | {"filter_shape": filter_shape})
+        more_inputs, more_attributes = self.prologue(image[3])
+        return ({"input": self.normal(*image), "grad_output": self.normal(*output)} | more_inputs,
+                attributes | more_attributes | {"filter_shape": filter_shape})
 
     def batch_norm(self):
         shape = [self.between(1, 700), self.channels()] if self.chance(0.3) else self.images()
@@ -337,7 +359,8 @@ class Comparison:
                 elif metadata["target"] != target:
                     texts = [f"ran on {metadata['target']}"]
                 else:
-                    ratio, texts = differences(outputs, expected, metadata.get("algorithm", ""), others)
+                    wanted = expected | op_references.expected_of(op, attributes, outputs)
+                    ratio, texts = differences(outputs, wanted, metadata.get("algorithm", ""), others)
                     row["worst"] = max(row["worst"], ratio)
                 if texts:
                     row["failed"] += 1

@@ -69,12 +69,26 @@ def _conv(attributes):
     return conv
 
 
-def conv2d_forward(attributes, input, filter, bias=None):
-    conv = _conv(attributes)
-    value, terms = conv(input, filter), conv(abs(input), abs(filter))
-    if bias is not None:
-        value, terms = value + bias, terms + abs(bias)
-    return {"output": _sum(value, terms, math.prod(filter.shape[:3]) + 1, (1, 2))}
+def _prologue(attributes, input, prologue_mean=None, prologue_var=None, prologue_scale=1.0, prologue_bias=0.0):
+    """The input as the convolution sees it."""
+    if prologue_mean is None:
+        value = np.maximum(input, 0) if attributes.get("prologue_relu", False) else input
+        return Expected(value, np.zeros_like(value))
+    options = {"epsilon": attributes.get("prologue_epsilon", 1e-5), "relu": attributes.get("prologue_relu", False)}
+    return batch_norm_inference(options, input, prologue_scale, prologue_bias, prologue_mean, prologue_var)["output"]
+
+
+def conv2d_forward(attributes, input, filter, epilogue_scale=1.0, bias=0.0, residual=0.0, **prologue):
+    conv, x = _conv(attributes), _prologue(attributes, input, **prologue)
+    value = conv(x.value, filter) * epilogue_scale + bias + residual
+    carried = np.asarray(conv(x.bound, abs(filter)) * abs(epilogue_scale))
+    terms = (conv(abs(x.value), abs(filter)) + carried) * abs(epilogue_scale) + abs(bias) + abs(residual)
+    output = _sum(value, terms, math.prod(filter.shape[:3]) + 3, (1, 2))
+    output.bound = output.bound + carried
+    output.winograd_bound = output.winograd_bound + carried
+    if attributes.get("relu", False):
+        output.value = np.maximum(output.value, 0)
+    return {"output": output}
 
 
 def conv2d_backward_input(attributes, grad_output, filter):
@@ -88,17 +102,22 @@ def conv2d_backward_input(attributes, grad_output, filter):
     return {"grad_input": _sum(transposed(grad_output, filter), transposed(abs(grad_output), abs(filter)), count, (1, 2))}
 
 
-def conv2d_backward_filter(attributes, input, grad_output):
-    conv = _conv(attributes)
+def conv2d_backward_filter(attributes, input, grad_output, **prologue):
+    conv, x = _conv(attributes), _prologue(attributes, input, **prologue)
     shape = jax.ShapeDtypeStruct(tuple(attributes["filter_shape"]), np.float64)
 
     def transposed(x, g):
-        return jax.linear_transpose(lambda w: conv(x, w), shape)(g)[0]
+        return np.asarray(jax.linear_transpose(lambda w: conv(x, w), shape)(g)[0])
 
     count = math.prod(grad_output.shape[:3])
     bias_terms = abs(grad_output).sum((0, 1, 2))
+    carried = transposed(x.bound, abs(grad_output))
+    terms = transposed(abs(x.value), abs(grad_output)) + carried
+    grad_filter = _sum(transposed(x.value, grad_output), terms, count, (0, 1))
+    grad_filter.bound = grad_filter.bound + carried
+    grad_filter.winograd_bound = grad_filter.winograd_bound + carried
     return {
-        "grad_filter": _sum(transposed(input, grad_output), transposed(abs(input), abs(grad_output)), count, (0, 1)),
+        "grad_filter": grad_filter,
         "grad_bias": _sum(grad_output.sum((0, 1, 2)), bias_terms, min(64, count)),
     }
 
@@ -326,3 +345,11 @@ def expected(op, inputs, attributes):
     """Outputs of `op` by name; `inputs` are what the driver gets, so values are float32's."""
     exact = {name: x.astype(np.float64) if x.dtype == np.float32 else x for name, x in inputs.items()}
     return OPS[op](attributes, **exact)
+
+
+def expected_of(op, attributes, outputs):
+    """Outputs that are defined by what others came out as: the statistics of a convolution's output."""
+    if op != "conv2d_forward" or not attributes.get("statistics", False) or "output" not in outputs:
+        return {}
+    statistics = _statistics(outputs["output"].astype(np.float64), "stable")
+    return {"mean": Expected(statistics.mean, statistics.mean_error), "var": Expected(statistics.var, statistics.var_error)}

@@ -38,9 +38,22 @@ def _conv(x, w, attributes):
                     dilation=dilation, groups=attributes.get("groups", 1))
 
 
-def conv2d_forward(attributes, input, filter, bias=None):
-    y = _rows(_conv(_images(input), _filter(filter), attributes))
-    return {"output": y if bias is None else y + bias}
+def _prologue(attributes, input, prologue_mean=None, prologue_var=None, prologue_scale=None, prologue_bias=None):
+    x = input.astype(np.float64)
+    if prologue_mean is not None:
+        channels = [None if a is None else torch.from_numpy(a).double()
+                    for a in (prologue_scale, prologue_bias, prologue_mean, prologue_var)]
+        options = {"epsilon": attributes.get("prologue_epsilon", 1e-5)}
+        x = _batch_norm(torch.from_numpy(x), channels[0], channels[1], options, channels[2], channels[3]).numpy()
+    return np.maximum(x, 0) if attributes.get("prologue_relu", False) else x
+
+
+def conv2d_forward(attributes, input, filter, epilogue_scale=1.0, bias=0.0, residual=0.0, **prologue):
+    x = _prologue(attributes, input, **prologue)
+    y = _rows(_conv(_images(x), _filter(filter), attributes)) * epilogue_scale + bias + residual
+    if attributes.get("relu", False):
+        y = np.maximum(y, 0)
+    return {"output": y}
 
 
 def conv2d_backward_input(attributes, grad_output, filter):
@@ -49,9 +62,10 @@ def conv2d_backward_input(attributes, grad_output, filter):
     return {"grad_input": x.grad.numpy()}
 
 
-def conv2d_backward_filter(attributes, input, grad_output):
+def conv2d_backward_filter(attributes, input, grad_output, **prologue):
     w = torch.zeros(attributes["filter_shape"], dtype=torch.float64, requires_grad=True)
-    _conv(_images(input), w.permute(3, 2, 0, 1), attributes).backward(_images(grad_output))
+    x = _prologue(attributes, input, **prologue)
+    _conv(_images(x), w.permute(3, 2, 0, 1), attributes).backward(_images(grad_output))
     return {"grad_filter": w.grad.numpy(), "grad_bias": grad_output.astype(np.float64).sum((0, 1, 2))}
 
 
