@@ -1,6 +1,7 @@
 #include "hwynn/core/workspace.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -18,7 +19,9 @@ namespace {
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 // Two cache lines: what x86's adjacent-line prefetcher pulls in together.
 constexpr size_t kAlignmentBytes = 128;
-// Small requests share a chunk, so that a model of many small tensors stays on few huge pages.
+// Of addresses, which cost nothing until they are used.
+constexpr size_t kChunkBytes = size_t{16} << 30;
+// Where the system grants no more addresses than memory: small requests share a chunk.
 constexpr size_t kMinChunkBytes = size_t{32} << 20;
 
 constexpr size_t WholeUnits(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
@@ -29,15 +32,63 @@ struct Region {
   bool free;
 };
 
-struct FreeChunk {
-  void operator()(char* data) const { ::operator delete (data, std::align_val_t{kHugePageBytes}); }
+// Memory in one piece. From the system it comes page by page, when it is first written: so a chunk can be larger than
+// all that will ever be asked for, and then free neighbours merge wherever they lie.
+class Chunk {
+ public:
+  /// At least `bytes`. Throws std::bad_alloc.
+  explicit Chunk(size_t bytes);
+  Chunk(Chunk&& other) noexcept
+      : regions(std::move(other.regions)),
+        size_(other.size_),
+        mapped_(std::exchange(other.mapped_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)) {}
+  Chunk& operator=(Chunk&&) = delete;
+  ~Chunk();
+
+  char* data() const { return data_; }
+  size_t size() const { return size_; }
+
+  std::map<size_t, Region> regions;  // by offset
+  size_t used = 0;                   // bytes from the front that were ever handed out
+
+ private:
+  size_t size_;
+  void* mapped_ = nullptr;  // what the system gave; null: operator new did
+  char* data_ = nullptr;
 };
 
-struct Chunk {
-  std::unique_ptr<char[], FreeChunk> data;
-  size_t size;
-  std::map<size_t, Region> regions;  // by offset
-};
+Chunk::Chunk(size_t bytes) : size_(WholeUnits(bytes, kHugePageBytes)) {
+#if defined(__linux__)
+  const size_t wanted = std::max(size_, kChunkBytes);
+  void* mapped = mmap(nullptr, wanted + kHugePageBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped != MAP_FAILED) {
+    const auto address = reinterpret_cast<uintptr_t>(mapped);
+    mapped_ = mapped;
+    data_ = static_cast<char*>(mapped) + (WholeUnits(address, kHugePageBytes) - address);
+    size_ = wanted;
+  }
+#endif
+  if (data_ == nullptr) {
+    size_ = std::max(size_, kMinChunkBytes);
+    data_ = static_cast<char*>(::operator new (size_, std::align_val_t{kHugePageBytes}));
+  }
+#if defined(__linux__)
+  madvise(data_, size_, MADV_HUGEPAGE);  // advice: where it is refused, 4 KiB pages are still correct
+#endif
+  regions.emplace(0, Region{size_, true});
+}
+
+Chunk::~Chunk() {
+#if defined(__linux__)
+  if (mapped_ != nullptr) {
+    munmap(mapped_, size_ + kHugePageBytes);
+    return;
+  }
+#endif
+  ::operator delete (data_, std::align_val_t{kHugePageBytes});
+}
 
 }  // namespace
 
@@ -48,7 +99,7 @@ class PooledMemory final : public WorkspaceMemory {
     const std::lock_guard lock(mutex_);
     char* data = TakeFirstFit(size);
     if (data == nullptr) {
-      AddChunk(std::max(WholeUnits(size, kHugePageBytes), kMinChunkBytes));
+      chunks_.emplace_back(size);
       data = TakeFirstFit(size);
     }
     in_use_ += size;
@@ -61,11 +112,11 @@ class PooledMemory final : public WorkspaceMemory {
     const auto* data = static_cast<const char*>(pointer);
     const std::lock_guard lock(mutex_);
     const auto chunk = std::ranges::find_if(chunks_, [&](const Chunk& c) {
-      return !std::less<>()(data, c.data.get()) && std::less<>()(data, c.data.get() + c.size);
+      return !std::less<>()(data, c.data()) && std::less<>()(data, c.data() + c.size());
     });
     HWYNN_DCHECK(chunk != chunks_.end());
     auto& regions = chunk->regions;
-    auto region = regions.find(static_cast<size_t>(data - chunk->data.get()));
+    auto region = regions.find(static_cast<size_t>(data - chunk->data()));
     HWYNN_DCHECK(region != regions.end() && !region->second.free);
     in_use_ -= region->second.size;
     region->second.free = true;
@@ -98,19 +149,12 @@ class PooledMemory final : public WorkspaceMemory {
       const auto [offset, region] = *found;
       if (region.size > size) chunk.regions.emplace(offset + size, Region{region.size - size, true});
       found->second = {size, false};
-      return chunk.data.get() + offset;
+      const size_t used = std::max(chunk.used, WholeUnits(offset + size, kHugePageBytes));
+      reserved_ += used - chunk.used;
+      chunk.used = used;
+      return chunk.data() + offset;
     }
     return nullptr;
-  }
-
-  void AddChunk(size_t size) {
-    auto* memory = static_cast<char*>(::operator new (size, std::align_val_t{kHugePageBytes}));
-    Chunk chunk{std::unique_ptr<char[], FreeChunk>(memory), size, {{0, {size, true}}}};
-#if defined(__linux__)
-    madvise(memory, size, MADV_HUGEPAGE);  // advice: where it is refused, 4 KiB pages are still correct
-#endif
-    chunks_.push_back(std::move(chunk));
-    reserved_ += size;
   }
 
   mutable std::mutex mutex_;

@@ -13,8 +13,9 @@
 
 namespace hwynn {
 
-/// The regions behind a Workspace: first fit over 2 MiB-aligned chunks with huge pages advised; neighbours that
-/// are free merge. Shared by the Workspace and the tensors made from it, so that either may die first.
+/// The regions behind a Workspace: first fit from the front of a chunk of addresses that is larger than what is used of
+/// it, with huge pages advised; neighbours that are free merge. Shared by the Workspace and the tensors made from it,
+/// so that either may die first.
 class WorkspaceMemory;
 
 /// Owns memory of a Workspace, of whatever element type; move-only. It goes back when the buffer dies.
@@ -62,7 +63,7 @@ class Workspace {
   Tensor NewTensor(const Shape& shape) const;
   Buffer NewBuffer(int64_t bytes) const;
 
-  /// Bytes in use now, the most ever in use, and bytes held from the system.
+  /// Bytes in use now, the most ever in use, and the most that may be held from the system.
   int64_t bytes_in_use() const;
   int64_t peak_bytes() const;
   int64_t bytes_reserved() const;
