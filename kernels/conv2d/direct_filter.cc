@@ -25,6 +25,8 @@ constexpr int64_t kMaxChannels = 512;
 // A copied panel of dy lies in one piece, where one in place may share few sets of the caches; worth it for so many
 // products a value.
 constexpr int64_t kMinReuse = 128;
+// From so many panels on, a copy of a block's x costs little beside its products.
+constexpr int64_t kManyPanels = 8;
 // From so many input channels on, taps leave out the padding.
 constexpr int64_t kMinUnpadded = 64;
 constexpr int64_t kLineFloats = 16;
@@ -57,13 +59,21 @@ int64_t ChunkBlocks(const Conv2dGeometry& g, int64_t blocks, int64_t tasks) {
   return CeilDiv(blocks, std::max<int64_t>(chunks, 1));
 }
 
-// What is copied of a block's x. Pixels a multiple of 4 KiB apart share so few sets of the caches that a block doesn't
-// stay in them; an odd number of lines apart they spread over all. Of few channels the taps of a filter row make one
-// run, in a copy with zeros in the padding.
-WindowCopy CopyOf(const Conv2dSetup& setup, const Source& source, int64_t channels) {
+// Whether pixels so many floats apart share so few sets of the caches that a block of them doesn't stay there: from 4
+// KiB on always; where a panel has few columns, so that x is read often, already from 1 KiB on (16 columns).
+bool Conflict(const GemmTiles& tiles, int64_t distance) {
+  return distance % std::min<int64_t>(1024, kLineFloats * tiles.panel()) == 0;
+}
+
+// What is copied of a block's x, which a task reads once a panel. Pixels that conflict are put an odd number of lines
+// apart, which spreads them over all sets. Of a strided filter of one tap, whose rows are short and don't touch, a copy
+// makes one long row. Of few channels the taps of a filter row make one run, in a copy with zeros in the padding.
+WindowCopy CopyOf(const Conv2dSetup& setup, const Source& source, int64_t channels, int64_t panels) {
+  const GemmTiles& tiles = CurrentGemmTiles();
   const bool few = setup.geometry.group_ic() < kMinUnpadded;
-  const bool conflicts = source.step_w * source.pixel_pitch % 1024 == 0;
-  const bool apart = conflicts || (setup.prologue && !few);
+  const int64_t distance = source.step_w * source.pixel_pitch;
+  const bool short_rows = IsOneTap(setup.geometry) && setup.geometry.stride_w > 1 && panels >= kManyPanels;
+  const bool apart = few ? distance % 1024 == 0 : Conflict(tiles, distance) || short_rows || setup.prologue;
   return {
       .pad = few, .prologue = setup.prologue, .pitch = apart ? (CeilDiv(channels, kLineFloats) | 1) * kLineFloats : 0};
 }
@@ -114,7 +124,8 @@ DirectBackwardFilter::DirectBackwardFilter(const Conv2dSetup& setup)
       panels_(CeilDiv(g_.group_oc(), tiles_.panel()), kMaxColumns / tiles_.panel()),
       channels_(g_.group_ic(), MaxChannels(g_)),
       chunks_(blocks_.count(), ChunkBlocks(g_, blocks_.count(), g_.groups * channels_.count * panels_.count)),
-      windows_(source_, taps_, blocks_.Largest(), channels_.Largest(), CopyOf(setup, source_, channels_.Largest())),
+      windows_(source_, taps_, blocks_.Largest(), channels_.Largest(),
+               CopyOf(setup, source_, channels_.Largest(), panels_.Largest())),
       grad_windows_(GradSource(source_, g_.OC), {{0, 0, 0}}, blocks_.Largest(), 0, {.pad = false}) {
   const auto taps = static_cast<int64_t>(taps_.size());
   const Block largest = blocks_.Largest();

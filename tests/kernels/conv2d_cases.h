@@ -48,6 +48,9 @@ inline std::vector<Conv2dCase> Conv2dCases() {
       {{2, 5, 5, 512}, {1, 1, 512, 9}, {.stride = {2, 2}}},
       {{1, 5, 5, 1024}, {3, 3, 1024, 3}, {}},
       {{2, 14, 14, 600}, {1, 1, 600, 70}, {}},
+      // Pixels 1 KiB apart, short rows of one tap by many panels: copied where panels are narrow.
+      {{2, 7, 7, 128}, {3, 3, 128, 20}, {.stride = {2, 2}}},
+      {{2, 9, 10, 66}, {1, 1, 66, 270}, {.stride = {2, 2}}},
       {{2, 14, 14, 12}, {3, 3, 4, 9}, {.groups = 3}},
       {{1, 4, 5, 6}, {1, 1, 6, 1024}, {}},
       {{1, 3, 3, 70}, {3, 3, 70, 530}, {}},
