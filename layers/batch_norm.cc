@@ -76,19 +76,25 @@ Activation BatchNorm::ForwardFused(const Scope& scope, Activation input) const {
   if (ChannelAxis(options_, input.shape()) != input.shape().rank() - 1) return Forward(scope, std::move(input), {});
   Normalized normalized = Normalize(scope, std::move(input), {});
   normalized.relu = options_.relu;
-  return Activation(std::move(normalized));
+  const bool output_is_mask = normalized.folded && options_.relu;
+  Activation output(std::move(normalized));
+  scope.Save(this, output_is_mask ? output : nullptr);
+  return output;
 }
 
 ActivationGradient BatchNorm::BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                             Tensor grad_input) const {
-  Tensor gradient;
   if (ChannelAxis(options_, grad_output.values.shape()) != grad_output.values.shape().rank() - 1) {
-    gradient = Backward(scope, std::move(grad_output.values), {});
-  } else {
-    Differentiate(scope, {grad_output, grad_output.values, {}, {}});
-    gradient = std::move(grad_output.values);
+    return {.values = Accumulated(Backward(scope, std::move(grad_output.values), {}), std::move(grad_input))};
   }
-  return {.values = Accumulated(std::move(gradient), std::move(grad_input))};
+  const Kept kept = TakeKept(scope, this);
+  if (kept.input == nullptr) {
+    HWYNN_DCHECK(grad_input.empty());  // paths that part read numbers
+    FoldedNorm folded = Fold(scope, kept, grad_output);
+    return {.values = std::move(grad_output.values), .folded = std::move(folded)};
+  }
+  Differentiate(scope, kept, {grad_output, grad_output.values, {}, {}});
+  return {.values = Accumulated(std::move(grad_output.values), std::move(grad_input))};
 }
 
 Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchNormCall& call) const {
@@ -100,6 +106,7 @@ Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchN
   Normalized normalized = Normalize(scope, std::move(channels_last), call);
   normalized.relu = options_.relu;
   const Activation output = Activation(std::move(normalized)).Plain();
+  scope.Save(this, nullptr);
   return axis == last ? output : MakeActivation(MoveAxis(scope, *output, last, axis));
 }
 
@@ -107,7 +114,7 @@ Tensor BatchNorm::Backward(const Scope& scope, Tensor grad_output, const BatchNo
   const int last = grad_output.shape().rank() - 1;
   const int axis = ChannelAxis(options_, grad_output.shape());
   ActivationGradient gradient{axis == last ? std::move(grad_output) : MoveAxis(scope, grad_output, axis, last)};
-  Differentiate(scope, {gradient, gradient.values, {}, call});
+  Differentiate(scope, TakeKept(scope, this), {gradient, gradient.values, {}, call});
   return axis == last ? std::move(gradient.values) : MoveAxis(scope, gradient.values, last, axis);
 }
 
@@ -120,15 +127,21 @@ Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, Activatio
   sum.relu = options_.relu;
   const Activation output(std::move(sum));
   output.Value();
-  if (options_.relu) scope.Save(this, output);
+  scope.Save(this, options_.relu ? output : nullptr);
   // How it was made is for Backward, and holds memory.
   return scope.fusion() && scope.has_tape() ? output : output.Plain();
 }
 
 BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, ActivationGradient grad_output) const {
+  const Kept kept = TakeKept(scope, this);
+  if (kept.input == nullptr) {
+    FoldedNorm folded = Fold(scope, kept, grad_output);
+    auto [main, residual] = Share(std::move(grad_output.values));
+    return {{.values = std::move(main), .folded = std::move(folded)}, std::move(residual)};
+  }
   Tensor grad_input = scope.NewTensor(grad_output.values.shape());
-  Differentiate(scope, {grad_output, grad_input, /*grad_residual=*/grad_output.values, {}});
-  return {std::move(grad_input), std::move(grad_output.values)};
+  Differentiate(scope, kept, {grad_output, grad_input, /*grad_residual=*/grad_output.values, {}});
+  return {{.values = std::move(grad_input)}, std::move(grad_output.values)};
 }
 
 bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
@@ -147,10 +160,12 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
 Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const {
   Activation mean;
   Activation var;
+  bool folded = false;
   if (UsesRunningAverage(scope, call)) {
     mean = BorrowActivation(scope.Variable(kBatchStats, "mean"));
     var = BorrowActivation(scope.Variable(kBatchStats, "var"));
-    if (scope.has_tape()) input.Value();  // Backward needs it
+    folded = scope.has_tape() && scope.fusion() && input.is_convolution();
+    if (scope.has_tape() && !folded) input.Value();  // Backward needs it
   } else {
     const bool updates = scope.statistics() != BatchStatistics::kKeep;
     const TensorView running_mean = updates ? scope.MutableVariable(kBatchStats, "mean") : TensorView();
@@ -167,24 +182,50 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
     mean = MakeActivation(std::move(batch_mean));
     var = MakeActivation(std::move(batch_var));
   }
-  scope.Save(this, input);
+  scope.Save(this, folded ? nullptr : input);
   scope.Save(this, mean);
   scope.Save(this, var);
   const BatchNormAffine affine = Affine(scope, *mean, *var);
   return {.base = std::move(input),
           .norm = std::make_shared<const ChannelNorm>(std::move(mean), std::move(var), affine, scope.workspace()),
+          .folded = folded,
           .workspace = &scope.workspace()};
 }
 
-void BatchNorm::Differentiate(const Scope& scope, const BackwardCall& backward) const {
-  const bool added = backward.grad_residual.data() != nullptr;
-  const Activation output = options_.relu && added ? scope.Saved(this) : Activation();
-  const Activation var = scope.Saved(this);
-  const Activation mean = scope.Saved(this);
-  const Activation input = scope.Saved(this);
-  BatchNormBackwardArgs args{.input = *input,
+BatchNorm::Kept BatchNorm::TakeKept(const Scope& scope, const Module* owner) {
+  Kept kept;
+  for (Activation* entry : {&kept.output, &kept.var, &kept.mean, &kept.input}) *entry = scope.Saved(owner);
+  return kept;
+}
+
+FoldedNorm BatchNorm::Fold(const Scope& scope, const Kept& kept, ActivationGradient& grad_output) const {
+  const BatchNormAffine affine = Affine(scope, *kept.mean, *kept.var);
+  Tensor& gradient = grad_output.values;
+  if (!grad_output.sums) {
+    BatchNormBackwardArgs args{.input = gradient, .grad_output = gradient, .affine = affine};
+    if (kept.output != nullptr) {  // of the ReLU
+      args.input = args.output = *kept.output;
+      args.relu = true;
+      args.grad_residual = gradient;
+    }
+    grad_output.sums = BatchNormBackwardSums(args, scope.workspace());
+  }
+  FoldedNorm folded{.norm = std::make_shared<const ChannelNorm>(kept.mean, kept.var, affine, scope.workspace()),
+                    .sum = std::move(grad_output.sums->grad)};
+  grad_output.sums.reset();
+  if (options_.use_scale) folded.grad_scale = scope.Gradient("scale");
+  if (options_.use_bias) {
+    const TensorView grad_bias = scope.Gradient("bias");
+    for (int64_t c = 0; c < grad_bias.size(); ++c)
+      grad_bias[c] = static_cast<float>(folded.sum[static_cast<size_t>(c)]);
+  }
+  return folded;
+}
+
+void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const BackwardCall& backward) const {
+  BatchNormBackwardArgs args{.input = *kept.input,
                              .grad_output = backward.grad_output.values,
-                             .affine = Affine(scope, *mean, *var),
+                             .affine = Affine(scope, *kept.mean, *kept.var),
                              .frozen_statistics = UsesRunningAverage(scope, backward.call),
                              // The derivative of the clamp max(0, ·), which the fast form has alone, at 0.
                              .zero_variance_factor = options_.variance == Variance::kFast ? 0.5f : 1.0f,
@@ -198,7 +239,7 @@ void BatchNorm::Differentiate(const Scope& scope, const BackwardCall& backward) 
     return;
   }
   args.relu = options_.relu;
-  if (output != nullptr) args.output = *output;
+  if (kept.output != nullptr) args.output = *kept.output;
   args.grad_residual = backward.grad_residual;
   BatchNormBackward(args, scope.workspace());
 }

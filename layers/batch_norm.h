@@ -69,7 +69,7 @@ class BatchNorm final : public FusingModule {
   Activation ForwardAdd(const Scope& scope, Activation input, Activation residual) const;
 
   struct AddGradients {
-    Tensor input;
+    ActivationGradient input;
     Tensor residual;
   };
   /// Backward of ForwardAdd.
@@ -80,8 +80,17 @@ class BatchNorm final : public FusingModule {
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
   // batch_norm(input), to be computed, without relu; saves what Backward needs. Channels last.
   Normalized Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const;
+  // What Forward left on the tape.
+  struct Kept {
+    Activation output;  // null: not needed
+    Activation var, mean;
+    Activation input;  // null: the norm was folded into the convolution before it
+  };
+  static Kept TakeKept(const Scope& scope, const Module* owner);
   struct BackwardCall;
-  void Differentiate(const Scope& scope, const BackwardCall& backward) const;
+  void Differentiate(const Scope& scope, const Kept& kept, const BackwardCall& backward) const;
+  // The same where the norm was folded: masks grad_output and sums it up.
+  FoldedNorm Fold(const Scope& scope, const Kept& kept, ActivationGradient& grad_output) const;
 
   BatchNormOptions options_;
 };

@@ -1,8 +1,12 @@
 #include "hwynn/layers/conv.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
+#include "hwynn/core/split.h"
 #include "hwynn/kernels/conv2d_plan.h"
 #include "hwynn/module/packed_filters.h"
 
@@ -34,13 +38,53 @@ ConstTensorView Source(const Activation& input) { return input.has_values() ? *i
 // For the gradient of a BatchNorm's output: its mask, and the sums that the BatchNorm will ask for.
 Conv2dGradientEpilogue GradientEpilogue(const Activation& input, BatchNormSums& sums) {
   const Normalized& normalized = *input.normalized();
-  return {.input = *normalized.base,
-          .output = normalized.added ? input->view() : ConstTensorView(),
+  return {.input = normalized.folded ? *input : *normalized.base,
+          .output = normalized.added || normalized.folded ? input->view() : ConstTensorView(),
           .mean = normalized.norm->mean(),
           .mul = normalized.norm->mul(),
           .bias = normalized.norm->bias(),
           .relu = normalized.relu,
           .sums = &sums};
+}
+
+// The params' gradients where a BatchNorm was folded into the convolution, from the kernel's of grad_output as it came.
+// `bias` may be empty.
+void FinishFolded(const FoldedNorm& folded, ConstTensorView kernel, ConstTensorView bias, TensorView grad_kernel) {
+  const int64_t channels = kernel.shape().back();
+  const int64_t rows = kernel.size() / channels;
+  const BatchNormAffine& affine = folded.norm->affine();
+  const ConstTensorView mul = folded.norm->mul();
+  constexpr int64_t kColumns = 64;
+  ParallelFor(CeilDiv(channels, kColumns), [&](int64_t task) {
+    const int64_t begin = task * kColumns;
+    const int64_t end = std::min(channels, begin + kColumns);
+    double dot[kColumns] = {};  // Σ g·conv(x)
+    for (int64_t row = 0; row < rows; ++row) {
+      const float* w = kernel.data() + row * channels;
+      float* grad = grad_kernel.data() + row * channels;
+      for (int64_t c = begin; c < end; ++c) {
+        dot[c - begin] += static_cast<double>(w[c]) * static_cast<double>(grad[c]);
+        grad[c] *= mul[c];
+      }
+    }
+    if (folded.grad_scale.size() == 0) return;
+    for (int64_t c = begin; c < end; ++c) {
+      const double mean = affine.mean[c] - (bias.size() != 0 ? bias[c] : 0.0f);
+      const double centered = dot[c - begin] - mean * folded.sum[static_cast<size_t>(c)];
+      const double var = affine.var[c];
+      folded.grad_scale[c] = static_cast<float>(centered / std::sqrt(var + static_cast<double>(affine.epsilon)));
+    }
+  });
+}
+
+// The filter of conv(x)·mul.
+Tensor Scaled(ConstTensorView kernel, ConstTensorView mul, const Workspace& workspace) {
+  Tensor scaled = workspace.NewTensor(kernel.shape());
+  const int64_t channels = mul.size();
+  ParallelFor(kernel.size() / channels, [&](int64_t row) {
+    for (int64_t c = 0; c < channels; ++c) scaled[row * channels + c] = kernel[row * channels + c] * mul[c];
+  });
+  return scaled;
 }
 
 // A call that waits for its epilogue.
@@ -126,7 +170,20 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
   const Tensor& gradient = grad_output.values;
   Conv2dBackwardFilter(KernelParams(options_), Source(input), gradient, scope.Gradient("kernel"), scope.workspace(),
                        {.prologue = PrologueOf(input)});
-  if (options_.use_bias) BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());
+  ConstTensorView kernel = scope.Param("kernel");
+  Tensor scaled;
+  if (const auto& folded = grad_output.folded) {
+    const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
+    FinishFolded(*folded, kernel, bias, scope.Gradient("kernel"));
+    const TensorView grad_bias = options_.use_bias ? scope.Gradient("bias") : TensorView();
+    for (int64_t c = 0; c < grad_bias.size(); ++c) {
+      grad_bias[c] = static_cast<float>(folded->norm->mul()[c] * folded->sum[static_cast<size_t>(c)]);
+    }
+    if (options_.input_gradient) scaled = Scaled(kernel, folded->norm->mul(), scope.workspace());
+    if (options_.input_gradient) kernel = scaled;
+  } else if (options_.use_bias) {
+    BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());
+  }
   if (!options_.input_gradient) return {};
   ActivationGradient result;
   Conv2dBackwardInputOptions call{.accumulate = !grad_input.empty()};
@@ -137,8 +194,7 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
     input.reset();  // its memory may serve for the gradient
   }
   result.values = grad_input.empty() ? scope.NewTensor(shape) : std::move(grad_input);
-  Conv2dBackwardInput(KernelParams(options_, scope), gradient, scope.Param("kernel"), result.values, scope.workspace(),
-                      call);
+  Conv2dBackwardInput(KernelParams(options_, scope), gradient, kernel, result.values, scope.workspace(), call);
   return result;
 }
 

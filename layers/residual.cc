@@ -89,7 +89,7 @@ ActivationGradient ResidualBlock::BackwardFused(const Scope& scope, ActivationGr
   } else {
     grad_shortcut = Accumulated(std::move(grad_shortcut), std::move(grad_input));
   }
-  return ChildBackward(main_, scope, {std::move(grad_main)}, std::move(grad_shortcut));
+  return ChildBackward(main_, scope, std::move(grad_main), std::move(grad_shortcut));
 }
 
 ResNetBlock::ResNetBlock(const ResidualBlockOptions& options)

@@ -78,9 +78,12 @@ void Activation::Compute() const {
     // Nobody can want the numbers of a base that is a convolution, or it would have run for them.
     const bool in_epilogue = from->base.is_convolution();
     values = in_epilogue ? RunConvolution(from->base, from->Epilogue()) : Normalize(*from);
-    if (!in_epilogue) {
-      state.normalized = std::make_unique<const Normalized>(
-          Normalized{.base = from->base, .norm = from->norm, .added = from->addend != nullptr, .relu = from->relu});
+    if (!in_epilogue || from->folded) {
+      state.normalized = std::make_unique<const Normalized>(Normalized{.base = in_epilogue ? nullptr : from->base,
+                                                                       .norm = from->norm,
+                                                                       .added = from->addend != nullptr,
+                                                                       .relu = from->relu,
+                                                                       .folded = from->folded});
     }
   }
   state.values = std::make_shared<const Tensor>(std::move(values));

@@ -6,6 +6,25 @@
 #include "hwynn/core/check.h"
 
 namespace hwynn {
+namespace {
+
+// Stands behind a tensor whose memory belongs to another.
+class SharedMemory final : public WorkspaceMemory {
+ public:
+  explicit SharedMemory(std::shared_ptr<Tensor> tensor) : tensor_(std::move(tensor)) {}
+  void Release(const void*) noexcept override {}
+
+ private:
+  std::shared_ptr<Tensor> tensor_;
+};
+
+}  // namespace
+
+std::pair<Tensor, Tensor> Share(Tensor values) {
+  const auto shared = std::make_shared<Tensor>(std::move(values));
+  const auto handle = [&] { return Tensor(shared->data(), shared->shape(), std::make_shared<SharedMemory>(shared)); };
+  return {handle(), handle()};
+}
 
 ChannelNorm::ChannelNorm(Activation mean, Activation var, BatchNormAffine affine, const Workspace& workspace)
     : mean_(std::move(mean)), var_(std::move(var)), affine_(affine), mul_(workspace.NewTensor(mean_.shape())) {

@@ -14,6 +14,8 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/batch_norm.h"
@@ -55,19 +57,33 @@ class ChannelNorm {
 
 /// relu?(norm(base) + addend).
 struct Normalized {
-  Activation base;
+  Activation base;  // null: it was never kept (folded)
   std::shared_ptr<const ChannelNorm> norm;
   Activation addend = nullptr;
   bool added = false;  // there was an addend: what a ReLU let pass is known from the values alone
   bool relu = false;
+  bool folded = false;                   // see FoldedNorm; known from the values alone too
   const Workspace* workspace = nullptr;  // for the values
 
   /// Whether a convolution can compute it as it loads base.
-  bool IsPrologue() const { return base.has_values() && !added; }
+  bool IsPrologue() const { return base != nullptr && base.has_values() && !added; }
   Conv2dPrologue Prologue() const;
   /// The same for what comes out of a convolution; the addend too.
   Conv2dEpilogue Epilogue() const;
 };
+
+/// A BatchNorm whose statistics are constants is a part of the convolution before it, y = conv(x)·mul + constant:
+/// neither conv(x) nor its gradient mul·g is ever made. With the filter's gradient G of g in place of mul·g,
+///
+///   grad_filter = mul·G;  Σ g·conv(x) = Σ filter·G over taps and input channels, of which grad_scale is made.
+struct FoldedNorm {
+  std::shared_ptr<const ChannelNorm> norm;
+  std::vector<double> sum;  // [C], Σ g
+  TensorView grad_scale{};  // [C], to be written; empty: not wanted
+};
+
+/// Two handles of the memory of `values`, which goes back with the last of them.
+std::pair<Tensor, Tensor> Share(Tensor values);
 
 /// d loss / d activation on its way back.
 struct ActivationGradient {
@@ -75,6 +91,8 @@ struct ActivationGradient {
   /// Given where the activation is Normalized and its reader gathered them: Σ values and Σ values·(base − mean). The
   /// values are then the gradient of norm(base) + addend: 0 where the ReLU let nothing pass.
   std::optional<BatchNormSums> sums = std::nullopt;
+  /// Given, the values are the gradient of what this made of the activation, a convolution's output.
+  std::optional<FoldedNorm> folded = std::nullopt;
 };
 
 }  // namespace hwynn

@@ -177,18 +177,33 @@ TEST_P(FusionTest, EvaluatesWithTheSameBits) {
   }
 }
 
-// What lies between a BatchNorm and the convolution behind it is never kept.
-TEST(FusionMemoryTest, InnerOutputsAreNotKept) {
+// Bytes that Forward leaves for Backward.
+int64_t KeptBytes(const Module& net, bool fusion, BatchStatistics statistics) {
+  ModuleBed bed(net, {8, 32, 32, 4});
+  bed.fusion = fusion;
+  bed.statistics = statistics;
+  const Activation output = bed.Forward(Mode::kTrain);
+  return bed.workspace.bytes_in_use();
+}
+
+// What lies between a BatchNorm and the convolution behind it is never kept; with frozen statistics, nor what lies
+// before the BatchNorm.
+TEST(FusionMemoryTest, InnerArraysAreNotKept) {
   const Sequential net = Sequential().Add(Square(64)).Add(Norm()).Add(Square(64)).Add(Norm()).Add(Square(4));
-  const Shape shape{8, 32, 32, 4};
-  const auto kept = [&](bool fusion) {
-    ModuleBed bed(net, shape);
-    bed.fusion = fusion;
-    const Activation output = bed.Forward(Mode::kTrain);
-    return bed.workspace.bytes_in_use();
+  const int64_t inner = TensorBytes({8, 32, 32, 64});
+  const int64_t unfused = KeptBytes(net, false, BatchStatistics::kUpdate);
+  const auto expect_saved = [&](BatchStatistics statistics, int64_t arrays) {
+    const int64_t saved = unfused - KeptBytes(net, true, statistics);
+    EXPECT_NEAR(static_cast<double>(saved), static_cast<double>(arrays * inner), 0.01 * static_cast<double>(inner));
   };
-  const int64_t inner = 2 * TensorBytes({8, 32, 32, 64});
-  EXPECT_NEAR(static_cast<double>(kept(false) - kept(true)), static_cast<double>(inner), 0.01 * inner);
+  expect_saved(BatchStatistics::kUpdate, 2);
+  expect_saved(BatchStatistics::kFrozen, 2);
+  const Sequential block = Sequential().Add(Square(64)).Add(Norm()).Add(ResNetBlock({.filters = 64}));
+  // z and y of the first norm, z and y of the block's first, z and the output of its last.
+  const int64_t kept = KeptBytes(block, false, BatchStatistics::kUpdate);
+  EXPECT_NEAR(static_cast<double>(kept), 6.0 * static_cast<double>(inner), 0.05 * static_cast<double>(inner));
+  const int64_t frozen = KeptBytes(block, true, BatchStatistics::kFrozen);
+  EXPECT_NEAR(static_cast<double>(frozen), 3.0 * static_cast<double>(inner), 0.05 * static_cast<double>(inner));
 }
 
 // Statistics of the batch, without a trace in the running ones; the collection need not be one that may be written.
