@@ -74,7 +74,9 @@ struct ProductPlan {
         depths(CutDepth(product.taps.size(), product.group_in)),
         panel_split(panels.count(), CeilDiv(panels.count(), CeilDiv(kMinTasks, blocks.count()))),
         windows(product.source, product.taps, blocks.Largest(), product.source.C,
-                {.pad = !LeavesOutTaps(product, blocks.Largest(), setup), .prologue = setup.prologue}) {}
+                {.pad = !LeavesOutTaps(product, blocks.Largest(), setup),
+                 .prologue = setup.prologue && panel_split.count == 1}),
+        prologue_first(windows.prologue_first() || (setup.prologue && panel_split.count > 1)) {}
 
   void Run(ProductCall call) const;
   int64_t K() const { return static_cast<int64_t>(product.taps.size()) * product.group_in; }
@@ -88,6 +90,9 @@ struct ProductPlan {
   std::vector<DepthBlock> depths;
   EvenSplit panel_split;  // of a group, into tasks
   SourceWindows windows;
+  // Whether a prologue is applied to the whole source at first: several tasks would each do it for the same block,
+  // which took 3 to 8 times as long where images are few and small and have many channels; or windows are too large.
+  bool prologue_first;
 };
 
 bool ProductPlan::Streams(const ProductCall& call) const {
@@ -314,7 +319,7 @@ class DirectForward final : public Conv2dPassPlan {
       : geometry_(setup.geometry), product_(ForwardProduct(setup.geometry), setup) {
     scratch_bytes_ = product_.windows.scratch_bytes();
     temporary_bytes_ = OutputEpilogue::Bytes(geometry_.OC);
-    if (product_.windows.prologue_first()) temporary_bytes_ += TensorBytes(geometry_.input_shape());
+    if (product_.prologue_first) temporary_bytes_ += TensorBytes(geometry_.input_shape());
     if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(product_.blocks.count(), geometry_.OC);
   }
 
@@ -324,7 +329,7 @@ class DirectForward final : public Conv2dPassPlan {
     ProductCall product_call{.source = call.input, .packed = call.filter, .destination = call.output};
     Tensor input;
     if (!prologue.empty()) {
-      if (product_.windows.prologue_first()) {
+      if (product_.prologue_first) {
         input = ApplyPrologue(prologue, geometry_, call.input, workspace);
         product_call.source = input.data();
       } else {

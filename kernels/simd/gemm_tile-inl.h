@@ -335,14 +335,32 @@ inline void CopyPixels(const PixelCopy& copy) noexcept {
   }
 }
 
-// A vector of channels of all pixels at a time, whose mean, mul and bias stay in registers.
+// Four vectors of channels of all pixels at a time, whose mean, mul and bias stay in registers: one alone would touch
+// as many pages for a quarter of the bytes.
 inline void CopyNormalized(const PixelCopy& copy, const Normalization& norm) noexcept {
-  ForChannels(copy.channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
-    const ChannelNorm<decltype(d)> channel(d, access, norm, c);
-    const float* from = copy.from + c;
-    float* to = copy.to + c;
+  const hn::ScalableTag<float> d;
+  using D = hn::ScalableTag<float>;
+  const Whole<D> whole;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t first = 0;
+  for (; first + 4 * lanes <= copy.channels; first += 4 * lanes) {
+    const ChannelNorm<D> norm0(d, whole, norm, first), norm1(d, whole, norm, first + lanes);
+    const ChannelNorm<D> norm2(d, whole, norm, first + 2 * lanes), norm3(d, whole, norm, first + 3 * lanes);
+    const float* from = copy.from + first;
+    float* to = copy.to + first;
     for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
-      access.Store(channel.Prologue(access.Load(d, from)), d, to);
+      hn::StoreU(norm0.Prologue(hn::LoadU(d, from)), d, to);
+      hn::StoreU(norm1.Prologue(hn::LoadU(d, from + lanes)), d, to + lanes);
+      hn::StoreU(norm2.Prologue(hn::LoadU(d, from + 2 * lanes)), d, to + 2 * lanes);
+      hn::StoreU(norm3.Prologue(hn::LoadU(d, from + 3 * lanes)), d, to + 3 * lanes);
+    }
+  }
+  ForChannels(copy.channels - first, [&](const auto& access, auto dc, int64_t c) HWY_ATTR {
+    const ChannelNorm<decltype(dc)> channel(dc, access, norm, first + c);
+    const float* from = copy.from + first + c;
+    float* to = copy.to + first + c;
+    for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
+      access.Store(channel.Prologue(access.Load(dc, from)), dc, to);
     }
   });
 }
