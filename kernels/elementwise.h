@@ -4,16 +4,22 @@
 // Element by element over arrays of one shape. Outputs may be one of the inputs.
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "hwynn/core/tensor.h"
 
 namespace hwynn {
 
-/// output = max(input, 0).
-void ReluForward(ConstTensorView input, TensorView output);
-/// grad_input = output > 0 ? grad_output : 0, from what ReluForward made (0 at 0, as in Flax).
-void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input);
+struct ReluOptions {
+  float upper = std::numeric_limits<float>::infinity();  // 0 or more; 6: ReLU6
+};
+/// output = min(max(input, 0), upper).
+void ReluForward(ConstTensorView input, TensorView output, const ReluOptions& options = {});
+/// grad_input = 0 < output < upper ? grad_output : 0, from what ReluForward made with the same options (0 at 0 and at
+/// `upper`, as in Flax; without an upper end infinity lets its gradient pass).
+void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input,
+                  const ReluOptions& options = {});
 
 struct AddOptions {
   bool relu = false;

@@ -1,5 +1,6 @@
 #include "hwynn/layers/relu.h"
 
+#include <limits>
 #include <utility>
 
 #include "hwynn/kernels/elementwise.h"
@@ -8,23 +9,24 @@ namespace hwynn {
 
 namespace {
 
-Activation Apply(const Scope& scope, Activation input) {
+Activation Apply(const Scope& scope, Activation input, const ReluOptions& options) {
   const Normalized* normalized = input.normalized();
-  if (normalized != nullptr && !input.has_values() && !normalized->relu) {
+  const bool no_upper = options.upper == std::numeric_limits<float>::infinity();
+  if (no_upper && normalized != nullptr && !input.has_values() && !normalized->relu) {
     Normalized clipped = *normalized;
     clipped.relu = true;
     return Activation(std::move(clipped));
   }
-  if (input.is_convolution()) return MakeActivation(RunConvolution(input, {.relu = true}));
+  if (input.is_convolution()) return MakeActivation(RunConvolution(input, {.relu = true, .upper = options.upper}));
   Tensor output = scope.NewTensor(input.shape());
-  ReluForward(*input, output);
+  ReluForward(*input, output, options);
   return MakeActivation(std::move(output));
 }
 
 }  // namespace
 
 Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
-  Activation output = Apply(scope, std::move(input));
+  Activation output = Apply(scope, std::move(input), options_);
   scope.Save(this, output);
   return output;
 }
@@ -32,7 +34,7 @@ Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
 ActivationGradient Relu::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   const Activation output = scope.Saved(this);
   // With sums, who read a BatchNorm's output through this ReLU has masked the gradient already.
-  if (!gradient.sums) ReluBackward(*output, gradient.values, gradient.values);
+  if (!gradient.sums) ReluBackward(*output, gradient.values, gradient.values, options_);
   if (!grad_input.empty()) gradient.sums.reset();  // they are of this part alone
   gradient.values = Accumulated(std::move(gradient.values), std::move(grad_input));
   return gradient;

@@ -18,19 +18,24 @@ namespace hwynn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <bool kStream>
+template <bool kUpper, bool kStream>
 struct ReluForwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    Put<kStream>(Relu(d, Get(d, a + i)), d, output + i);
+    auto y = Relu(d, Get(d, a + i));
+    if constexpr (kUpper) y = AtMost(hn::Set(d, upper), y);
+    Put<kStream>(y, d, output + i);
   }
 };
 
-template <bool kStream>
+template <bool kUpper, bool kStream>
 struct ReluBackwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
-    Put<kStream>(ReluGradient(d, Get(d, a + i), Get(d, b + i)), d, output + i);
+    const auto y = Get(d, a + i);
+    auto grad = ReluGradient(d, y, Get(d, b + i));
+    if constexpr (kUpper) grad = hn::IfThenZeroElse(hn::Ge(y, hn::Set(d, upper)), grad);
+    Put<kStream>(grad, d, output + i);
   }
 };
 

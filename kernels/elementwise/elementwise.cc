@@ -5,6 +5,8 @@
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
+#include <limits>
+
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/simd/flat.h"
 
@@ -16,6 +18,7 @@ struct ElementwiseTask {
   const float* b = nullptr;
   const uint8_t* keep = nullptr;
   float scale = 1.0f;
+  float upper = 0.0f;
   float* output;
 };
 }  // namespace hwynn
@@ -28,11 +31,11 @@ namespace hwynn {
 namespace HWY_NAMESPACE {
 
 // No per-channel tables here: a period that is never reached.
-void ReluForwardRange(const ElementwiseTask& task, bool stream, int64_t begin, int64_t end) {
-  RunFlat<ReluForwardOp>(task, begin, end, end + 1, stream);
+void ReluForwardRange(const ElementwiseTask& task, bool upper, bool stream, int64_t begin, int64_t end) {
+  RunFlat<ReluForwardOp>(task, begin, end, end + 1, upper, stream);
 }
-void ReluBackwardRange(const ElementwiseTask& task, bool stream, int64_t begin, int64_t end) {
-  RunFlat<ReluBackwardOp>(task, begin, end, end + 1, stream);
+void ReluBackwardRange(const ElementwiseTask& task, bool upper, bool stream, int64_t begin, int64_t end) {
+  RunFlat<ReluBackwardOp>(task, begin, end, end + 1, upper, stream);
 }
 void AddRange(const ElementwiseTask& task, bool relu, bool stream, int64_t begin, int64_t end) {
   RunFlat<AddOp>(task, begin, end, end + 1, relu, stream);
@@ -59,24 +62,34 @@ void CheckSameShape(const char* function, const char* name, const Shape& shape, 
   Check(shape == other, function, ": ", name, " ", shape, " != ", other_name, " ", other);
 }
 
+// Whether the options have an upper end.
+bool CheckUpper(const char* function, const ReluOptions& options) {
+  Check(options.upper >= 0, function, ": upper (", options.upper, ") must be 0 or more");
+  return options.upper < std::numeric_limits<float>::infinity();
+}
+
 }  // namespace
 
-void ReluForward(ConstTensorView input, TensorView output) {
+void ReluForward(ConstTensorView input, TensorView output, const ReluOptions& options) {
   CheckSameShape("ReluForward", "output", output.shape(), "input", input.shape());
-  const ElementwiseTask task{.a = input.data(), .output = output.data()};
+  const bool upper = CheckUpper("ReluForward", options);
+  const ElementwiseTask task{.a = input.data(), .upper = options.upper, .output = output.data()};
   const bool stream = WorthStreaming(output, {input});
   ParallelForFlat(input.size(), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(ReluForwardRange)(task, stream, begin, end);
+    HWY_DYNAMIC_DISPATCH(ReluForwardRange)(task, upper, stream, begin, end);
   });
 }
 
-void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input) {
+void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input,
+                  const ReluOptions& options) {
   CheckSameShape("ReluBackward", "grad_output", grad_output.shape(), "output", output.shape());
   CheckSameShape("ReluBackward", "grad_input", grad_input.shape(), "output", output.shape());
-  const ElementwiseTask task{.a = output.data(), .b = grad_output.data(), .output = grad_input.data()};
+  const bool upper = CheckUpper("ReluBackward", options);
+  const ElementwiseTask task{
+      .a = output.data(), .b = grad_output.data(), .upper = options.upper, .output = grad_input.data()};
   const bool stream = WorthStreaming(grad_input, {output, grad_output});
   ParallelForFlat(output.size(), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(ReluBackwardRange)(task, stream, begin, end);
+    HWY_DYNAMIC_DISPATCH(ReluBackwardRange)(task, upper, stream, begin, end);
   });
 }
 

@@ -11,8 +11,9 @@
 
 namespace hwynn::reference {
 
-void ReluForward(ConstTensorView input, TensorView output);
-void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input);
+void ReluForward(ConstTensorView input, TensorView output, const ReluOptions& options = {});
+void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorView grad_input,
+                  const ReluOptions& options = {});
 void AddForward(ConstTensorView a, ConstTensorView b, TensorView output, const AddOptions& options = {});
 void AddAccumulate(ConstTensorView addend, TensorView accumulator);
 void MaskScale(ConstTensorView input, std::span<const uint8_t> keep, float scale, TensorView output);

@@ -38,6 +38,10 @@ const Op kOps[] = {
      [](const Inputs& in, TensorView out) { reference::ReluForward(in.a, out); }},
     {"ReluBackward", [](const Inputs& in, TensorView out) { ReluBackward(in.a, in.b, out); },
      [](const Inputs& in, TensorView out) { reference::ReluBackward(in.a, in.b, out); }},
+    {"ReluForward upper", [](const Inputs& in, TensorView out) { ReluForward(in.a, out, {.upper = 2}); },
+     [](const Inputs& in, TensorView out) { reference::ReluForward(in.a, out, {.upper = 2}); }},
+    {"ReluBackward upper", [](const Inputs& in, TensorView out) { ReluBackward(in.a, in.b, out, {.upper = 2}); },
+     [](const Inputs& in, TensorView out) { reference::ReluBackward(in.a, in.b, out, {.upper = 2}); }},
     {"AddForward", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, out); },
      [](const Inputs& in, TensorView out) { reference::AddForward(in.a, in.b, out); }},
     {"AddForward relu", [](const Inputs& in, TensorView out) { AddForward(in.a, in.b, out, {.relu = true}); },
@@ -128,9 +132,25 @@ TEST(ElementwiseTest, ReluKeepsNanAndDroppedElementsAreZero) {
       Tensor output({size});
       ReluForward(nans, output);
       for (const float value : output.span()) EXPECT_TRUE(std::isnan(value));
+      ReluForward(nans, output, {.upper = 6});
+      for (const float value : output.span()) EXPECT_TRUE(std::isnan(value));
       MaskScale(nans, std::vector<uint8_t>(static_cast<size_t>(size), 0), 2.0f, output);
       for (const float value : output.span()) EXPECT_EQ(value, 0.0f);
     }
+  });
+}
+
+TEST(ElementwiseTest, InfinityPassesUnlessThereIsAnUpperEnd) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  ForEachTarget([](const std::string&) {
+    const Tensor input({33}, kInfinity), grad_output({33}, 3.0f);
+    Tensor output({33}), grad_input({33});
+    ReluForward(input, output);
+    ReluBackward(output, grad_output, grad_input);
+    for (int64_t i = 0; i < 33; ++i) EXPECT_TRUE(output[i] == kInfinity && grad_input[i] == 3.0f);
+    ReluForward(input, output, {.upper = 6});
+    ReluBackward(output, grad_output, grad_input, {.upper = 6});
+    for (int64_t i = 0; i < 33; ++i) EXPECT_TRUE(output[i] == 6.0f && grad_input[i] == 0.0f);
   });
 }
 
@@ -139,6 +159,8 @@ TEST(ElementwiseTest, RefusesOtherShapes) {
   const std::vector<uint8_t> keep(3, 1);
   EXPECT_THROW(ReluForward(three, output), std::invalid_argument);
   EXPECT_THROW(ReluBackward(two, three, output), std::invalid_argument);
+  EXPECT_THROW(ReluForward(two, output, {.upper = -1}), std::invalid_argument);
+  EXPECT_THROW(ReluBackward(two, two, output, {.upper = kNan}), std::invalid_argument);
   EXPECT_THROW(AddForward(two, three, output), std::invalid_argument);
   EXPECT_THROW(AddAccumulate(three, output), std::invalid_argument);
   EXPECT_THROW(MaskScale(two, keep, 1.0f, output), std::invalid_argument);
