@@ -50,6 +50,13 @@ bool LeavesOutTaps(const Product& product, const Block& largest, const Conv2dSet
   return images * largest.y.size() >= kMinRows && product.source.C >= kFewChannels;
 }
 
+// Whether several tasks read each block, for some of its output channels: few blocks, several panels on any target. Not
+// panel_split, which knows the lanes: a copied window has its tiles in another order, and so has its statistics.
+bool SharesBlocks(const Product& product, const BlockGrid& blocks) {
+  constexpr int64_t kWidestPanel = 64;
+  return blocks.count() < kMinTasks && product.group_out >= kWidestPanel;
+}
+
 // What a call brings to one product.
 struct ProductCall {
   const float* source;
@@ -75,8 +82,8 @@ struct ProductPlan {
         panel_split(panels.count(), CeilDiv(panels.count(), CeilDiv(kMinTasks, blocks.count()))),
         windows(product.source, product.taps, blocks.Largest(), product.source.C,
                 {.pad = !LeavesOutTaps(product, blocks.Largest(), setup),
-                 .prologue = setup.prologue && panel_split.count == 1}),
-        prologue_first(windows.prologue_first() || (setup.prologue && panel_split.count > 1)) {}
+                 .prologue = setup.prologue && !SharesBlocks(product, blocks)}),
+        prologue_first(windows.prologue_first() || (setup.prologue && SharesBlocks(product, blocks))) {}
 
   void Run(ProductCall call) const;
   int64_t K() const { return static_cast<int64_t>(product.taps.size()) * product.group_in; }
@@ -90,8 +97,8 @@ struct ProductPlan {
   std::vector<DepthBlock> depths;
   EvenSplit panel_split;  // of a group, into tasks
   SourceWindows windows;
-  // Whether a prologue is applied to the whole source at first: several tasks would each do it for the same block,
-  // which took 3 to 8 times as long where images are few and small and have many channels; or windows are too large.
+  // Whether a prologue is applied to the whole source at first: several tasks would each do it for the same block, or
+  // windows are too large.
   bool prologue_first;
 };
 
