@@ -148,6 +148,7 @@ class BlockTask {
   };
 
   void AppendMemoryAhead();
+  void AppendGradientMemory(const Block& block, int64_t group, int64_t panel);
   PrefetchPiece PanelMemory(const DepthBlock& depth, int64_t group, int64_t panel) const;
   void RunPanel(int64_t group, size_t depth, int64_t panel);
   void RunRegion(const Region& region, const PanelRun& panel, ForwardTileArgs args);
@@ -181,17 +182,42 @@ void BlockTask::AppendMemoryAhead() {
   const Product& product = plan_.product;
   const int64_t panel0 = plan_.panel_split.Begin(part_);
   const int64_t panel1 = plan_.panel_split.End(part_);
-  if (product.groups * plan_.K() * plan_.panels.padded_columns() > kResidentFloats) {
-    for (int64_t group = 0; group < product.groups; ++group) {
-      for (const DepthBlock& depth : plan_.depths) {
-        for (int64_t panel = panel0; panel < panel1; ++panel) ahead_.push_back(PanelMemory(depth, group, panel));
+  const bool resident = product.groups * plan_.K() * plan_.panels.padded_columns() <= kResidentFloats;
+  const bool last_part = part_ + 1 == plan_.panel_split.count;
+  for (int64_t group = 0; group < product.groups; ++group) {
+    for (size_t depth = 0; depth < plan_.depths.size(); ++depth) {
+      for (int64_t panel = panel0; panel < panel1; ++panel) {
+        const bool first = group == 0 && panel == panel0;
+        if (!resident && !(first && depth == 0)) ahead_.push_back(PanelMemory(plan_.depths[depth], group, panel));
+        if (depth + 1 == plan_.depths.size() && !first) AppendGradientMemory(block_, group, panel);
       }
     }
-    ahead_.erase(ahead_.begin());
-    ahead_.push_back(PanelMemory(plan_.depths.front(), 0, panel1 < plan_.panels.count() ? panel1 : 0));
   }
-  if (part_ + 1 == plan_.panel_split.count && index_ + 1 < plan_.blocks.count()) {
-    plan_.windows.AppendMemory(call_.source, plan_.blocks.Get(index_ + 1), {0, product.source.C}, ahead_);
+  if (!resident) ahead_.push_back(PanelMemory(plan_.depths.front(), 0, last_part ? 0 : panel1));
+  if (!last_part) return AppendGradientMemory(block_, 0, panel1);
+  if (index_ + 1 == plan_.blocks.count()) return;
+  const Block next = plan_.blocks.Get(index_ + 1);
+  plan_.windows.AppendMemory(call_.source, next, {0, product.source.C}, ahead_);
+  AppendGradientMemory(next, 0, 0);
+}
+
+// What a gradient's epilogue reads of a block in a panel's columns: lines a pixel apart, which no prefetcher of the
+// hardware sees coming.
+void BlockTask::AppendGradientMemory(const Block& block, int64_t group, int64_t panel) {
+  if (call_.gradient == nullptr) return;
+  const Destination& to = plan_.product.destination;
+  const GradientEpilogue& epilogue = call_.gradient->epilogue();
+  const int64_t channel = group * plan_.product.group_out + plan_.panels.Begin(panel);
+  const float* const before = call_.accumulate ? epilogue.grad : nullptr;
+  for (const float* array : {epilogue.input, epilogue.output, before}) {
+    if (array == nullptr) continue;
+    for (int64_t n = block.n.begin; n < block.n.end; ++n) {
+      for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+        const PrefetchPiece row = Piece(array + to.Offset(n, y, block.x.begin) + channel, plan_.panels.Columns(panel),
+                                        block.x.size(), to.step_w * to.C);
+        ahead_.push_back(row);
+      }
+    }
   }
 }
 

@@ -19,6 +19,7 @@
 #include "hwynn/kernels/conv2d/winograd_kernels.h"
 #include "hwynn/kernels/simd/epilogue-inl.h"
 #include "hwynn/kernels/simd/gemm_tile-inl.h"
+#include "hwynn/kernels/simd/gradient_sums-inl.h"
 #include "hwynn/kernels/simd/tail-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -218,6 +219,81 @@ void WinogradOutput(const WinogradPoints<const float>& from, int64_t channels, c
   }
 }
 
+// Takes the rows of a tile of a gradient, as OutputRows does.
+template <class D, class Access, int kAcross>
+class GradientOutputRows {
+ public:
+  using V = hn::Vec<D>;
+  HWY_INLINE GradientOutputRows(D d, const Access& access, const WinogradGradientEpilogue& epilogue,
+                                const WinogradPatch<float>& to, int64_t x, int64_t c)
+      : access_(access),
+        channel_(d, access, *epilogue.sums, c),
+        outputs_(to.data + to.image + (to.y * to.W + x) * to.pixel + c),
+        z_(epilogue.sums->InputOf(outputs_)),
+        y_(epilogue.sums->OutputOf(outputs_)),
+        row_(to.W * to.pixel),
+        pixel_(to.pixel),
+        rows_(to.H - to.y),
+        columns_(std::min<int64_t>(kAcross, to.W - x)),
+        accumulate_(epilogue.accumulate),
+        stream_(epilogue.stream) {}
+
+  HWY_INLINE void operator()(int i, V* grad) {
+    if (i >= rows_) return;
+    const D d;
+    float* const to = outputs_ + i * row_;
+    const float* const z = z_ + i * row_;
+    const float* const y = y_ + (y_ != nullptr ? i * row_ : 0);
+    const auto exists = [&](int j) HWY_ATTR { return kAcross > kMinWinogradOutputs || j < columns_; };
+    if (accumulate_) {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (exists(j)) grad[j] = hn::Add(grad[j], access_.Load(d, to + j * pixel_));
+      }
+    }
+    channel_.template Add<kAcross>(
+        exists, [&](int j) HWY_ATTR -> V& { return grad[j]; },
+        [&](int j) HWY_ATTR { return access_.Load(d, z + j * pixel_); }, y != nullptr,
+        [&](int j) HWY_ATTR { return access_.Load(d, y + j * pixel_); });
+    if (stream_) {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (exists(j)) hn::Stream(grad[j], d, to + j * pixel_);
+      }
+    } else {
+      HWY_UNROLL(4) for (int j = 0; j < kAcross; ++j) {
+        if (exists(j)) access_.Store(grad[j], d, to + j * pixel_);
+      }
+    }
+  }
+
+  HWY_INLINE void Close() const { channel_.Close(); }
+
+ private:
+  const Access access_;
+  ChannelGradient<D, Access> channel_;
+  float* const outputs_;
+  const float* const z_;
+  const float* const y_;
+  const int64_t row_, pixel_, rows_, columns_;
+  const bool accumulate_, stream_;
+};
+
+template <class Variant, int kDown, int kAcross>
+void WinogradOutputGradient(const WinogradPoints<const float>& from, int64_t channels,
+                            const WinogradGradientEpilogue& epilogue, const WinogradPatch<float>& to) noexcept {
+  constexpr int kInputs = Variant::kOutputs + 2;
+  for (int64_t t = 0; t < to.tiles; ++t) {
+    const int64_t x = to.x + t * Variant::kOutputs;
+    epilogue.sums->Take(std::min<int64_t>(kDown, to.H - to.y) * std::min<int64_t>(kAcross, to.W - x));
+    ForChannels(channels, [&](const auto& access, auto d, int64_t c) HWY_ATTR {
+      GradientOutputRows<decltype(d), std::decay_t<decltype(access)>, kAcross> rows(d, access, epilogue, to, x, c);
+      const float* points = from.data + (t * from.pitch + c);
+      TransformMatrix<WinogradAxisOutput<kDown>, WinogradAxisOutput<kAcross>>(
+          d, [&](int i, int j) HWY_ATTR { return access.Load(d, points + (i * kInputs + j) * from.stride); }, rows);
+      rows.Close();
+    });
+  }
+}
+
 template <class Variant>
 void WinogradFilter(const float* taps, int64_t tap_stride, int64_t channels, float* to, int64_t stride) noexcept {
   using Axis = typename Variant::Filter;
@@ -241,6 +317,7 @@ template <class Variant, int kDown, int kAcross>
 void SetWinogradTransforms(WinogradTransforms& transforms) {
   transforms.input(kDown, kAcross) = WinogradInput<Variant, kDown, kAcross>;
   transforms.output(kDown, kAcross) = WinogradOutput<Variant, kDown, kAcross>;
+  transforms.output_gradient(kDown, kAcross) = WinogradOutputGradient<Variant, kDown, kAcross>;
   transforms.gradient(kDown, kAcross) = WinogradGradient<Variant, kDown, kAcross>;
   if constexpr (kAcross > kMinWinogradOutputs) {
     SetWinogradTransforms<Variant, kDown, kAcross - 1>(transforms);
@@ -270,7 +347,7 @@ void WinogradNarrowForward(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (PrefetchRun& fetch : args.fetch) fetch.Fetch(kRows);
+    for (int64_t i = 0; i < args.fetches; ++i) args.fetch[i].Fetch(kRows);
     hn::Vec<decltype(d)> acc[kRows][kVectors];
     ZeroTile(d, acc);
     HWY_UNROLL(16) for (int k = 0; k < kChannels; ++k) {
@@ -296,7 +373,7 @@ void WinogradNarrowGradient(WinogradNarrowArgs& args) noexcept {
   const float* HWY_RESTRICT b = args.b;
   float* HWY_RESTRICT c = args.c;
   for (int64_t left = args.points; left > 0; --left) {
-    for (PrefetchRun& fetch : args.fetch) fetch.Fetch(args.tiles);
+    for (int64_t i = 0; i < args.fetches; ++i) args.fetch[i].Fetch(args.tiles);
     for (int channel = 0; channel < kChannels; channel += kRows) {
       hn::Vec<decltype(d)> acc[kRows][kVectors];
       ZeroTile(d, acc);

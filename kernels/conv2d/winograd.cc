@@ -174,7 +174,7 @@ void WinogradDriver::RunTask(int64_t task, Scratch scratch) const {
   WinogradNarrowArgs args{};
   const int64_t steps =
       (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
-  for (size_t i = 0; i < std::min(ahead.size(), std::size(args.fetch)); ++i) args.fetch[i] = {ahead[i], steps};
+  for (const PrefetchPiece& piece : ahead) args.fetch[args.fetches++] = {piece, steps};
   const std::optional<ChannelMoments> moments = PartOf(task);
   StatisticsRows rows;  // of narrow blocks: a part has several of them
   if (moments && narrow) rows.Open(*moments, p_.O, stream_);
@@ -329,28 +329,11 @@ void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const 
 
 void WinogradDriver::TransformGradient(const WinogradBlock& block, Range o, const float* from,
                                        GradientSums& sums) const {
-  constexpr int64_t kPitch = GradientSums::kMostChannels;
-  alignas(64) float outputs[kMaxWinogradOutputs * kMaxWinogradOutputs * kPitch];  // of a tile
-  int64_t offsets[kMaxWinogradOutputs * kMaxWinogradOutputs];
-  const WinogradTiles& tiles = p_.tiles;
+  const WinogradGradientEpilogue epilogue{&sums, call_.epilogue.residual != nullptr, stream_};
   for (const WinogradRun& run : block.runs()) {
-    const int64_t rows = std::min(run.down, tiles.OH - run.y);
-    for (int64_t t = 0; t < run.tiles; ++t) {
-      const int64_t x = run.x + t * tiles.m;
-      const int64_t columns = std::min(run.across, tiles.OW - x);
-      plan_.transforms.output(run.down, run.across)(
-          {from + (run.slot + t) * plan_.columns, plan_.out_stride, plan_.columns}, o.size(), {}, nullptr, false,
-          {outputs, 0, rows, columns, kPitch, 0, 0, 1, nullptr});
-      for (int64_t i = 0; i < rows * columns; ++i) offsets[i] = (i / columns * tiles.OW + i % columns) * p_.O;
-      sums.Add({.from = outputs,
-                .from_pitch = kPitch,
-                .rows = rows * columns,
-                .to = call_.out + ((run.n * tiles.OH + run.y) * tiles.OW + x) * p_.O + o.begin,
-                .to_pitch = 0,
-                .offsets = offsets,
-                .accumulate = call_.epilogue.residual != nullptr,
-                .stream = stream_});
-    }
+    plan_.transforms.output_gradient(run.down, run.across)(
+        {from + run.slot * plan_.columns, plan_.out_stride, plan_.columns}, o.size(), epilogue,
+        p_.tiles.Output(run, call_.out + o.begin, p_.O));
   }
 }
 

@@ -197,7 +197,10 @@ void ByBlocks::MultiplyNarrow(const OpenBlock& open, float* sums) const {
   args.b_stride = from.b_stride;
   args.c_stride = p_.C * columns_;
   args.accumulate = !open.first;
-  for (size_t i = 0; i < open.ahead.size(); ++i) args.fetch[i] = {open.ahead[i], p_.points() * open.block.tiles()};
+  args.fetches = 0;
+  for (const PrefetchPiece& piece : open.ahead) {
+    args.fetch[args.fetches++] = {piece, p_.points() * open.block.tiles()};
+  }
   for (int64_t i = 0; i < inputs; ++i) {
     for (int64_t j = 0, end; j < inputs; j = end) {
       end = open.block.EndOfPoints(p_.tiles, j);

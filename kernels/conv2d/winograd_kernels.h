@@ -53,6 +53,13 @@ class ByOutputs {
   Function* table_[kExtents][kExtents] = {};
 };
 
+/// What happens to outputs that are a gradient.
+struct WinogradGradientEpilogue {
+  GradientSums* sums;  // of the channels
+  bool accumulate;     // what is there is added before the mask
+  bool stream;         // as with plain outputs
+};
+
 /// The transforms of one variant and instruction set, vectorised over channels. Those of tiles depend on a tile's
 /// outputs down and across, and take a run of such tiles: where a tile has one vector of channels, its addresses would
 /// take longer than its additions.
@@ -70,6 +77,10 @@ struct WinogradTransforms {
   ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const TileEpilogue& epilogue,
                  StatisticsRows* statistics, bool stream, const WinogradPatch<float>& to) noexcept>
       output;
+  /// The same where the outputs are a gradient: `epilogue` masks them, writes them and adds them up tile by tile.
+  ByOutputs<void(const WinogradPoints<const float>& from, int64_t channels, const WinogradGradientEpilogue& epilogue,
+                 const WinogradPatch<float>& to) noexcept>
+      output_gradient;
   /// Points = A·d·Aᵀ with the gradients d of the outputs.
   ByOutputs<void(const WinogradPatch<const float>& from, int64_t channels, const WinogradPoints<float>& to) noexcept>
       gradient;
@@ -94,7 +105,8 @@ struct WinogradNarrowArgs {
   int64_t points;
   int64_t tiles;         // for `gradient`
   bool accumulate;       // for `gradient`: c += instead of c =
-  PrefetchRun fetch[2];  // a step is a tile and point
+  PrefetchRun fetch[4];  // a step is a tile and point
+  int64_t fetches;       // of them that there are
 };
 
 /// For few channels by few columns, for which gemm_tile.h's micro-kernels are too short.

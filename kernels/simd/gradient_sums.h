@@ -45,6 +45,16 @@ class GradientSums {
   /// Adds what is left. At least one row must have come.
   void Close();
 
+  /// For a kernel that masks, writes and adds up a few rows by itself (gradient_sums-inl.h): makes room for their sums,
+  /// which it adds to those of the block. Where a block ends then depends on how many rows come together.
+  void Take(int64_t rows) {
+    if (waiting_ + rows > kBlockRows) CloseBlock();
+    waiting_ += rows;
+  }
+  float* block_grad() { return block_grad_; }
+  float* block_centered() { return block_centered_; }
+  const Normalization& norm() const { return epilogue_.norm; }
+
   /// z and y of the gradients at `to`; y is null where it isn't looked at.
   const float* InputOf(const float* to) const { return epilogue_.input + (to - epilogue_.grad); }
   const float* OutputOf(const float* to) const {
