@@ -219,23 +219,24 @@ void ForEachRun(const std::vector<RowTap>& taps, int64_t pixels, const Run& run)
 // An array of so many floats isn't in the last-level cache any more.
 bool WorthFetching(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)) >= kStreamBytes; }
 
-// Rows [row, row + args.rows) of the target. `args` holds what all runs of pixels have in common; a residual is
-// addressed like the target.
-void RunRows(const Problem& problem, const float* source, float* target, int64_t row, DepthwiseArgs args,
+// Rows [row, row + args.rows) of the target, to `to`. `args` holds what all runs of pixels have in common; a residual
+// is addressed like the target.
+void RunRows(const Problem& problem, const float* source, float* to, int64_t row, DepthwiseArgs args,
              TileEpilogue epilogue, std::vector<RowTap>& taps) {
   const float* residual = epilogue.residual;
+  if (residual != nullptr) residual += row * problem.target_row_floats();
   args.epilogue = &epilogue;
   for (int64_t phase = 0; phase < static_cast<int64_t>(problem.w.taps.size()); ++phase) {
     problem.RowTaps(row / problem.h.target, row % problem.h.target, phase, taps);
-    const int64_t to = row * problem.target_row_floats() + phase * problem.C;
+    const int64_t first = phase * problem.C;
     ForEachRun(taps, problem.w.Count(phase),
                [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {
                  args.terms = terms;
                  args.num_terms = count;
                  args.x = source + begin * args.x_stride;
-                 args.output = target + to + begin * args.output_stride;
+                 args.output = to + first + begin * args.output_stride;
                  args.pixels = end - begin;
-                 if (residual != nullptr) epilogue.residual = residual + to + begin * args.output_stride;
+                 if (residual != nullptr) epilogue.residual = residual + first + begin * args.output_stride;
                  HWY_DYNAMIC_DISPATCH(DepthwisePixels)(args);
                });
   }
@@ -255,6 +256,13 @@ void AddPixels(const float* target, int64_t C, int64_t end, bool last, int64_t& 
     moments.AddBlock(target + next * C, C, pixels, C);
     next += pixels;
   }
+}
+
+// Scratch for the rows that are made at once; none where it wouldn't stay in the second-level cache.
+int64_t WaitingFloats(const Problem& problem) {
+  constexpr int64_t kMostFloats = int64_t{1} << 17;
+  const int64_t floats = HWY_DYNAMIC_DISPATCH(DepthwiseRows)() * problem.target_row_floats();
+  return floats <= kMostFloats ? floats : 0;
 }
 
 // What a call brings. Parts, of what isn't null, are tasks.
@@ -281,20 +289,25 @@ void Convolve(const Problem& problem, int64_t images, const DepthwiseCall& call,
   // A vector must be a cache line: parts of lines would wait for the next channels.
   args.stream = lanes == kLineFloats && problem.C % lanes == 0 &&
                 WorthStreaming(TensorView(target, {rows, row_floats}), {}) && epilogue.residual != target &&
-                statistics == nullptr && call.gradient == nullptr;  // which read the outputs again
+                statistics == nullptr;  // which read the outputs again
+  // Then a gradient's rows wait here for its epilogue; others wait where they go.
+  const int64_t waiting_floats = args.stream && call.gradient != nullptr ? WaitingFloats(problem) : 0;
+  if (call.gradient != nullptr && waiting_floats == 0) args.stream = false;
   args.x_row_stride = problem.h.step * problem.source_row_floats();
   args.x_stride = problem.w.step * problem.C;
   args.output_row_stride = row_floats;
   args.output_stride = problem.w.phases * problem.C;
   args.channels = problem.C;
-  ParallelFor(tasks.count, [&](int64_t task) {
+  ParallelForWithScratch(tasks.count, Scratch::Bytes<float>(waiting_floats), [&](int64_t task, Scratch scratch) {
     DepthwiseArgs task_args = args;
+    float* const waiting = waiting_floats > 0 ? scratch.Take<float>(waiting_floats) : nullptr;
+    if (waiting != nullptr) task_args.stream = false;
     std::vector<RowTap> taps;
     std::vector<PrefetchPiece> ahead;
     RowsAhead rows_ahead;
     ChannelMoments moments{};
     if (statistics != nullptr) moments = statistics->Part(task);
-    std::optional<GradientInPlace> gradient;
+    std::optional<GradientPart> gradient;
     if (call.gradient != nullptr) gradient.emplace(*call.gradient, task);
     int64_t unseen = tasks.Begin(task) * problem.w.target;  // the first pixel that isn't in the moments
     for (int64_t row = tasks.Begin(task); row < tasks.End(task); row += task_args.rows) {
@@ -319,12 +332,23 @@ void Convolve(const Problem& problem, int64_t images, const DepthwiseCall& call,
       }
       PrefetchStream prefetch(ahead, task_args.rows * problem.w.target * CeilDiv(problem.C, lanes));
       task_args.prefetch = &prefetch;
-      RunRows(problem, source, target, row, task_args, epilogue, taps);
+      float* const to = target + row * row_floats;
+      float* const from = waiting != nullptr ? waiting : to;
+      RunRows(problem, source, from, row, task_args, epilogue, taps);
       if (statistics != nullptr) {
         const int64_t end = row + task_args.rows;
         AddPixels(target, problem.C, end * problem.w.target, end == tasks.End(task), unseen, moments);
       }
-      if (gradient) gradient->Add(target + row * row_floats, problem.C, task_args.rows * problem.w.target);
+      if (gradient) {
+        gradient->Add({.from = from,
+                       .from_pitch = problem.C,
+                       .rows = task_args.rows * problem.w.target,
+                       .to = to,
+                       .to_pitch = problem.C,
+                       .offsets = nullptr,
+                       .accumulate = false,  // was done
+                       .stream = args.stream});
+      }
     }
     if (gradient) gradient->Close();
     if (args.stream) hwy::FlushStream();
@@ -411,7 +435,10 @@ class DepthwiseConvolution final : public Conv2dPassPlan {
     if (setup.pass == Conv2dPass::kForward) temporary_bytes_ = OutputEpilogue::Bytes(g_.OC);
     const int64_t tasks = RowTasks(problem_, g_.N).count;
     if (setup.statistics) temporary_bytes_ += OutputStatistics::Bytes(tasks, g_.OC);
-    if (setup.gradient) temporary_bytes_ += GradientParts::Bytes(tasks, g_.IC);
+    if (setup.gradient) {
+      temporary_bytes_ += GradientParts::Bytes(tasks, g_.IC);
+      scratch_bytes_ = Scratch::Bytes<float>(WaitingFloats(problem_));
+    }
   }
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {

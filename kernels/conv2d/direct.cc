@@ -458,9 +458,18 @@ class DirectBackwardInput final : public Conv2dPassPlan {
     const Source& source = product.source;
     const EvenSplit tasks = RowTasks(product);
     ParallelFor(tasks.count, [&](int64_t task) {
-      GradientInPlace part(gradient, first_part + task);
+      GradientPart part(gradient, first_part + task);
       for (int64_t row = tasks.Begin(task); row < tasks.End(task); ++row) {
-        part.Add(data + to.Offset(row / source.grid_h, row % source.grid_h, 0), to.step_w * to.C, source.grid_w);
+        float* const first = data + to.Offset(row / source.grid_h, row % source.grid_h, 0);
+        const int64_t pitch = to.step_w * to.C;
+        part.Add({.from = first,
+                  .from_pitch = pitch,
+                  .rows = source.grid_w,
+                  .to = first,
+                  .to_pitch = pitch,
+                  .offsets = nullptr,
+                  .accumulate = false,
+                  .stream = false});
       }
       part.Close();
     });

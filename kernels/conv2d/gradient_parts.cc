@@ -39,7 +39,7 @@ void GradientParts::Merge(BatchNormSums& sums) const {
   });
 }
 
-GradientInPlace::GradientInPlace(const GradientParts& parts, int64_t part)
+GradientPart::GradientPart(const GradientParts& parts, int64_t part)
     : pieces_(static_cast<size_t>(CeilDiv(parts.channels(), GradientSums::kMostChannels))) {
   int64_t channel = 0;
   for (GradientSums& piece : pieces_) {
@@ -48,25 +48,24 @@ GradientInPlace::GradientInPlace(const GradientParts& parts, int64_t part)
   }
 }
 
-void GradientInPlace::Add(float* first, int64_t pitch, int64_t pixels) {
-  constexpr int64_t kPixels = 8;  // a few at a time, so that memory is read nearly in its order
-  for (int64_t begin = 0; begin < pixels; begin += kPixels, first += kPixels * pitch) {
-    float* to = first;
+void GradientPart::Add(GradientRows pixels) {
+  // A few at a time, so that memory is read nearly in its order.
+  const int64_t all = pixels.rows;
+  const int64_t most = pieces_.size() == 1 ? all : 16;
+  for (int64_t done = 0; done < all; done += most) {
+    pixels.rows = std::min(most, all - done);
+    GradientRows rows = pixels;
     for (GradientSums& piece : pieces_) {
-      piece.Add({.from = to,
-                 .from_pitch = pitch,
-                 .rows = std::min(kPixels, pixels - begin),
-                 .to = to,
-                 .to_pitch = pitch,
-                 .offsets = nullptr,
-                 .accumulate = false,
-                 .stream = false});
-      to += GradientSums::kMostChannels;
+      piece.Add(rows);
+      rows.from += GradientSums::kMostChannels;
+      rows.to += GradientSums::kMostChannels;
     }
+    pixels.from += most * pixels.from_pitch;
+    pixels.to += most * pixels.to_pitch;
   }
 }
 
-void GradientInPlace::Close() {
+void GradientPart::Close() {
   for (GradientSums& piece : pieces_) piece.Close();
 }
 

@@ -47,12 +47,12 @@ class GradientParts {
   Tensor sums_;
 };
 
-/// A part whose gradient is written before it comes here: masked where it is, all channels of a pixel.
-class GradientInPlace {
+/// A part whose pixels come with all their channels.
+class GradientPart {
  public:
-  GradientInPlace(const GradientParts& parts, int64_t part);
-  /// Pixels `pitch` floats apart, next in order.
-  void Add(float* first, int64_t pitch, int64_t pixels);
+  GradientPart(const GradientParts& parts, int64_t part);
+  /// Without offsets.
+  void Add(GradientRows pixels);
   void Close();
 
  private:

@@ -173,15 +173,6 @@ HWY_INLINE void OneForwardTile(const ForwardTileArgs& args, int64_t tile) {
       HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hwy::Prefetch(c0 + RowOfC(args, i) + j * lanes);
     }
   }
-  if (args.gradient != nullptr) {  // and what it meets there
-    const float* input = args.gradient->InputOf(c0);
-    const float* output = args.gradient->OutputOf(c0);
-    for (int i = 0; i < kMR; ++i) {
-      const int64_t row = RowOfC(args, i);
-      for (int j = 0; j < kNR; ++j) hwy::Prefetch(input + row + j * lanes);
-      for (int j = 0; output != nullptr && j < kNR; ++j) hwy::Prefetch(output + row + j * lanes);
-    }
-  }
   for (int64_t r = 0; r < args.num_runs; ++r) {
     const TileRun run = args.runs[r];
     const float* HWY_RESTRICT b = args.b + run.b * kNR * lanes;

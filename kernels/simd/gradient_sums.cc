@@ -97,6 +97,11 @@ HWY_INLINE void AddAll(const GradientTask& task) {
   for (; first + kVectors * lanes <= task.channels; first += kVectors * lanes) {
     AddVectors<kMask, kUpper, kVectors>(d, Whole<decltype(d)>(), task, first);
   }
+  if constexpr (kVectors > 2) {
+    for (; first + 2 * lanes <= task.channels; first += 2 * lanes) {
+      AddVectors<kMask, kUpper, 2>(d, Whole<decltype(d)>(), task, first);
+    }
+  }
   ForChannels(task.channels - first, [&](const auto& access, auto dc, int64_t c)
                                          HWY_ATTR { AddVectors<kMask, kUpper, 1>(dc, access, task, first + c); });
 }
