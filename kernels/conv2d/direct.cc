@@ -457,19 +457,28 @@ class DirectBackwardInput final : public Conv2dPassPlan {
     const Destination& to = product.destination;
     const Source& source = product.source;
     const EvenSplit tasks = RowTasks(product);
+    const int64_t rows = source.N * source.grid_h;
+    constexpr int64_t kPixels = 4;  // whose successors are fetched meanwhile: no prefetcher sees them coming
     ParallelFor(tasks.count, [&](int64_t task) {
       GradientPart part(gradient, first_part + task);
       for (int64_t row = tasks.Begin(task); row < tasks.End(task); ++row) {
-        float* const first = data + to.Offset(row / source.grid_h, row % source.grid_h, 0);
         const int64_t pitch = to.step_w * to.C;
-        part.Add({.from = first,
-                  .from_pitch = pitch,
-                  .rows = source.grid_w,
-                  .to = first,
-                  .to_pitch = pitch,
-                  .offsets = nullptr,
-                  .accumulate = false,
-                  .stream = false});
+        for (int64_t x = 0; x < source.grid_w; x += kPixels) {
+          float* const first = data + to.Offset(row / source.grid_h, row % source.grid_h, x);
+          const int64_t pixels = std::min(kPixels, source.grid_w - x);
+          if (row + 1 < rows) {
+            const float* next = data + to.Offset((row + 1) / source.grid_h, (row + 1) % source.grid_h, x);
+            gradient.Prefetch(next, pitch, pixels);
+          }
+          part.Add({.from = first,
+                    .from_pitch = pitch,
+                    .rows = pixels,
+                    .to = first,
+                    .to_pitch = pitch,
+                    .offsets = nullptr,
+                    .accumulate = false,
+                    .stream = false});
+        }
       }
       part.Close();
     });

@@ -4,6 +4,7 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/split.h"
+#include "hwynn/kernels/simd/prefetch.h"
 
 namespace hwynn {
 
@@ -21,6 +22,17 @@ GradientParts::GradientParts(const Conv2dGradientEpilogue& wanted, float* grad, 
 void GradientParts::Open(int64_t part, int64_t channel, int64_t channels, GradientSums& sums) const {
   double* grad = Part(part) + channel;
   sums.Open(epilogue_, channel, channels, grad, grad + channels_);
+}
+
+void GradientParts::Prefetch(const float* grad, int64_t pitch, int64_t pixels) const {
+  const int64_t offset = grad - epilogue_.grad;
+  for (const float* array : {static_cast<const float*>(epilogue_.grad), epilogue_.input, epilogue_.output}) {
+    if (array == nullptr) continue;
+    for (int64_t p = 0; p < pixels; ++p) {
+      const PrefetchPiece pixel = Piece(array + offset + p * pitch, channels_);
+      PrefetchRow(pixel.data, pixel.row_lines()).Fetch(pixel.row_lines());
+    }
+  }
 }
 
 void GradientParts::Merge(BatchNormSums& sums) const {

@@ -29,6 +29,9 @@ class GradientParts {
   /// For `channels` channels of a part from `channel` on.
   void Open(int64_t part, int64_t channel, int64_t channels, GradientSums& sums) const;
 
+  /// Fetches what pixels `pitch` floats apart, from `grad` on, meet.
+  void Prefetch(const float* grad, int64_t pitch, int64_t pixels) const;
+
   /// All parts together.
   void Merge(BatchNormSums& sums) const;
 

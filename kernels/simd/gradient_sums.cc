@@ -14,12 +14,12 @@
 #ifndef HWYNN_KERNELS_SIMD_GRADIENT_SUMS_TASK_
 #define HWYNN_KERNELS_SIMD_GRADIENT_SUMS_TASK_
 namespace hwynn {
-// Rows of one block, and their sums so far.
+// Rows [begin, end) of those that come, of one block, and its sums so far. Refers to structs: a copy that is read as
+// soon as it is made waits for its stores.
 struct GradientTask {
-  GradientRows rows;
-  const float* input;   // z and y of rows.to
-  const float* output;  // null: the mask is the normalised input's
-  Normalization norm;
+  const GradientRows& rows;
+  int64_t begin, end;
+  const GradientEpilogue& epilogue;
   int64_t channels;
   float* grad;
   float* grad_centered;
@@ -39,42 +39,51 @@ template <MaskOf kMask, bool kUpper, int kVectors, class D, class Access>
 HWY_INLINE void AddVectors(D d, const Access& access, const GradientTask& task, int64_t c) {
   using V = hn::Vec<D>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const GradientRows rows = task.rows;
-  const V upper = hn::Set(d, task.norm.upper);
+  const GradientRows& rows = task.rows;
+  const Normalization& norm = task.epilogue.norm;
+  const V upper = hn::Set(d, norm.upper);
   V mean[kVectors], mul[kVectors], bias[kVectors], sum[kVectors], centered_sum[kVectors];
   HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
     const int64_t at = c + v * lanes;
-    mean[v] = access.Load(d, task.norm.mean + at);
-    mul[v] = kMask == MaskOf::kInput ? access.Load(d, task.norm.mul + at) : hn::Zero(d);
-    bias[v] = kMask == MaskOf::kInput ? access.Load(d, task.norm.bias + at) : hn::Zero(d);
+    mean[v] = access.Load(d, norm.mean + at);
+    mul[v] = kMask == MaskOf::kInput ? access.Load(d, norm.mul + at) : hn::Zero(d);
+    bias[v] = kMask == MaskOf::kInput ? access.Load(d, norm.bias + at) : hn::Zero(d);
     sum[v] = access.Load(d, task.grad + at);
     centered_sum[v] = access.Load(d, task.grad_centered + at);
   }
-  const float* from = rows.from + c;
-  for (int64_t r = 0; r < rows.rows; ++r, from += rows.from_pitch) {
-    const int64_t at = c + (rows.offsets != nullptr ? rows.offsets[r] : r * rows.to_pitch);
+  const int64_t from_pitch = rows.from_pitch;
+  const int64_t to_pitch = rows.to_pitch;
+  const int64_t* const offsets = rows.offsets;
+  const bool accumulate = rows.accumulate;
+  const bool stream = rows.stream;
+  const float* from = rows.from + task.begin * from_pitch + c;
+  float* const to = rows.to + c;
+  const float* const input = task.epilogue.input + (to - task.epilogue.grad);
+  const float* const output = kMask == MaskOf::kOutput ? task.epilogue.output + (to - task.epilogue.grad) : nullptr;
+  for (int64_t r = task.begin; r < task.end; ++r, from += from_pitch) {
+    const int64_t at = offsets != nullptr ? offsets[r] : r * to_pitch;
     V grad[kVectors];
     HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) grad[v] = access.Load(d, from + v * lanes);
-    if (rows.accumulate) {
+    if (accumulate) {
       HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
-        grad[v] = hn::Add(grad[v], access.Load(d, rows.to + at + v * lanes));
+        grad[v] = hn::Add(grad[v], access.Load(d, to + at + v * lanes));
       }
     }
     HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
-      const V centered = hn::Sub(access.Load(d, task.input + at + v * lanes), mean[v]);
+      const V centered = hn::Sub(access.Load(d, input + at + v * lanes), mean[v]);
       if constexpr (kMask != MaskOf::kNothing) {
-        const V y = kMask == MaskOf::kInput ? Normalized(centered, mul[v], bias[v])
-                                            : access.Load(d, task.output + at + v * lanes);
+        const V y =
+            kMask == MaskOf::kInput ? Normalized(centered, mul[v], bias[v]) : access.Load(d, output + at + v * lanes);
         grad[v] = ReluGradient(d, y, grad[v]);
         if constexpr (kUpper) grad[v] = hn::IfThenZeroElse(hn::Ge(y, upper), grad[v]);
       }
       sum[v] = hn::Add(sum[v], grad[v]);
       centered_sum[v] = hn::MulAdd(grad[v], centered, centered_sum[v]);
     }
-    if (rows.stream) {
-      HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) hn::Stream(grad[v], d, rows.to + at + v * lanes);
+    if (stream) {
+      HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) hn::Stream(grad[v], d, to + at + v * lanes);
     } else {
-      HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) access.Store(grad[v], d, rows.to + at + v * lanes);
+      HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) access.Store(grad[v], d, to + at + v * lanes);
     }
   }
   HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
@@ -107,9 +116,9 @@ HWY_INLINE void AddAll(const GradientTask& task) {
 }
 
 void AddGradientRows(const GradientTask& task) {
-  const bool upper = task.norm.upper != std::numeric_limits<float>::infinity();
-  if (!task.norm.relu) return AddAll<MaskOf::kNothing, false>(task);
-  if (task.output != nullptr) {
+  const bool upper = task.epilogue.norm.upper != std::numeric_limits<float>::infinity();
+  if (!task.epilogue.norm.relu) return AddAll<MaskOf::kNothing, false>(task);
+  if (task.epilogue.output != nullptr) {
     return upper ? AddAll<MaskOf::kOutput, true>(task) : AddAll<MaskOf::kOutput, false>(task);
   }
   return upper ? AddAll<MaskOf::kInput, true>(task) : AddAll<MaskOf::kInput, false>(task);
@@ -137,26 +146,19 @@ void GradientSums::Open(const GradientEpilogue& epilogue, int64_t channel, int64
   std::fill_n(block_centered_, channels, 0.0f);
 }
 
-void GradientSums::Add(GradientRows rows) {
-  const int64_t all = rows.rows;
-  for (int64_t done = 0; done < all; done += rows.rows) {
-    rows.rows = std::min(all - done, kBlockRows - waiting_);
+void GradientSums::Add(const GradientRows& rows) {
+  for (int64_t begin = 0, end; begin < rows.rows; begin = end) {
+    end = std::min(rows.rows, begin + kBlockRows - waiting_);
     HWY_DYNAMIC_DISPATCH(AddGradientRows)
     ({.rows = rows,
-      .input = InputOf(rows.to),
-      .output = OutputOf(rows.to),
-      .norm = epilogue_.norm,
+      .begin = begin,
+      .end = end,
+      .epilogue = epilogue_,
       .channels = channels_,
       .grad = block_grad_,
       .grad_centered = block_centered_});
-    waiting_ += rows.rows;
+    waiting_ += end - begin;
     if (waiting_ == kBlockRows) CloseBlock();
-    rows.from += rows.rows * rows.from_pitch;
-    if (rows.offsets != nullptr) {
-      rows.offsets += rows.rows;
-    } else {
-      rows.to += rows.rows * rows.to_pitch;
-    }
   }
 }
 

@@ -41,7 +41,7 @@ class GradientSums {
   /// Starts anew, for `channels` channels from `channel` on: the rows' sums Σ g go to grad[channels], Σ g·(z − mean) to
   /// grad_centered[channels]; both are overwritten.
   void Open(const GradientEpilogue& epilogue, int64_t channel, int64_t channels, double* grad, double* grad_centered);
-  void Add(GradientRows rows);
+  void Add(const GradientRows& rows);
   /// Adds what is left. At least one row must have come.
   void Close();
 
