@@ -403,19 +403,42 @@ class DirectBackwardInput final : public Conv2dPassPlan {
         parts_ += products_.back().blocks.count();
       }
     }
-    if (setup.gradient) temporary_bytes_ = GradientParts::Bytes(parts_ + unreached_parts_, setup.geometry.IC);
+    if (!products_.empty() && products_.front().product.clear_cells) everything_ = Everything(setup.geometry);
+    if (setup.gradient) {
+      temporary_bytes_ = std::max(GradientParts::Bytes(Parts(false), setup.geometry.IC),
+                                  GradientParts::Bytes(Parts(true), setup.geometry.IC));
+    }
   }
 
   void Run(const Conv2dCall& call, const Workspace& workspace) const override {
     if (call.gradient == nullptr) return Run(call, nullptr);
-    // The blocks of each product, then the pixels that no product reaches, where they aren't 0.
-    const int64_t parts = call.accumulate ? parts_ + unreached_parts_ : parts_;
-    const GradientParts gradient(*call.gradient, call.output, parts, workspace);
-    Run(call, &gradient);
+    const GradientParts gradient(*call.gradient, call.output, Parts(call.accumulate), workspace);
+    if (call.accumulate && everything_) {
+      Run(call, nullptr);
+      AddInPlace(*everything_, call.output, gradient, 0);
+    } else {
+      Run(call, &gradient);
+    }
     gradient.Merge(*call.gradient->sums);
   }
 
  private:
+  // All pixels, as one phase.
+  static Product Everything(const Conv2dGeometry& g) {
+    return {.source = {g.N, g.IH, g.IW, g.IC, g.IH, g.IW, 1, 1},
+            .destination = {g.N, g.IH, g.IW, g.IC, 1, 1, 0, 0},
+            .taps = {},
+            .groups = g.groups,
+            .group_in = g.group_oc(),
+            .group_out = g.group_ic()};
+  }
+
+  // Of an epilogue: the blocks of each product; with accumulate then rows of what none reaches, or of everything.
+  int64_t Parts(bool accumulate) const {
+    if (!accumulate) return parts_;
+    return everything_ ? RowTasks(*everything_).count : parts_ + unreached_parts_;
+  }
+
   void Run(const Conv2dCall& call, const GradientParts* gradient) const {
     int64_t part = 0;
     for (const ProductPlan& product : products_) {
@@ -427,9 +450,8 @@ class DirectBackwardInput final : public Conv2dPassPlan {
                    .accumulate = call.accumulate});
       part += product.blocks.count();
     }
-    const bool cleared = !products_.empty() && products_.front().product.clear_cells;
     for (const Product& product : unreached_) {
-      if (!call.accumulate && !cleared) FillWithZeros(product, call.output);
+      if (!call.accumulate) FillWithZeros(product, call.output);
       if (call.accumulate && gradient != nullptr) AddInPlace(product, call.output, *gradient, part);
       part += RowTasks(product).count;
     }
@@ -457,28 +479,20 @@ class DirectBackwardInput final : public Conv2dPassPlan {
     const Destination& to = product.destination;
     const Source& source = product.source;
     const EvenSplit tasks = RowTasks(product);
-    const int64_t rows = source.N * source.grid_h;
-    constexpr int64_t kPixels = 4;  // whose successors are fetched meanwhile: no prefetcher sees them coming
     ParallelFor(tasks.count, [&](int64_t task) {
       GradientPart part(gradient, first_part + task);
       for (int64_t row = tasks.Begin(task); row < tasks.End(task); ++row) {
+        float* const first = data + to.Offset(row / source.grid_h, row % source.grid_h, 0);
         const int64_t pitch = to.step_w * to.C;
-        for (int64_t x = 0; x < source.grid_w; x += kPixels) {
-          float* const first = data + to.Offset(row / source.grid_h, row % source.grid_h, x);
-          const int64_t pixels = std::min(kPixels, source.grid_w - x);
-          if (row + 1 < rows) {
-            const float* next = data + to.Offset((row + 1) / source.grid_h, (row + 1) % source.grid_h, x);
-            gradient.Prefetch(next, pitch, pixels);
-          }
-          part.Add({.from = first,
-                    .from_pitch = pitch,
-                    .rows = pixels,
-                    .to = first,
-                    .to_pitch = pitch,
-                    .offsets = nullptr,
-                    .accumulate = false,
-                    .stream = false});
-        }
+        part.Add({.from = first,
+                  .from_pitch = pitch,
+                  .rows = source.grid_w,
+                  .to = first,
+                  .to_pitch = pitch,
+                  .offsets = nullptr,
+                  .accumulate = false,
+                  .stream = false,
+                  .ahead = GradientPart::kPixels * pitch});
       }
       part.Close();
     });
@@ -486,6 +500,9 @@ class DirectBackwardInput final : public Conv2dPassPlan {
 
   std::vector<ProductPlan> products_;  // of the phases that taps reach
   std::vector<Product> unreached_;
+  // Where one product writes few pixels and clears those between: with accumulate the epilogue is then a pass of its
+  // own over all of them, in memory's order.
+  std::optional<Product> everything_;
   int64_t parts_ = 0, unreached_parts_ = 0;
 };
 

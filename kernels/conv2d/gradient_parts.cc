@@ -4,7 +4,6 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/split.h"
-#include "hwynn/kernels/simd/prefetch.h"
 
 namespace hwynn {
 
@@ -22,17 +21,6 @@ GradientParts::GradientParts(const Conv2dGradientEpilogue& wanted, float* grad, 
 void GradientParts::Open(int64_t part, int64_t channel, int64_t channels, GradientSums& sums) const {
   double* grad = Part(part) + channel;
   sums.Open(epilogue_, channel, channels, grad, grad + channels_);
-}
-
-void GradientParts::Prefetch(const float* grad, int64_t pitch, int64_t pixels) const {
-  const int64_t offset = grad - epilogue_.grad;
-  for (const float* array : {static_cast<const float*>(epilogue_.grad), epilogue_.input, epilogue_.output}) {
-    if (array == nullptr) continue;
-    for (int64_t p = 0; p < pixels; ++p) {
-      const PrefetchPiece pixel = Piece(array + offset + p * pitch, channels_);
-      PrefetchRow(pixel.data, pixel.row_lines()).Fetch(pixel.row_lines());
-    }
-  }
 }
 
 void GradientParts::Merge(BatchNormSums& sums) const {
@@ -61,9 +49,8 @@ GradientPart::GradientPart(const GradientParts& parts, int64_t part)
 }
 
 void GradientPart::Add(GradientRows pixels) {
-  // A few at a time, so that memory is read nearly in its order.
   const int64_t all = pixels.rows;
-  const int64_t most = pieces_.size() == 1 ? all : 16;
+  const int64_t most = pieces_.size() == 1 ? all : kPixels;
   for (int64_t done = 0; done < all; done += most) {
     pixels.rows = std::min(most, all - done);
     GradientRows rows = pixels;

@@ -29,9 +29,6 @@ class GradientParts {
   /// For `channels` channels of a part from `channel` on.
   void Open(int64_t part, int64_t channel, int64_t channels, GradientSums& sums) const;
 
-  /// Fetches what pixels `pitch` floats apart, from `grad` on, meet.
-  void Prefetch(const float* grad, int64_t pitch, int64_t pixels) const;
-
   /// All parts together.
   void Merge(BatchNormSums& sums) const;
 
@@ -53,6 +50,8 @@ class GradientParts {
 /// A part whose pixels come with all their channels.
 class GradientPart {
  public:
+  static constexpr int64_t kPixels = 16;  // that it takes at a time, so that memory is read nearly in its order
+
   GradientPart(const GradientParts& parts, int64_t part);
   /// Without offsets.
   void Add(GradientRows pixels);

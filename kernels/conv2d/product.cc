@@ -108,9 +108,10 @@ std::vector<Product> BackwardInputProducts(const Conv2dGeometry& g) {
           if (x % g.stride_w == 0) product.taps.push_back({y / g.stride_h, x / g.stride_w, row});
         }
       }
-      if (IsOneTap(g) && !product.taps.empty()) {
+      if (IsOneTap(g)) {  // all other phases are zeros
         product.clear_cells = g.stride_h * g.stride_w > 1;
         if (!product.clear_cells) Flatten(product);
+        return {std::move(product)};
       }
       products.push_back(std::move(product));
     }

@@ -28,8 +28,7 @@ struct Product {
   Destination destination;
   std::vector<Tap> taps;  // in the order of B's rows
   int64_t groups, group_in, group_out;
-  // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them,
-  // and all other phases are such pixels.
+  // Also write zeros to the pixels of C between the grid's, a cell of step_h × step_w from each: no tap reaches them.
   bool clear_cells = false;
 };
 

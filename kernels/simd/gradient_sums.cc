@@ -56,12 +56,19 @@ HWY_INLINE void AddVectors(D d, const Access& access, const GradientTask& task, 
   const int64_t* const offsets = rows.offsets;
   const bool accumulate = rows.accumulate;
   const bool stream = rows.stream;
+  const int64_t ahead = rows.ahead;
   const float* from = rows.from + task.begin * from_pitch + c;
   float* const to = rows.to + c;
   const float* const input = task.epilogue.input + (to - task.epilogue.grad);
   const float* const output = kMask == MaskOf::kOutput ? task.epilogue.output + (to - task.epilogue.grad) : nullptr;
   for (int64_t r = task.begin; r < task.end; ++r, from += from_pitch) {
     const int64_t at = offsets != nullptr ? offsets[r] : r * to_pitch;
+    constexpr int64_t kLine = 16;  // floats
+    for (int64_t line = at + ahead; ahead != 0 && line < at + ahead + kVectors * lanes; line += kLine) {
+      __builtin_prefetch(to + line, 1, 2);
+      __builtin_prefetch(input + line, 0, 2);
+      if constexpr (kMask == MaskOf::kOutput) __builtin_prefetch(output + line, 0, 2);
+    }
     V grad[kVectors];
     HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) grad[v] = access.Load(d, from + v * lanes);
     if (accumulate) {

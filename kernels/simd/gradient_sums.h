@@ -28,8 +28,9 @@ struct GradientRows {
   float* to;  // row r at to + r·to_pitch, or to + offsets[r]; may be where it comes from
   int64_t to_pitch;
   const int64_t* offsets;
-  bool accumulate;  // what is there is added before the mask
-  bool stream;      // non-temporal stores: whole vectors of channels, aligned
+  bool accumulate;    // what is there is added before the mask
+  bool stream;        // non-temporal stores: whole vectors of channels, aligned
+  int64_t ahead = 0;  // fetches what lies so many floats behind each row; 0: nothing
 };
 
 /// Masks rows, writes them and adds them up.
