@@ -24,6 +24,7 @@
 #include "hwynn/apps/progress.h"
 #include "hwynn/formats/file_io.h"
 #include "hwynn/kernels/target.h"
+#include "hwynn/training/profile.h"
 #include "hwynn/training/trainer.h"
 
 namespace hwynn::apps {
@@ -41,6 +42,7 @@ struct TrainCommand {
   int64_t max_steps = std::numeric_limits<int64_t>::max();
   bool resume = false;
   bool json = false;
+  bool profile = false;
   MachineOptions machine;
   std::vector<std::string> arguments;  // as typed
 };
@@ -136,7 +138,8 @@ class Run {
                                        : command.output),
         checkpoint_path_((folder_ / kCheckpointName).string()),
         history_path_((folder_ / "history.csv").string()),
-        curve_path_((folder_ / "history.svg").string()) {}
+        curve_path_((folder_ / "history.svg").string()),
+        profile_path_((folder_ / "profile.json").string()) {}
 
   int Execute();
 
@@ -155,6 +158,7 @@ class Run {
   const std::string checkpoint_path_;
   const std::string history_path_;
   const std::string curve_path_;
+  const std::string profile_path_;
   CheckpointInfo info_;
   DatasetSplits splits_;
   std::vector<HistoryRow> history_;
@@ -210,25 +214,35 @@ int Run::Execute() {
   Clock::time_point epoch_start = Clock::now();
   int64_t epoch_first_step = state.step;
   StepReport last;
+  // The third step is the first that finds all memory and all files warm.
+  const int64_t profiled_step = std::min(state.step + 3, last_step);
+  StepProfile profile;
   StopOnSignals();
-  const bool finished = trainer.Run({.on_step =
-                                         [&](const StepReport& report) {
-                                           progress.Step(report);
-                                           last = report;
-                                           return !stop_requested;
-                                         },
-                                     .on_epoch =
-                                         [&](const EpochReport& report) {
-                                           progress.Clear();
-                                           Record(report);
-                                           progress.Epoch(history_.back(), options.epochs);
-                                           epoch_start = Clock::now();
-                                           epoch_first_step = report.step;
-                                           return !stop_requested || report.step == last_step;
-                                         },
-                                     .on_save = [&](const TrainState& saved) { Save(saved); }},
-                                    command_.max_steps);
+  const bool finished = trainer.Run(
+      {.on_step =
+           [&](const StepReport& report) {
+             progress.Step(report);
+             last = report;
+             return !stop_requested;
+           },
+       .on_epoch =
+           [&](const EpochReport& report) {
+             progress.Clear();
+             Record(report);
+             progress.Epoch(history_.back(), options.epochs);
+             epoch_start = Clock::now();
+             epoch_first_step = report.step;
+             return !stop_requested || report.step == last_step;
+           },
+       .on_save = [&](const TrainState& saved) { Save(saved); },
+       .observer = [&](int64_t step) { return command_.profile && step == profiled_step ? &profile : nullptr; }},
+      command_.max_steps);
   progress.Clear();
+  if (!profile.work().empty()) {
+    std::cout << "step " << profiled_step << ", also in " << profile_path_ << " for chrome://tracing or Perfetto:\n"
+              << profile.Table() << std::flush;
+    WriteFileAtomically(profile_path_, profile.TraceJson());
+  }
   if (!finished) {
     if (!IsRecorded(state.step)) {  // stopped within an epoch: its time so far
       Record({.step = last.step,
@@ -290,7 +304,7 @@ void Run::Save(const TrainState& state) {
 void Run::KeepEarlierRun() {
   namespace fs = std::filesystem;
   if (std::exchange(folder_is_ours_, true)) return;
-  std::vector<std::string> files = {checkpoint_path_, history_path_, curve_path_};
+  std::vector<std::string> files = {checkpoint_path_, history_path_, curve_path_, profile_path_};
   std::erase_if(files, [](const std::string& file) { return !fs::exists(file); });
   if (files.empty()) return;
   int number = 1;
@@ -363,6 +377,8 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
                    "starts from this checkpoint's arrays, with its model and standardisation; the head may differ")
       ->type_name("FILE");
   command->add_flag("--resume", options->resume, "goes on from the checkpoint in the output folder, if there is one");
+  command->add_flag("--profile", options->profile,
+                    "prints where the time and the memory of a step go, and writes profile.json for chrome://tracing");
   command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
   options->machine.AddTo(*command);
   command->callback([options, &exit_code] { options->machine.Run([&] { exit_code = Train(*options); }); });

@@ -1,14 +1,19 @@
 // Whole models: TrainStep/resnet18/224/batch:32/threads:2 is one training step (forward, loss, backward, SGD with
 // momentum) on the best target of this machine; Inference/resnet50/224/batch:1/threads:2 is one forward pass.
 // …/unfused takes BatchNorm in passes of its own, …/frozen with the running statistics as they are.
-// non_conv_share is the part of the step beyond the stand-alone times of its convolutions and dense layers.
+// non_conv_share is the part of the step beyond the stand-alone times of its convolutions and dense layers; pass_share
+// that of passes over memory that are neither convolution, dense nor pooling, in one step that is observed; kept_bytes
+// what its Forward keeps for Backward.
 
 #include <sys/resource.h>
+
+#include <chrono>
 
 #include "hwynn/bench/support/bench_main.h"
 #include "hwynn/bench/support/model_run.h"
 #include "hwynn/bench/support/peak.h"
 #include "hwynn/core/check.h"
+#include "hwynn/training/profile.h"
 
 namespace hwynn::bench {
 namespace {
@@ -54,6 +59,13 @@ void RunCase(benchmark::State& state, const ModelCase& c, int threads) {
   state.counters["of_peak"] = run.flops() / timing.kernel / (peak_flops / timing.limit);
   state.counters["non_conv_share"] = 1 - ConvSeconds(run.convs(), c.train, threads) / timing.kernel;
   state.counters["peak_rss_bytes"] = PeakResidentBytes();
+  if (!c.train) return;
+  StepProfile profile;
+  const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  RunWithThreads(threads, [&] { run.Run(&profile); });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  state.counters["pass_share"] = profile.Seconds(WorkKind::kPass) / seconds.count();
+  state.counters["kept_bytes"] = static_cast<double>(profile.kept_bytes());
 }
 
 void RegisterAs(const std::string& name, const ModelCase& c, int threads) {

@@ -176,6 +176,7 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
     if (input.is_convolution() && options_.variance == Variance::kStable && call.mask.empty()) {
       input = MakeActivation(RunConvolution(input, {.mean = batch_mean, .var = batch_var}));
     } else {
+      const WorkTimer timer = scope.Observe("statistics", WorkKind::kPass, {*input});
       BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
     }
     if (updates) BatchNormUpdateRunning(options_.momentum, batch_mean, batch_var, running_mean, running_var);
@@ -189,7 +190,7 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
   return {.base = std::move(input),
           .norm = std::make_shared<const ChannelNorm>(std::move(mean), std::move(var), affine, scope.workspace()),
           .folded = folded,
-          .workspace = &scope.workspace()};
+          .scope = scope};
 }
 
 BatchNorm::Kept BatchNorm::TakeKept(const Scope& scope, const Module* owner) {
@@ -208,6 +209,7 @@ FoldedNorm BatchNorm::Fold(const Scope& scope, const Kept& kept, ActivationGradi
       args.relu = true;
       args.grad_residual = gradient;
     }
+    const WorkTimer timer = scope.Observe("backward sums", WorkKind::kPass, {args.input, gradient, args.grad_residual});
     grad_output.sums = BatchNormBackwardSums(args, scope.workspace());
   }
   FoldedNorm folded{.norm = std::make_shared<const ChannelNorm>(kept.mean, kept.var, affine, scope.workspace()),
@@ -234,6 +236,7 @@ void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const Backwa
   if (options_.use_scale) args.grad_scale = scope.Gradient("scale");
   if (options_.use_bias) args.grad_bias = scope.Gradient("bias");
   if (backward.grad_output.sums) {  // of a gradient that has come back through the ReLU already
+    const WorkTimer timer = scope.Observe("backward", WorkKind::kPass, {args.input, args.grad_output, args.grad_input});
     BatchNormBackwardParams(args, *backward.grad_output.sums);
     BatchNormBackwardInput(args, *backward.grad_output.sums);
     return;
@@ -241,6 +244,10 @@ void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const Backwa
   args.relu = options_.relu;
   if (kept.output != nullptr) args.output = *kept.output;
   args.grad_residual = backward.grad_residual;
+  const WorkTimer timer =
+      scope.Observe("backward", WorkKind::kPass,
+                    {args.input, args.grad_output, args.output, args.grad_residual,  // the sums' pass
+                     args.input, args.grad_output, args.grad_input});
   BatchNormBackward(args, scope.workspace());
 }
 

@@ -90,8 +90,8 @@ Tensor Scaled(ConstTensorView kernel, ConstTensorView mul, const Workspace& work
 // A call that waits for its epilogue.
 class ConvCall final : public PendingConvolution {
  public:
-  ConvCall(Conv2dPlan plan, Activation input, ConstTensorView kernel, const Workspace& workspace)
-      : plan_(std::move(plan)), input_(std::move(input)), kernel_(kernel), workspace_(workspace) {}
+  ConvCall(const Scope& scope, Conv2dPlan plan, Activation input, ConstTensorView kernel)
+      : scope_(scope), plan_(std::move(plan)), input_(std::move(input)), kernel_(kernel) {}
 
   void SetBias(ConstTensorView bias) { bias_ = bias; }
   void SetPacked(std::shared_ptr<const PackedConv2dFilter> packed) { packed_ = std::move(packed); }
@@ -100,12 +100,12 @@ class ConvCall final : public PendingConvolution {
   Tensor Run(const Conv2dEpilogue& epilogue) override;
 
  private:
+  Scope scope_;
   Conv2dPlan plan_;
   Shape output_shape_ = plan_.geometry().output_shape();
   Activation input_;
   ConstTensorView kernel_, bias_;
   std::shared_ptr<const PackedConv2dFilter> packed_;  // null: the kernel as it is
-  const Workspace& workspace_;
 };
 
 Tensor ConvCall::Run(const Conv2dEpilogue& epilogue) {
@@ -116,16 +116,18 @@ Tensor ConvCall::Run(const Conv2dEpilogue& epilogue) {
     if (epilogue.center.size() == 0) {
       call.epilogue.bias = bias_;
     } else {
-      center = workspace_.NewTensor(bias_.shape());
+      center = scope_.NewTensor(bias_.shape());
       for (int64_t c = 0; c < center.size(); ++c) center[c] = epilogue.center[c] - bias_[c];
       call.epilogue.center = center;
     }
   }
-  Tensor output = workspace_.NewTensor(output_shape_);
+  Tensor output = scope_.NewTensor(output_shape_);
+  const WorkTimer timer =
+      scope_.Observe("forward", WorkKind::kConvolution, {Source(input_), kernel_, epilogue.residual, output});
   if (packed_ != nullptr) {
-    plan_.RunForward(Source(input_), *packed_, output, workspace_, call);
+    plan_.RunForward(Source(input_), *packed_, output, scope_.workspace(), call);
   } else {
-    plan_.RunForward(Source(input_), kernel_, output, workspace_, call);
+    plan_.RunForward(Source(input_), kernel_, output, scope_.workspace(), call);
   }
   return output;
 }
@@ -157,7 +159,7 @@ Activation Conv::ForwardFused(const Scope& scope, Activation input) const {
                           {.packed_filter = filters != nullptr, .prologue = in_prologue, .statistics = scope.train()});
   scope.Save(this, input);
   auto packed = filters != nullptr ? filters->Get(scope.path(), plan, kernel) : nullptr;
-  auto call = std::make_unique<ConvCall>(std::move(plan), std::move(input), kernel, scope.workspace());
+  auto call = std::make_unique<ConvCall>(scope, std::move(plan), std::move(input), kernel);
   if (options_.use_bias) call->SetBias(scope.Param("bias"));
   call->SetPacked(std::move(packed));
   return Activation(std::move(call));
@@ -168,8 +170,13 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
   Activation input = scope.Saved(this);
   const Shape shape = input.shape();
   const Tensor& gradient = grad_output.values;
-  Conv2dBackwardFilter(KernelParams(options_), Source(input), gradient, scope.Gradient("kernel"), scope.workspace(),
-                       {.prologue = PrologueOf(input)});
+  {
+    const TensorView grad_kernel = scope.Gradient("kernel");
+    const WorkTimer timer =
+        scope.Observe("backward filter", WorkKind::kConvolution, {Source(input), gradient, grad_kernel});
+    Conv2dBackwardFilter(KernelParams(options_), Source(input), gradient, grad_kernel, scope.workspace(),
+                         {.prologue = PrologueOf(input)});
+  }
   ConstTensorView kernel = scope.Param("kernel");
   Tensor scaled;
   if (const auto& folded = grad_output.folded) {
@@ -182,6 +189,7 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
     if (options_.input_gradient) scaled = Scaled(kernel, folded->norm->mul(), scope.workspace());
     if (options_.input_gradient) kernel = scaled;
   } else if (options_.use_bias) {
+    const WorkTimer timer = scope.Observe("backward bias", WorkKind::kPass, {gradient});
     BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());
   }
   if (!options_.input_gradient) return {};
@@ -194,6 +202,8 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
     input.reset();  // its memory may serve for the gradient
   }
   result.values = grad_input.empty() ? scope.NewTensor(shape) : std::move(grad_input);
+  const WorkTimer timer = scope.Observe("backward input", WorkKind::kConvolution,
+                                        {gradient, kernel, result.values, call.epilogue.input, call.epilogue.output});
   Conv2dBackwardInput(KernelParams(options_, scope), gradient, kernel, result.values, scope.workspace(), call);
   return result;
 }

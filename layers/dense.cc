@@ -45,6 +45,7 @@ Activation Dense::Forward(const Scope& scope, Activation input) const {
         "\": input ", input.shape(), " must have the ", kernel.shape()[0], " features of kernel ", kernel.shape());
   const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
   Tensor output = scope.NewTensor(WithLast(input.shape(), options_.features));
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kDense, {*input, kernel, output});
   MatmulForward(Rows(*input), kernel, bias, Rows(output), scope.workspace());
   scope.Save(this, std::move(input));
   return MakeActivation(std::move(output));
@@ -53,13 +54,18 @@ Activation Dense::Forward(const Scope& scope, Activation input) const {
 Tensor Dense::Backward(const Scope& scope, Tensor grad_output) const {
   Activation input = scope.Saved(this);
   const ConstTensorView rows = Rows(std::as_const(grad_output));
-  MatmulBackwardB(Rows(*input), rows, scope.Gradient("kernel"), scope.workspace());
+  const ConstTensorView kernel = scope.Param("kernel");
+  {
+    const WorkTimer timer = scope.Observe("backward kernel", WorkKind::kDense, {*input, grad_output, kernel});
+    MatmulBackwardB(Rows(*input), rows, scope.Gradient("kernel"), scope.workspace());
+  }
   if (options_.use_bias) BiasGradient(rows, scope.Gradient("bias"), scope.workspace());
   if (!options_.input_gradient) return {};
   const Shape input_shape = input.shape();
   input.reset();
   Tensor grad_input = scope.NewTensor(input_shape);
-  MatmulBackwardA(rows, scope.Param("kernel"), Rows(grad_input), scope.workspace());
+  const WorkTimer timer = scope.Observe("backward input", WorkKind::kDense, {grad_output, kernel, grad_input});
+  MatmulBackwardA(rows, kernel, Rows(grad_input), scope.workspace());
   return grad_input;
 }
 

@@ -20,12 +20,15 @@ Shape Dropout::Init(InitScope scope, const Shape& input) const {
 Activation Dropout::Forward(const Scope& scope, Activation input) const {
   if (!Drops(scope)) return input;
   Tensor output = scope.NewTensor(input.shape());
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kPass, {*input, output});
   Apply(scope.DrawKey(this), *input, output);
   return MakeActivation(std::move(output));
 }
 
 Tensor Dropout::Backward(const Scope& scope, Tensor grad_output) const {
-  if (Drops(scope)) Apply(scope.SavedKey(this), grad_output, grad_output);
+  if (!Drops(scope)) return grad_output;
+  const WorkTimer timer = scope.Observe("backward", WorkKind::kPass, {grad_output, grad_output});
+  Apply(scope.SavedKey(this), grad_output, grad_output);
   return grad_output;
 }
 

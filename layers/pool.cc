@@ -18,6 +18,7 @@ Shape MaxPool::Init(InitScope, const Shape& input) const { return PoolOutputShap
 
 Activation MaxPool::Forward(const Scope& scope, Activation input) const {
   Tensor result = scope.NewTensor(PoolOutputShape("MaxPool", options_, input.shape()));
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kPooling, {*input, result});
   MaxPoolForward(options_, *input, result);
   Activation output = MakeActivation(std::move(result));
   scope.Save(this, std::move(input));
@@ -29,6 +30,7 @@ Tensor MaxPool::Backward(const Scope& scope, Tensor grad_output) const {
   const Activation output = scope.Saved(this);
   const Activation input = scope.Saved(this);
   Tensor grad_input = scope.NewTensor(input.shape());
+  const WorkTimer timer = scope.Observe("backward", WorkKind::kPooling, {*input, *output, grad_output, grad_input});
   MaxPoolBackward(options_, *input, *output, grad_output, grad_input);
   return grad_input;
 }
@@ -37,6 +39,7 @@ Shape AveragePool::Init(InitScope, const Shape& input) const { return PoolOutput
 
 Activation AveragePool::Forward(const Scope& scope, Activation input) const {
   Tensor output = scope.NewTensor(PoolOutputShape("AveragePool", options_, input.shape()));
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kPooling, {*input, output});
   AveragePoolForward(options_, *input, output);
   scope.SaveShape(this, input.shape());
   return MakeActivation(std::move(output));
@@ -44,6 +47,7 @@ Activation AveragePool::Forward(const Scope& scope, Activation input) const {
 
 Tensor AveragePool::Backward(const Scope& scope, Tensor grad_output) const {
   Tensor grad_input = scope.NewTensor(scope.Saved(this).shape());
+  const WorkTimer timer = scope.Observe("backward", WorkKind::kPooling, {grad_output, grad_input});
   AveragePoolBackward(options_, grad_output, grad_input);
   return grad_input;
 }
@@ -52,6 +56,7 @@ Shape GlobalAveragePool::Init(InitScope, const Shape& input) const { return Glob
 
 Activation GlobalAveragePool::Forward(const Scope& scope, Activation input) const {
   Tensor output = scope.NewTensor(GlobalOutputShape(input.shape()));
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kPooling, {*input, output});
   GlobalAveragePoolForward(*input, output);
   scope.SaveShape(this, input.shape());
   return MakeActivation(std::move(output));
@@ -59,6 +64,7 @@ Activation GlobalAveragePool::Forward(const Scope& scope, Activation input) cons
 
 Tensor GlobalAveragePool::Backward(const Scope& scope, Tensor grad_output) const {
   Tensor grad_input = scope.NewTensor(scope.Saved(this).shape());
+  const WorkTimer timer = scope.Observe("backward", WorkKind::kPooling, {grad_output, grad_input});
   GlobalAveragePoolBackward(grad_output, grad_input);
   return grad_input;
 }

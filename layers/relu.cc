@@ -19,6 +19,7 @@ Activation Apply(const Scope& scope, Activation input, const ReluOptions& option
   }
   if (input.is_convolution()) return MakeActivation(RunConvolution(input, {.relu = true, .upper = options.upper}));
   Tensor output = scope.NewTensor(input.shape());
+  const WorkTimer timer = scope.Observe("forward", WorkKind::kPass, {*input, output});
   ReluForward(*input, output, options);
   return MakeActivation(std::move(output));
 }
@@ -34,7 +35,10 @@ Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
 ActivationGradient Relu::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   const Activation output = scope.Saved(this);
   // With sums, who read a BatchNorm's output through this ReLU has masked the gradient already.
-  if (!gradient.sums) ReluBackward(*output, gradient.values, gradient.values, options_);
+  if (!gradient.sums) {
+    const WorkTimer timer = scope.Observe("backward", WorkKind::kPass, {*output, gradient.values, gradient.values});
+    ReluBackward(*output, gradient.values, gradient.values, options_);
+  }
   if (!grad_input.empty()) gradient.sums.reset();  // they are of this part alone
   gradient.values = Accumulated(std::move(gradient.values), std::move(grad_input));
   return gradient;

@@ -29,7 +29,8 @@ Tensor Normalize(const Normalized& from) {
       options.residual = *from.addend;
     }
   }
-  Tensor values = from.workspace->NewTensor(from.base.shape());
+  Tensor values = from.scope->NewTensor(from.base.shape());
+  const WorkTimer timer = from.scope->Observe("normalize", WorkKind::kPass, {*from.base, options.residual, values});
   BatchNormNormalize(*from.base, from.norm->affine(), values, options);
   return values;
 }

@@ -87,6 +87,9 @@ Loss ForwardBackward(const Module& module, const CallContext& context, Activatio
   Loss value = loss(*result);
   Check(value.gradient.shape() == result.shape(), "the loss's gradient ", value.gradient.shape(),
         " must have the shape of the output, ", result.shape());
+  if (context.observer != nullptr) {
+    for (const auto& [path, bytes] : context.tape->Kept()) context.observer->OnKept(path, bytes);
+  }
   if (output != nullptr) *output = result;
   result.reset();
   Differentiate(module, context, std::move(value.gradient));

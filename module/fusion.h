@@ -21,6 +21,7 @@
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/module/activation.h"
+#include "hwynn/module/scope.h"
 
 namespace hwynn {
 
@@ -62,8 +63,8 @@ struct Normalized {
   Activation addend = nullptr;
   bool added = false;  // there was an addend: what a ReLU let pass is known from the values alone
   bool relu = false;
-  bool folded = false;                   // see FoldedNorm; known from the values alone too
-  const Workspace* workspace = nullptr;  // for the values
+  bool folded = false;                        // see FoldedNorm; known from the values alone too
+  std::optional<Scope> scope = std::nullopt;  // of the BatchNorm, for the values
 
   /// Whether a convolution can compute it as it loads base.
   bool IsPrologue() const { return base != nullptr && base.has_values() && !added; }

@@ -8,7 +8,9 @@
 namespace hwynn {
 
 Tensor Module::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor grad_input) const {
-  AddAccumulate(Backward(scope, std::move(grad_output)), grad_input);
+  const Tensor gradient = Backward(scope, std::move(grad_output));
+  const WorkTimer timer = scope.Observe("add gradients", WorkKind::kPass, {gradient, grad_input, grad_input});
+  AddAccumulate(gradient, grad_input);
   return grad_input;
 }
 

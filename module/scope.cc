@@ -64,7 +64,8 @@ Tape& Scope::tape(const Module* owner) const {
 }
 
 void Scope::Save(const Module* owner, Activation value) const {
-  if (has_tape()) context_->tape->Push(owner, std::move(value));
+  if (!has_tape()) return;
+  context_->tape->Push(owner, std::move(value), context_->observer != nullptr ? path_ : std::string());
 }
 
 void Scope::SaveShape(const Module* owner, const Shape& shape) const {
@@ -80,6 +81,14 @@ Key Scope::DrawKey(const Module* owner) const {
 }
 
 Key Scope::SavedKey(const Module* owner) const { return tape(owner).PopKey(owner); }
+
+WorkTimer Scope::Observe(std::string_view what, WorkKind kind, std::initializer_list<ConstTensorView> arrays) const {
+  if (context_->observer == nullptr) return {nullptr, {}};
+  int64_t elements = 0;
+  for (const ConstTensorView& array : arrays) elements += array.size();
+  const int64_t bytes = elements * static_cast<int64_t>(sizeof(float));
+  return {context_->observer, {.path = path_, .what = what, .kind = kind, .bytes = bytes}};
+}
 
 void Scope::CheckGivenTwice(std::string_view argument) const {
   context_->rules != nullptr ? context_->rules->CheckGivenTwice(argument, path_)

@@ -4,6 +4,7 @@
 // What a call brings along (CallContext), and what one module sees of it (Scope).
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "hwynn/module/activation.h"
 #include "hwynn/module/call_rules.h"
 #include "hwynn/module/gradients.h"
+#include "hwynn/module/observer.h"
 #include "hwynn/module/tape.h"
 #include "hwynn/module/variables.h"
 
@@ -45,6 +47,7 @@ struct CallContext {
   // differ in rounding. Backward needs what Forward had.
   bool fusion = true;
   BatchStatistics statistics = BatchStatistics::kUpdate;
+  CallObserver* observer = nullptr;  // null: nobody wants to know
 };
 
 /// A CallContext seen from one module's path. Cheap to copy.
@@ -87,6 +90,10 @@ class Scope {
   /// on the tape, and Backward takes it from there, in reverse order with what was saved.
   Key DrawKey(const Module* owner) const;
   Key SavedKey(const Module* owner) const;
+
+  /// Tells the observer of the kernel that runs while the result lives, and the bytes of the arrays that it reads or
+  /// writes.
+  WorkTimer Observe(std::string_view what, WorkKind kind, std::initializer_list<ConstTensorView> arrays) const;
 
   /// Called when an argument is given to a module's constructor and in the call: the rules may make that an error.
   void CheckGivenTwice(std::string_view argument) const;

@@ -1,5 +1,6 @@
 #include "hwynn/module/tape.h"
 
+#include <set>
 #include <utility>
 
 #include "hwynn/core/check.h"
@@ -7,7 +8,9 @@
 
 namespace hwynn {
 
-void Tape::Push(const Module* owner, Activation value) { entries_.push_back({owner, std::move(value)}); }
+void Tape::Push(const Module* owner, Activation value, std::string path) {
+  entries_.push_back({owner, std::move(value), std::move(path)});
+}
 void Tape::PushKey(const Module* owner, Key key) { entries_.push_back({owner, key}); }
 
 template <class T>
@@ -22,6 +25,20 @@ T Tape::PopAs(const Module* owner) {
   T kept = std::get<T>(std::move(last.kept));
   entries_.pop_back();
   ++pops_;
+  return kept;
+}
+
+std::vector<std::pair<std::string, int64_t>> Tape::Kept() const {
+  std::vector<std::pair<std::string, int64_t>> kept;
+  std::set<const float*> seen;
+  for (const Entry& entry : entries_) {
+    const auto* value = std::get_if<Activation>(&entry.kept);
+    if (value == nullptr || *value == nullptr || !value->has_values()) continue;
+    const ConstTensorView values = **value;
+    if (values.size() == 0 || !seen.insert(values.data()).second) continue;
+    if (kept.empty() || kept.back().first != entry.path) kept.emplace_back(entry.path, 0);
+    kept.back().second += values.size() * static_cast<int64_t>(sizeof(float));
+  }
   return kept;
 }
 

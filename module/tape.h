@@ -2,6 +2,8 @@
 #define HWYNN_MODULE_TAPE_H_
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,7 +18,8 @@ class Module;
 /// Forward, so each module pops exactly what it pushed; a mismatch is an error that names both modules.
 class Tape {
  public:
-  void Push(const Module* owner, Activation value);
+  /// `path`, the owner's, is for Kept alone.
+  void Push(const Module* owner, Activation value, std::string path = {});
   Activation Pop(const Module* owner);
   void PushKey(const Module* owner, Key key);
   Key PopKey(const Module* owner);
@@ -26,10 +29,14 @@ class Tape {
   uint64_t pops() const { return pops_; }
   void Clear() { entries_.clear(); }
 
+  /// Bytes of the arrays that are kept, by the path that they were pushed with; each counts for the first who kept it.
+  std::vector<std::pair<std::string, int64_t>> Kept() const;
+
  private:
   struct Entry {
     const Module* owner;
     std::variant<Activation, Key> kept;
+    std::string path = {};
   };
   template <class T>
   T PopAs(const Module* owner);

@@ -53,7 +53,7 @@ Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, const S
 }
 
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
-                          TrainState& state) {
+                          TrainState& state, CallObserver* observer) {
   CheckBatch(images, labels);
   const Collection& params = GetCollection(state.variables, kParams);
   if (!gradients_.Fit(params)) gradients_ = Gradients(params);
@@ -67,17 +67,24 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
       .mode = Mode::kTrain,
       .rules = &rules,
       .fusion = options_.fusion,
-      .statistics = options_.freeze_batch_norm ? BatchStatistics::kFrozen : BatchStatistics::kUpdate};
+      .statistics = options_.freeze_batch_norm ? BatchStatistics::kFrozen : BatchStatistics::kUpdate,
+      .observer = observer};
   LossResult result;
   const auto loss = [&](ConstTensorView logits) {
     Tensor gradient = workspace_.NewTensor(logits.shape());
+    const WorkTimer timer(observer, {.path = "loss", .what = "forward", .bytes = 2 * TensorBytes(logits.shape())});
     result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = options_.label_smoothing}, gradient);
     CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
               "; a lower learning rate or a longer warm-up may help");
     return Loss{.value = result.loss, .gradient = std::move(gradient), .correct = result.correct};
   };
   ForwardBackward(model_, context, BorrowActivation(images), std::cref(loss));
-  ApplyGradients(optimizer_, gradients_, learning_rate, state);
+  {
+    // Gradient, param and momentum are read, the latter two written.
+    const WorkTimer timer(
+        observer, {.path = "optimizer", .what = "update", .bytes = 5 * TensorBytes({gradients_.flat().size()})});
+    ApplyGradients(optimizer_, gradients_, learning_rate, state);
+  }
   updates_.Commit(state.variables);
   return result;
 }

@@ -51,8 +51,9 @@ class Stepper {
   /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
   /// Throws std::runtime_error that names the step when the loss or a gradient is NaN or infinite. Whatever is thrown,
   /// `state` is as it was before.
+  /// `observer` may be null; the loss is its path "loss", the update of the params "optimizer".
   LossResult Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
-                   TrainState& state);
+                   TrainState& state, CallObserver* observer = nullptr);
 
   /// Loss (without label smoothing) and hits, from the running statistics. Changes nothing.
   LossResult Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables);

@@ -86,8 +86,9 @@ bool Trainer::Run(const TrainCallbacks& callbacks, int64_t max_steps) {
     while (state_.step < end) {
       const Batch& batch = *loader_.Next();
       const float learning_rate = schedule_(state_.step);
-      const LossResult result = stepper_.Train(batch.images, batch.labels, learning_rate,
-                                               FoldIn(dropout_key, static_cast<uint32_t>(state_.step)), state_);
+      CallObserver* observer = callbacks.observer ? callbacks.observer(state_.step + 1) : nullptr;
+      const Key step_key = FoldIn(dropout_key, static_cast<uint32_t>(state_.step));
+      const LossResult result = stepper_.Train(batch.images, batch.labels, learning_rate, step_key, state_, observer);
       state_.epoch_sums.Add(result, options_.batch_size);
       if (callbacks.on_step && !callbacks.on_step({state_.step, learning_rate, result, state_.epoch_sums})) {
         Save(callbacks);

@@ -42,6 +42,8 @@ struct TrainCallbacks {
   std::function<bool(const EpochReport&)> on_epoch;
   /// The state is worth keeping: after each epoch (before its evaluation), at the end, and when on_step stops the run.
   std::function<void(const TrainState&)> on_save;
+  /// Asked before each step (its number from 1): who observes it, if somebody does.
+  std::function<CallObserver*(int64_t step)> observer = {};
 };
 
 /// Mean loss and accuracy over every image of `dataset`, the last, smaller batch included. Doesn't change `variables`.

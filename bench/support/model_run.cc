@@ -26,9 +26,9 @@ ModelRun::ModelRun(const ModelCase& model_case)
   for (int64_t i = 0; i < case_.batch; ++i) labels_.push_back(static_cast<int32_t>(i % case_.classes()));
 }
 
-void ModelRun::Run() {
+void ModelRun::Run(CallObserver* observer) {
   if (case_.train) {
-    stepper_.Train(images_, labels_, 0.01f, Key{}, state_);
+    stepper_.Train(images_, labels_, 0.01f, Key{}, state_, observer);
   } else {
     Predict(*model_, state_.variables, images_, workspace_, &packed_filters_);
   }

@@ -32,7 +32,7 @@ class ModelRun {
   explicit ModelRun(const ModelCase& model_case);
 
   /// Training: forward, loss, backward, SGD with momentum and weight decay. Inference: forward alone.
-  void Run();
+  void Run(CallObserver* observer = nullptr);
 
   const std::vector<ModelConv>& convs() const { return convs_; }
   /// Multiplications and additions of one run in convolutions and dense layers, by the direct algorithm: in training
