@@ -32,7 +32,7 @@ inline constexpr int kDepthwisePixels = 4;
 inline constexpr int kDepthwiseTaps = 9;
 inline constexpr int64_t kDepthwiseGradientPixels = 16;
 
-// Outputs of pixels [p, p + kPixels) of kRows rows: Σ over terms of x·w, with prologue and epilogue unless kPlain.
+// Outputs of pixels [p, p + kPixels) of kRows rows: Σ over terms of x·w, with an epilogue unless kPlain.
 // Strides are copied, so that no store makes the compiler read them again.
 template <int kRows, int kPixels, bool kPlain, class D, class Access>
 HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& args, int64_t p, int64_t c) {
@@ -45,16 +45,13 @@ HWY_INLINE void DepthwiseTile(D d, const Access& access, const DepthwiseArgs& ar
     x[r] = args.x + r * args.x_row_stride + p * x_stride + c;
     HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) sums[r][i] = hn::Zero(d);
   }
-  const ChannelNorm<D> prologue(d, access, kPlain ? Normalization() : args.prologue, c);
   const DepthwiseTerm* const end = args.terms + args.num_terms;
   for (const DepthwiseTerm* term = args.terms; term != end; ++term) {
     const V weight = access.Load(d, w + term->w);
     HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
       const float* from = x[r] + term->x;
       HWY_UNROLL(4) for (int i = 0; i < kPixels; ++i) {
-        V value = access.Load(d, from + i * x_stride);
-        if constexpr (!kPlain) value = prologue.Prologue(value);
-        sums[r][i] = hn::MulAdd(value, weight, sums[r][i]);
+        sums[r][i] = hn::MulAdd(access.Load(d, from + i * x_stride), weight, sums[r][i]);
       }
     }
   }

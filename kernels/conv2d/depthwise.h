@@ -27,7 +27,6 @@ struct DepthwiseArgs {
   int64_t rows;  // 1, or what DepthwiseRows says
   int64_t pixels;
   int64_t channels;
-  Normalization prologue;
   const TileEpilogue* epilogue;
   bool stream;               // non-temporal stores: whole vectors of channels, aligned
   PrefetchStream* prefetch;  // in steps of a vector of a pixel of a row

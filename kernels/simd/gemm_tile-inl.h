@@ -326,33 +326,29 @@ inline void CopyPixels(const PixelCopy& copy) noexcept {
   }
 }
 
-// Four vectors of channels of all pixels at a time, whose mean, mul and bias stay in registers: one alone would touch
-// as many pages for a quarter of the bytes.
+// Vectors c, c + lanes, … of all pixels, whose mean, mul and bias stay in registers.
+template <class D, class Access, int... kVectors>
+HWY_INLINE void CopyNormalizedVectors(D d, const Access& access, const PixelCopy& copy, const Normalization& norm,
+                                      int64_t c, std::integer_sequence<int, kVectors...>) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const ChannelNorm<D> channel[] = {ChannelNorm<D>(d, access, norm, c + kVectors * lanes)...};
+  const float* from = copy.from + c;
+  float* to = copy.to + c;
+  for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
+    (access.Store(channel[kVectors].Prologue(access.Load(d, from + kVectors * lanes)), d, to + kVectors * lanes), ...);
+  }
+}
+
+// Four vectors of each pixel at a time: one alone would touch as many pages for a quarter of the bytes.
 inline void CopyNormalized(const PixelCopy& copy, const Normalization& norm) noexcept {
   const hn::ScalableTag<float> d;
-  using D = hn::ScalableTag<float>;
-  const Whole<D> whole;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t first = 0;
-  for (; first + 4 * lanes <= copy.channels; first += 4 * lanes) {
-    const ChannelNorm<D> norm0(d, whole, norm, first), norm1(d, whole, norm, first + lanes);
-    const ChannelNorm<D> norm2(d, whole, norm, first + 2 * lanes), norm3(d, whole, norm, first + 3 * lanes);
-    const float* from = copy.from + first;
-    float* to = copy.to + first;
-    for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
-      hn::StoreU(norm0.Prologue(hn::LoadU(d, from)), d, to);
-      hn::StoreU(norm1.Prologue(hn::LoadU(d, from + lanes)), d, to + lanes);
-      hn::StoreU(norm2.Prologue(hn::LoadU(d, from + 2 * lanes)), d, to + 2 * lanes);
-      hn::StoreU(norm3.Prologue(hn::LoadU(d, from + 3 * lanes)), d, to + 3 * lanes);
-    }
+  const auto several = 4 * static_cast<int64_t>(hn::Lanes(d));
+  int64_t c0 = 0;
+  for (; c0 + several <= copy.channels; c0 += several) {
+    CopyNormalizedVectors(d, Whole<decltype(d)>(), copy, norm, c0, std::make_integer_sequence<int, 4>());
   }
-  ForChannels(copy.channels - first, [&](const auto& access, auto dc, int64_t c) HWY_ATTR {
-    const ChannelNorm<decltype(dc)> channel(dc, access, norm, first + c);
-    const float* from = copy.from + first + c;
-    float* to = copy.to + first + c;
-    for (int64_t p = 0; p < copy.pixels; ++p, from += copy.from_pitch, to += copy.to_pitch) {
-      access.Store(channel.Prologue(access.Load(dc, from)), dc, to);
-    }
+  ForChannels(copy.channels - c0, [&](const auto& access, auto dc, int64_t c) HWY_ATTR {
+    CopyNormalizedVectors(dc, access, copy, norm, c0 + c, std::make_integer_sequence<int, 1>());
   });
 }
 

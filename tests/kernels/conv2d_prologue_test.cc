@@ -1,4 +1,5 @@
-// Backward-filter of an input that is normalised while it is loaded, in every algorithm and on every target.
+// Forward and backward-filter of an input that is normalised while it is loaded, in every algorithm and on every
+// target.
 
 #include <gtest/gtest.h>
 
@@ -44,6 +45,9 @@ std::vector<Conv2dCase> Cases() {
   cases.push_back({{2, 25, 30, 20}, {3, 3, 20, 24}, {.dilation = {3, 2}}});
   cases.push_back({{4, 40, 40, 21}, {3, 3, 1, 21}, {.groups = 21}});
   cases.push_back({{2, 41, 40, 33}, {5, 5, 1, 33}, {.stride = {2, 2}, .groups = 33}});
+  // Depthwise, several strips of the source a task.
+  cases.push_back({{1, 130, 40, 600}, {3, 3, 1, 600}, {.stride = {1, 8}, .groups = 600}});
+  cases.push_back({{2, 66, 30, 500}, {3, 3, 1, 500}, {.stride = {2, 5}, .dilation = {2, 1}, .groups = 500}});
   return cases;
 }
 
@@ -65,11 +69,12 @@ bool SameBits(const Tensor& a, const Tensor& b) {
   return std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(float)) == 0;
 }
 
-TEST(Conv2dPrologueTest, FilterGradientHasTheBitsOfANormalizedInput) {
+TEST(Conv2dPrologueTest, HasTheBitsOfANormalizedInput) {
   const Workspace workspace;
   for (const Conv2dCase& c : Cases()) {
     const Conv2dGeometry g = GeometryOf(c);
     const Tensor x = Normals(g.input_shape(), 10, 0.3f), dy = Normals(g.output_shape(), 11);
+    const Tensor w = Normals(g.filter_shape(), 12);
     const Norm norm(g.IC);
     Conv2dPrologue prologue{.mean = norm.mean, .mul = norm.mul, .bias = norm.bias};
     ForEachTarget([&](const std::string& target) {
@@ -82,6 +87,13 @@ TEST(Conv2dPrologueTest, FilterGradientHasTheBitsOfANormalizedInput) {
           Conv2dBackwardFilter(c.params, y, dy, expected, workspace, {.algorithm = algorithm});
           Poison(workspace);
           Conv2dBackwardFilter(c.params, x, dy, got, workspace, {.prologue = prologue, .algorithm = algorithm});
+          EXPECT_TRUE(SameBits(got, expected)) << target << " " << algorithm << ", relu " << relu << ", " << c;
+        });
+        ForEachAlgorithm(Conv2dPass::kForward, g, [&](std::string_view algorithm) {
+          Tensor expected(g.output_shape()), got(g.output_shape(), std::nanf(""));
+          Conv2dForward(c.params, y, w, expected, workspace, {.algorithm = algorithm});
+          Poison(workspace);
+          Conv2dForward(c.params, x, w, got, workspace, {.prologue = prologue, .algorithm = algorithm});
           EXPECT_TRUE(SameBits(got, expected)) << target << " " << algorithm << ", relu " << relu << ", " << c;
         });
       }
