@@ -24,7 +24,7 @@ namespace hwynn {
 
 /// How the biased variance is computed; docs/numerics.md has the measured errors.
 enum class Variance {
-  kStable,   // one pass: f32 sums over 64-row blocks, each shifted by the mean of its first rows; merged in f64 (Chan)
+  kStable,   // one pass: f32 sums over blocks of up to 64 rows, shifted by the mean so far; merged in f64 (Chan)
   kFast,     // Flax's use_fast_variance: max(0, E[x²] − E[x]²), the two means and their difference rounded to f32
   kTwoPass,  // mean first, then E[(x − mean)²]
 };

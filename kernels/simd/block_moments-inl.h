@@ -19,18 +19,12 @@ namespace hwynn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Rows `pitch` floats apart. With `ahead` the same columns so many floats later are fetched into the second-level
-/// cache.
+/// Rows `pitch` floats apart.
 struct EvenBlockRows {
-  HWY_INLINE const float* operator()(int64_t row, int64_t column) const {
-    const float* at = values + row * pitch + column;
-    if (ahead != 0) __builtin_prefetch(at + ahead, 0, 2);
-    return at;
-  }
+  HWY_INLINE const float* operator()(int64_t row, int64_t column) const { return values + row * pitch + column; }
 
   const float* values;
   int64_t pitch;
-  int64_t ahead = 0;
 };
 
 /// Rows that lie anywhere.
@@ -68,29 +62,26 @@ HWY_INLINE ColumnSums<D> TreeSums(D d, const Rows& rows, int64_t row, int64_t c,
   }
 }
 
-/// Adds rows [begin, begin + count) to `sums`, in trees.
+/// Adds up to kTreeRows rows to `sums`, in trees.
 template <class D, class Rows>
-HWY_INLINE void AddRows(D d, const Rows& rows, Range range, int64_t c, hn::Vec<D> shift, ColumnSums<D>& sums) {
-  int64_t row = range.begin;
-  const auto add = [&](const ColumnSums<D>& tree, int64_t count) HWY_ATTR {
+HWY_INLINE void AddRows(D d, const Rows& rows, int64_t row, int64_t count, int64_t c, hn::Vec<D> shift,
+                        ColumnSums<D>& sums) {
+  const auto add = [&](const ColumnSums<D>& tree, int64_t tree_rows) HWY_ATTR {
     sums.sum = hn::Add(sums.sum, tree.sum);
     sums.squares = hn::Add(sums.squares, tree.squares);
-    row += count;
+    row += tree_rows;
   };
-  while (row + kTreeRows <= range.end) add(TreeSums<kTreeRows>(d, rows, row, c, shift), kTreeRows);
-  if (row + 8 <= range.end) add(TreeSums<8>(d, rows, row, c, shift), 8);
-  if (row + 4 <= range.end) add(TreeSums<4>(d, rows, row, c, shift), 4);
-  if (row + 2 <= range.end) add(TreeSums<2>(d, rows, row, c, shift), 2);
-  if (row + 1 <= range.end) add(TreeSums<1>(d, rows, row, c, shift), 1);
+  if (count == kTreeRows) return add(TreeSums<kTreeRows>(d, rows, row, c, shift), kTreeRows);
+  if ((count & 8) != 0) add(TreeSums<8>(d, rows, row, c, shift), 8);
+  if ((count & 4) != 0) add(TreeSums<4>(d, rows, row, c, shift), 4);
+  if ((count & 2) != 0) add(TreeSums<2>(d, rows, row, c, shift), 2);
+  if ((count & 1) != 0) add(TreeSums<1>(d, rows, row, c, shift), 1);
 }
 
-/// The mean of `count` rows, by differences from the first one: equal values give exactly themselves.
-template <class D, class Rows>
-HWY_INLINE hn::Vec<D> MeanOf(D d, const Rows& rows, int64_t count, int64_t c) {
-  const auto first = hn::LoadU(d, rows(0, c));
-  ColumnSums<D> sums{hn::Zero(d), hn::Zero(d)};
-  AddRows(d, rows, {0, count}, c, first, sums);
-  return hn::MulAdd(sums.sum, hn::Set(d, 1.0f / static_cast<float>(count)), first);
+/// The mean of rows, given their sums of differences from the first one: equal values give exactly themselves.
+template <class D>
+HWY_INLINE hn::Vec<D> MeanOf(D d, hn::Vec<D> first, hn::Vec<D> sum, int64_t count) {
+  return hn::MulAdd(sum, hn::Set(d, 1.0f / static_cast<float>(count)), first);
 }
 
 /// Calls body(d, c) for vectors of double, and for what is left over with a tag of one lane.
@@ -152,34 +143,94 @@ HWY_INLINE void ShiftsOf(const RunningMoments& moments, Range columns, float* HW
   });
 }
 
+/// Some columns of a block, a few vectors side by side: so that lines and pages are met once. The last vector overlaps
+/// its neighbour where the columns don't fill it.
+template <class Rows>
+class BlockColumns {
+ public:
+  using D = hn::CappedTag<float, kMinChannelColumns>;
+  static constexpr int64_t kColumns = 4 * kMinChannelColumns;
+
+  /// Columns [first, first + kColumns) of `columns`, as far as there are.
+  HWY_INLINE BlockColumns(const Rows& rows, int64_t count, int64_t first, int64_t columns)
+      : rows_(rows), count_(count), first_(first), end_(std::min(first + kColumns, columns)), columns_(columns) {}
+
+  /// The block's own mean.
+  HWY_INLINE void ShiftByMean() {
+    const D d;
+    for (int64_t v = 0; v < Vectors(); ++v) hn::Store(hn::LoadU(d, rows_(0, Column(v))), d, shift_ + v * Lanes());
+    Sum(0);
+    for (int64_t v = 0; v < Vectors(); ++v) {
+      float* shift = shift_ + v * Lanes();
+      hn::Store(MeanOf(d, hn::Load(d, shift), hn::Load(d, sum_ + v * Lanes()), count_), d, shift);
+    }
+  }
+  HWY_INLINE void ShiftBy(const RunningMoments& moments) {
+    for (int64_t v = 0; v < Vectors(); ++v) {
+      std::fill_n(shift_ + v * Lanes(), Lanes(), 0.0f);
+      ShiftsOf(moments, {Column(v), std::min(Column(v) + Lanes(), moments.width)}, shift_ + v * Lanes());
+    }
+  }
+  /// Fetches what lies `ahead` floats behind the rows into the second-level cache, unless that is 0: the hardware's own
+  /// prefetchers lose the columns at each row's end.
+  HWY_INLINE void Sum(int64_t ahead) {
+    const D d;
+    for (int64_t i = 0; i < Vectors() * Lanes(); ++i) sum_[i] = squares_[i] = 0;
+    for (int64_t row = 0; row < count_; row += kTreeRows) {
+      const int64_t rows = std::min(kTreeRows, count_ - row);
+      for (int64_t r = 0; ahead != 0 && r < rows; ++r) {
+        for (int64_t c = first_; c < end_; c += kLine) __builtin_prefetch(rows_(row + r, c) + ahead, 0, 2);
+      }
+      for (int64_t v = 0; v < Vectors(); ++v) {
+        const int64_t at = v * Lanes();
+        ColumnSums<D> sums{hn::Load(d, sum_ + at), hn::Load(d, squares_ + at)};
+        AddRows(d, rows_, row, rows, Column(v), hn::Load(d, shift_ + at), sums);
+        hn::Store(sums.sum, d, sum_ + at);
+        hn::Store(sums.squares, d, squares_ + at);
+      }
+    }
+  }
+  HWY_INLINE void Merge(const RunningMoments& moments) const {
+    for (int64_t v = 0; v < Vectors(); ++v) {
+      const int64_t at = v * Lanes();
+      const Range fresh{first_ + at, std::min(Column(v) + Lanes(), moments.width)};
+      MergeColumns({shift_ + at, sum_ + at, squares_ + at}, count_, Column(v), fresh, moments);
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 16;  // floats
+
+  static HWY_INLINE int64_t Lanes() { return static_cast<int64_t>(hn::Lanes(D())); }
+  HWY_INLINE int64_t Vectors() const { return CeilDiv(end_ - first_, Lanes()); }
+  HWY_INLINE int64_t Column(int64_t v) const { return std::min(first_ + v * Lanes(), columns_ - Lanes()); }
+
+  const Rows rows_;
+  const int64_t count_, first_, end_, columns_;
+  HWY_ALIGN float shift_[kColumns];
+  HWY_ALIGN float sum_[kColumns];
+  HWY_ALIGN float squares_[kColumns];
+};
+
 /// Adds a block of up to kChannelBlockRows rows, of which at least kMinChannelColumns columns can be read. It is
 /// shifted by the mean of the rows before it, if those are as many; else by its own, which takes another look at rows
 /// that are in the first-level cache then. So its squares add up to no more than twice what it adds to the variance,
-/// and a rounding of them is one of the variance.
+/// and a rounding of them is one of the variance. `next` is the distance in floats of the next block, which is fetched;
+/// 0: none.
 template <class Rows>
-HWY_INLINE void AddBlock(const Rows& rows, int64_t count, const RunningMoments& moments) {
-  using D = hn::CappedTag<float, kMinChannelColumns>;
-  const D d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t columns = std::max(moments.width, kMinChannelColumns);
-  HWY_ALIGN float shift[kMinChannelColumns] = {};
-  HWY_ALIGN float sum[kMinChannelColumns];
-  HWY_ALIGN float squares[kMinChannelColumns];
-  for (int64_t fresh = 0; fresh < columns; fresh += lanes) {
-    // The last vector overlaps its neighbour where the columns don't fill it.
-    const int64_t c = std::min(fresh, columns - lanes);
-    const Range merged{fresh, std::min(moments.width, c + lanes)};
-    if (merged.end <= merged.begin) break;
+HWY_INLINE void AddBlock(const Rows& rows, int64_t count, int64_t next, const RunningMoments& moments) {
+  const int64_t width = std::max(moments.width, kMinChannelColumns);
+  for (int64_t first = 0; first < width; first += BlockColumns<Rows>::kColumns) {
+    BlockColumns<Rows> columns(rows, count, first, width);
     if (moments.count < count) {
-      hn::Store(MeanOf(d, rows, count, c), d, shift);
+      columns.ShiftByMean();
     } else {
-      ShiftsOf(moments, merged, shift + (fresh - c));
+      columns.ShiftBy(moments);
     }
-    ColumnSums<D> sums{hn::Zero(d), hn::Zero(d)};
-    AddRows(d, rows, {0, count}, c, hn::Load(d, shift), sums);
-    hn::Store(sums.sum, d, sum);
-    hn::Store(sums.squares, d, squares);
-    MergeColumns({shift, sum, squares}, count, c, merged, moments);
+    // The next columns, or the first ones of the next block.
+    const bool more = first + BlockColumns<Rows>::kColumns < width;
+    columns.Sum(next == 0 ? 0 : more ? BlockColumns<Rows>::kColumns : next - first);
+    columns.Merge(moments);
   }
 }
 

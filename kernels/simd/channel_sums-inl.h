@@ -136,11 +136,12 @@ HWY_INLINE void MomentsTask(const ChannelTask& task) {
   const int64_t width = task.column_end - task.column_begin;
   std::fill_n(task.first, width, 0.0);
   std::fill_n(task.second, width, 0.0);
-  for (int64_t row = task.row_begin; row < task.row_end; row += kChannelBlockRows) {
-    const int64_t rows = std::min(kChannelBlockRows, task.row_end - row);
-    // The next block's rows are fetched.
-    const EvenBlockRows block{task.x + row * task.columns + task.column_begin, task.columns, rows * task.columns};
-    AddBlock(block, rows, {task.first, task.second, row - task.row_begin, width});
+  int64_t rows = 0;
+  for (int64_t row = task.row_begin; row < task.row_end; row += rows) {
+    const int64_t before = row - task.row_begin;
+    rows = std::min(std::clamp(before, kTreeRows, kChannelBlockRows), task.row_end - row);
+    const EvenBlockRows block{task.x + row * task.columns + task.column_begin, task.columns};
+    AddBlock(block, rows, rows * task.columns, {task.first, task.second, before, width});
   }
 }
 

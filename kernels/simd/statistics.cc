@@ -19,7 +19,7 @@ RunningMoments Running(const ChannelMoments& moments, int64_t channels) {
 
 // At least kMinChannelColumns columns can be read.
 void AddEvenRows(const float* values, int64_t pitch, int64_t rows, int64_t channels, const ChannelMoments& to) {
-  AddBlock(EvenBlockRows{values, pitch}, rows, Running(to, channels));
+  AddBlock(EvenBlockRows{values, pitch}, rows, 0, Running(to, channels));
 }
 
 // Up to 16 rows into the sums of a block; `first` of all, of an early block, they are those whose mean shifts it.
@@ -29,10 +29,16 @@ void AddListedRows(const float* const* rows, int64_t num_rows, int64_t channels,
   const D d;
   const ListedBlockRows listed{rows};
   for (int64_t c = 0; c < channels; c += static_cast<int64_t>(hn::Lanes(d))) {
-    if (first) hn::Store(MeanOf(d, listed, num_rows, c), d, block.shift + c);
     ColumnSums<D> sums{hn::Zero(d), hn::Zero(d)};
-    if (block.rows != 0) sums = {hn::Load(d, block.sum + c), hn::Load(d, block.squares + c)};
-    AddRows(d, listed, {0, num_rows}, c, hn::Load(d, block.shift + c), sums);
+    if (first) {
+      const auto row = hn::LoadU(d, listed(0, c));
+      AddRows(d, listed, 0, num_rows, c, row, sums);
+      hn::Store(MeanOf(d, row, sums.sum, num_rows), d, block.shift + c);
+      sums = {hn::Zero(d), hn::Zero(d)};
+    } else if (block.rows != 0) {
+      sums = {hn::Load(d, block.sum + c), hn::Load(d, block.squares + c)};
+    }
+    AddRows(d, listed, 0, num_rows, c, hn::Load(d, block.shift + c), sums);
     hn::Store(sums.sum, d, block.sum + c);
     hn::Store(sums.squares, d, block.squares + c);
   }
