@@ -11,9 +11,11 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -115,6 +117,20 @@ std::string FolderOf(const std::string& path) {
   return folder.empty() ? "." : folder.string();
 }
 
+// `NAME.tmp-`. NAME loses its end, by whole characters of UTF-8, where the temporary file's name would be longer than
+// file systems take.
+std::string TemporaryPrefix(const std::string& target) {
+  std::string name = fs::path(target).filename().string();
+  constexpr size_t kMostBytes =
+      NAME_MAX - std::string_view(kTemporaryMark).size() - std::string_view(kRandomPart).size();
+  if (name.size() > kMostBytes) {
+    size_t end = kMostBytes;
+    while (end > 1 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+    name.resize(end);
+  }
+  return name + kTemporaryMark;
+}
+
 bool SameFile(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 
 // Whether `name` in the file system is the open file, and not gone or another one by now.
@@ -133,7 +149,7 @@ class TemporaryFile {
   TemporaryFile(const std::string& target, const std::string& path) : target_(target), path_(path) {
     // Another writer may take the file for a dead one's, and remove it, until it is locked: then it takes another one.
     for (int attempts = 100; attempts > 0; --attempts) {
-      name_ = target + kTemporaryMark + kRandomPart;
+      name_ = (fs::path(target).parent_path() / (TemporaryPrefix(target) + kRandomPart)).string();
       file_ = Descriptor(mkostemp(name_.data(), O_CLOEXEC));
       CheckSystem(file_.ok(), path, "create a file beside it");
       // Where there are no locks at all, nobody can lock the file of another one either, and so nobody removes it.
@@ -188,7 +204,7 @@ class TemporaryFile {
 
 // Removes the temporary files of writers that died: those that nobody has locked.
 void RemoveLeftovers(const std::string& target) {
-  const std::string prefix = fs::path(target).filename().string() + kTemporaryMark;
+  const std::string prefix = TemporaryPrefix(target);
   constexpr size_t kRandomCharacters = sizeof(kRandomPart) - 1;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(FolderOf(target), ignored)) {

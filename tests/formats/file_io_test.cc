@@ -302,6 +302,38 @@ TEST(FileIoTest, TemporaryFilesOfDeadWritersGo) {
 
 // One writer comes in between another one's bytes and its name: the first one's temporary file stays, and both end
 // well.
+TEST(FileIoTest, NamesAsLongAsTheyMayBe) {
+  const TempFolder folder;
+  const std::string two_bytes = "\u00e4";
+  for (const size_t size : {243, 244, 245, 254, 255}) {
+    std::string name = size % 2 == 0 ? "" : "x";
+    while (name.size() < size) name += two_bytes;
+    for (const std::string text : {"first", "second"}) {
+      std::string temporary;
+      before_rename = [&] {
+        for (const auto& entry : fs::directory_iterator(folder.path())) {
+          const std::string found = entry.path().filename().string();
+          if (found != name) temporary = found;
+        }
+      };
+      WriteFileAtomically(folder / name, text);
+      before_rename = nullptr;
+      EXPECT_EQ(ReadText(folder / name), text);
+      // Cut between characters alone.
+      const size_t kept = temporary.find(".tmp-");
+      EXPECT_EQ(kept, std::min<size_t>(size, 244 - size % 2)) << temporary;
+      EXPECT_EQ(temporary.substr(0, kept), name.substr(0, kept));
+      // A dead writer's goes here too.
+      folder.Write(temporary, {});
+    }
+    WriteFileAtomically(folder / name, "third");
+    EXPECT_EQ(folder.CountFiles(), 1);
+    fs::remove(folder / name);
+  }
+  ExpectError<std::runtime_error>([&] { WriteFileAtomically(folder / std::string(256, 'x'), "text"); },
+                                  {"File name too long"});
+}
+
 TEST(FileIoTest, TwoWritersOfOneNameEachWriteAWholeFile) {
   const TempFolder folder;
   int64_t files_between = 0;
