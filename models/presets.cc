@@ -24,6 +24,7 @@ std::span<const NamedResNet> ResNetPresets() {
     };
     return std::vector<NamedResNet>{
         {.name = "resnet18", .options = image_net({2, 2, 2, 2}, false)},
+        {.name = "resnet26", .options = image_net({2, 2, 2, 2}, true)},
         {.name = "resnet34", .options = image_net({3, 4, 6, 3}, false)},
         {.name = "resnet50", .options = image_net({3, 4, 6, 3}, true)},
         {.name = "resnet101", .options = image_net({3, 4, 23, 3}, true)},

@@ -22,9 +22,9 @@ struct NamedResNet {
   ResNetOptions options;
 };
 
-/// The table. "resnet18", "resnet34", "resnet50", "resnet101", "resnet152": the ImageNet family of the paper;
-/// "resnet20", "resnet32", "resnet44", "resnet56", "resnet110": its CIFAR family, but for projections where the shape
-/// changes. No two have the same stages of the same blocks.
+/// The table. "resnet18", "resnet34", "resnet50", "resnet101", "resnet152": the ImageNet family of the paper, and
+/// timm's "resnet26"; "resnet20", "resnet32", "resnet44", "resnet56", "resnet110": its CIFAR family, but for
+/// projections where the shape changes. No two have the same stages of the same blocks.
 std::span<const NamedResNet> ResNetPresets();
 
 /// The options of that name. `width` multiplies the filters, which are rounded and at least 1. Throws

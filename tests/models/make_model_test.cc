@@ -10,9 +10,9 @@ namespace {
 using testing::ExpectError;
 
 TEST(MakeModelTest, MakesEveryNamedModel) {
-  EXPECT_EQ(ModelNames().size(), 11U);
+  EXPECT_EQ(ModelNames().size(), 12U);
   for (const std::string_view name : ModelNames()) {
-    const bool wide = name == "resnet50" || name == "resnet101" || name == "resnet152";
+    const bool wide = name == "resnet26" || name == "resnet50" || name == "resnet101" || name == "resnet152";
     const double width = wide ? 0.0625 : 0.125;
     const auto model = MakeModel(name, {.num_classes = 7, .width = width});
     const Variables variables = Init(*model, KeyFromSeed(0), {1, 8, 8, 1});
@@ -38,7 +38,7 @@ TEST(MakeModelTest, FamiliesHaveTheirStems) {
 
 TEST(MakeModelTest, ListsTheNamesForAnUnknownOne) {
   ExpectError<std::invalid_argument>([] { MakeModel("resnet19", {}); },
-                                     {"\"resnet19\"", "resnet18, resnet34", "resnet110, mlp"});
+                                     {"\"resnet19\"", "resnet18, resnet26", "resnet110, mlp"});
 }
 
 }  // namespace

@@ -29,6 +29,11 @@ TEST(PresetsTest, AreOptionsToEdit) {
   EXPECT_EQ(CountElements(GetCollection(variables, kParams)), 11'173'962);
 }
 
+TEST(PresetsTest, HasTimmsResNet26) {
+  const Variables variables = Init(ResNet(ResNetPreset("resnet26")), KeyFromSeed(0), {1, 32, 32, 3});
+  EXPECT_EQ(CountElements(GetCollection(variables, kParams)), 15'995'176);
+}
+
 TEST(PresetsTest, WidthRounds) {
   EXPECT_EQ(ResNetPreset("resnet20", 0.6).num_filters, 10);  // 9.6
   EXPECT_EQ(ResNetPreset("resnet20", 0.58).num_filters, 9);  // 9.28
@@ -55,8 +60,8 @@ TEST(PresetsTest, EachIsFoundByItsStages) {
     other.stage_sizes.back() += 1;
     EXPECT_FALSE(FindResNetPreset(other));
   }
-  EXPECT_EQ(names.size(), 10U);
-  EXPECT_FALSE(FindResNetPreset({.stage_sizes = {2, 2, 2, 2}, .bottleneck = true}));
+  EXPECT_EQ(names.size(), 11U);
+  EXPECT_FALSE(FindResNetPreset({.stage_sizes = {3, 3, 3}, .bottleneck = true}));
 }
 
 TEST(PresetsTest, NamesBadNamesAndWidths) {
