@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds the includes against ARCHITECTURE.md: direction, between folders and between those of kernels/, TBB in one file,
-vector code in kernels/ alone, no functions of the C library whose bits differ between machines, and a reference, tests and
+vector code in kernels/ alone, no functions of the C library whose bits differ between machines, no variables in functions
+that keep a state (tests/globals_test.cmake finds those outside), and a reference, tests and
 a benchmark beside every kernel family; and the folders themselves: tests/ mirrors them, and none has more files than can be
 looked over."""
 
@@ -38,6 +39,7 @@ SHARED_BY_FAMILIES = ["simd"]
 MOST_FILES = 40  # of code in a folder: more are two folders
 # The C library's, which round differently between versions, systems and CPUs. core/math.h has what the library needs.
 INEXACT = re.compile(r"\bstd::((?:exp2?|expm1|log(?:1p|2|10)?|pow|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[lt]gamma)[fl]?)\(")
+STATE = re.compile(r"^[ \t]+static (?!const)[^(\n]*[;={]", re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -64,6 +66,8 @@ def errors_of(name, text):
     if folder in CHAIN + ["apps"]:
         for function in INEXACT.findall(text):
             yield f"{name}: std::{function} isn't the same on every machine: see core/math.h"
+        for line in STATE.findall(text):
+            yield f"{name}: {line.strip()} keeps a state between calls: make it const, or its caller's"
     if folder == "kernels" and not name.endswith("-inl.h"):
         # In a .cc the part before HWY_ONCE is compiled for every target; what follows, and headers, once.
         once = text.partition("#if HWY_ONCE")[2] or text

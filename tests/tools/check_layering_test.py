@@ -47,6 +47,12 @@ class CheckLayeringTest(unittest.TestCase):
         self.expect("kernels/pool/pool.cc", "#if HWY_ONCE\nhn::Add(a, b);\n", "vector code outside")
         self.expect("kernels/pool/pool.cc", "hn::Add(a, b);\n#if HWY_ONCE\n", None)
 
+    def test_nothing_is_kept_between_calls(self):
+        self.expect("data/idx.cc", "  static int calls = 0;\n", "keeps a state")
+        self.expect("data/idx.cc", "  static std::mutex mutex;\n", "keeps a state")
+        self.expect("data/idx.cc", "  static const int kCalls = 0;\n  static int64_t Bytes(int n) { return n; }\n", None)
+        self.expect("tests/data/idx_test.cc", "  static int calls = 0;\n", None)
+
     def test_folders(self):
         full = {f"layers/f{i}.h": "" for i in range(check_layering.MOST_FILES)}
         self.assertEqual(list(check_layering.errors_of_folders(full)), [])
