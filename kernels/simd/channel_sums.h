@@ -51,9 +51,9 @@ std::vector<double> SumRows(const ChannelRows& x, const Workspace& workspace);
 /// first = Σ (x − shift), second = Σ (x − shift)²; an empty shift is 0.
 ChannelSums SumMoments(const ChannelRows& x, std::span<const float> shift, const Workspace& workspace);
 
-/// first = mean, second = Σ (x − mean)², in one pass: each block of 64 rows is shifted by the mean of those before it,
-/// the first by its own, which keeps the cancellation of Σx² − (Σx)²/n as small as the variance; Chan's formula merges
-/// blocks.
+/// first = mean, second = Σ (x − mean)², in one pass: each block of 16 to 64 rows is shifted by the mean of those
+/// before it, the first by its own, which keeps the cancellation of Σx² − (Σx)²/n as small as the variance; Chan's
+/// formula merges blocks.
 ChannelSums StableMoments(const ChannelRows& x, const Workspace& workspace);
 
 /// Makes channels of StableMoments, or of moments gathered like them, again in f64 where f32 was too narrow for them: a

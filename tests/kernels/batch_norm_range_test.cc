@@ -109,6 +109,32 @@ TEST(BatchNormRangeTest, VarianceBeyondFloatIsInfinite) {
   });
 }
 
+// Equal values, and one row, have a variance of exactly +0 and are their mean; the output is the bias then.
+TEST(BatchNormRangeTest, ConstantChannelsAndOneRow) {
+  ForEachTarget([](const std::string&) {
+    for (const int64_t C : kChannels) {
+      for (const int64_t rows : {1, 15, 16, 63, 64, 300}) {
+        BatchNormCase x(rows, C);
+        for (const float size : {0.1f, 1e-42f, 1e19f, 1e30f, kLargest}) {
+          for (int64_t i = 0; i < x.input.size(); ++i) {
+            x.input[i] = (i % C % 2 == 0 ? 1.0f : -0.7f) * size;
+          }
+          for (const Variance variance : {Variance::kStable, Variance::kTwoPass}) {
+            BatchNormStatistics(x.input, variance, x.mean, x.var, x.workspace);
+            for (int64_t c = 0; c < C; ++c) {
+              ASSERT_EQ(x.mean[c], x.input[c]) << rows << " rows of " << size;
+              ASSERT_EQ(x.var[c], 0.0f) << rows << " rows of " << size;
+              ASSERT_FALSE(std::signbit(x.var[c]));
+            }
+            BatchNormNormalize(x.input, {.mean = x.mean, .var = x.var, .scale = x.scale, .bias = x.bias}, x.output);
+            for (int64_t i = 0; i < x.output.size(); ++i) ASSERT_EQ(x.output[i], x.bias[i % C]);
+          }
+        }
+      }
+    }
+  });
+}
+
 // Whatever one channel holds, the others keep their bits, in both directions.
 TEST(BatchNormRangeTest, AChannelKeepsItsTroubleToItself) {
   ForEachTarget([](const std::string&) {
