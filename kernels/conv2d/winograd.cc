@@ -313,16 +313,15 @@ void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const 
   }
 }
 
-// A few channels at a time, as many as wait together.
+// As many channels at a time as wait together: whole cache lines, which may be stored past the caches.
 void WinogradDriver::TransformOutput(const WinogradBlock& block, Range o, const float* from,
                                      const std::optional<ChannelMoments>& moments) const {
   if (!moments) return TransformOutput(block, o, from, nullptr);
   StatisticsRows rows;
-  const EvenSplit pieces(o.size(), StatisticsRows::kPitch);
-  for (int64_t i = 0; i < pieces.count; ++i) {
-    const Range channels{o.begin + pieces.Begin(i), o.begin + pieces.End(i)};
+  for (int64_t begin = o.begin; begin < o.end; begin += StatisticsRows::kPitch) {
+    const Range channels{begin, std::min(begin + StatisticsRows::kPitch, o.end)};
     rows.Open(moments->From(channels.begin), channels.size(), stream_);
-    TransformOutput(block, channels, from + pieces.Begin(i), &rows);
+    TransformOutput(block, channels, from + (begin - o.begin), &rows);
     rows.Close();
   }
 }
