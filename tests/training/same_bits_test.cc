@@ -95,8 +95,8 @@ void ExpectGolden(const std::string& name, const Module& model, const TrainOptio
                                  << "; to accept it: HWYNN_UPDATE_GOLDEN=1 and this program";
 }
 
-TEST(SameBitsTest, TrainingOfAResNet) {
-  const TrainOptions options = {
+TrainOptions ResNetTraining() {
+  return {
       .epochs = 3,
       .batch_size = 16,
       .seed = 1,
@@ -105,9 +105,40 @@ TEST(SameBitsTest, TrainingOfAResNet) {
       .schedule = {.learning_rate = 0.1, .warmup_epochs = 0.5},
       .augmentation = {.pad_crop = 2, .horizontal_flip = true, .random_erasing = 0.5},
   };
-  ResNetOptions resnet20 = ResNetPreset("resnet20");
-  resnet20.num_classes = 4;
-  ExpectGolden("resnet20", ResNet(resnet20), options, {16, 16, 3}, 10);
+}
+
+ResNet ResNet20() {
+  ResNetOptions options = ResNetPreset("resnet20");
+  options.num_classes = 4;
+  return ResNet(options);
+}
+
+// Bottlenecks, with strides and projections.
+ResNet SmallBottlenecks() {
+  ResNetOptions options = ResNetPreset("resnet50");
+  options.num_classes = 4;
+  options.num_filters = 12;
+  options.stage_sizes = {2, 2};
+  return ResNet(options);
+}
+
+TEST(SameBitsTest, TrainingOfAResNet) { ExpectGolden("resnet20", ResNet20(), ResNetTraining(), {16, 16, 3}, 10); }
+
+TEST(SameBitsTest, TrainingInPassesOfBatchNormsOwn) {
+  TrainOptions options = ResNetTraining();
+  options.fusion = false;
+  ExpectGolden("resnet20-unfused", ResNet20(), options, {16, 16, 3}, 4);
+}
+
+TEST(SameBitsTest, TrainingOfBottlenecks) {
+  ExpectGolden("bottlenecks", SmallBottlenecks(), ResNetTraining(), {36, 36, 3}, 4);
+}
+
+TEST(SameBitsTest, TrainingWithFrozenBatchNorms) {
+  TrainOptions options = ResNetTraining();
+  options.freeze_batch_norm = true;
+  options.schedule.learning_rate = 1e-3;
+  ExpectGolden("bottlenecks-frozen", SmallBottlenecks(), options, {36, 36, 3}, 4);
 }
 
 TEST(SameBitsTest, TrainingOfAnMlpWithDropoutAndAdam) {
