@@ -156,7 +156,7 @@ Activation Conv::ForwardFused(const Scope& scope, Activation input) const {
   PackedFilters* filters = scope.train() ? nullptr : scope.packed_filters();
   Conv2dPlan plan =
       Conv2dPlan::Forward(KernelParams(options_, scope), input.shape(), kernel.shape(),
-                          {.packed_filter = filters != nullptr, .prologue = in_prologue, .statistics = scope.train()});
+                          {.packed_filter = filters != nullptr, .prologue = in_prologue, .statistics = true});
   scope.Save(this, input);
   auto packed = filters != nullptr ? filters->Get(scope.path(), plan, kernel) : nullptr;
   auto call = std::make_unique<ConvCall>(scope, std::move(plan), std::move(input), kernel);

@@ -78,6 +78,10 @@ std::vector<Case> Cases() {
   add("kFast").Add(Square(8)).Add(Norm({.variance = Variance::kFast, .relu = true})).Add(Square(6));
   add("kTwoPass").Add(Square(8)).Add(Norm({.variance = Variance::kTwoPass, .relu = true})).Add(Square(6));
   add("axis 1").Add(Square(8)).Add(Norm({.axis = 1, .relu = true})).Add(Square(6));
+  add("batch statistics in evaluation")
+      .Add(Square(8))
+      .Add(Norm({.use_running_average = false, .relu = true}))
+      .Add(Square(6));
   add("frozen").Add(Square(8)).Add(Norm({.use_running_average = true, .relu = true})).Add(Square(6));
   add("strides").Add(Square(16, 3, 2)).Add(Norm()).Add(Square(8, 1, 2)).Add(Norm()).Add(Square(4));
   add("groups")
@@ -138,39 +142,51 @@ INSTANTIATE_TEST_SUITE_P(Nets, FusionTest, ::testing::ValuesIn(Cases()), [](cons
   return name;
 });
 
+// Forward and Backward, fused and not.
+void ExpectAlike(const Case& c, Mode mode, BatchStatistics statistics) {
+  ModuleBed fused(c.net, c.input), unfused(c.net, c.input);
+  fused.statistics = unfused.statistics = statistics;
+  unfused.fusion = false;
+  const Activation output = fused.Forward(mode);
+  EXPECT_LT(Apart(*output, *unfused.Forward(mode)), 2e-5);
+  // Running statistics from the same start.
+  for (const auto& [path, values] : GetCollection(unfused.variables, kBatchStats)) {
+    EXPECT_LT(Apart(GetCollection(fused.variables, kBatchStats).at(path), values), 1e-6) << path;
+  }
+  const Tensor grad_output = Normals(output.shape(), 5);
+  const Tensor grad_input = fused.Backward(mode, grad_output);
+  EXPECT_LT(Apart(grad_input, unfused.Backward(mode, grad_output)), 5e-5);
+  for (const auto& [path, gradient] : unfused.gradients) {
+    EXPECT_LT(Apart(fused.gradients.at(path), gradient), 5e-5) << path;
+  }
+}
+
 TEST_P(FusionTest, TrainsAsInPassesOfItsOwn) {
-  const auto& [name, net, shape] = GetParam();
   for (const BatchStatistics statistics :
        {BatchStatistics::kUpdate, BatchStatistics::kKeep, BatchStatistics::kFrozen}) {
-    ModuleBed fused(net, shape), unfused(net, shape);
-    fused.statistics = unfused.statistics = statistics;
-    unfused.fusion = false;
-    const Activation output = fused.Forward(Mode::kTrain);
-    EXPECT_LT(Apart(*output, *unfused.Forward(Mode::kTrain)), 2e-5);
-    // Running statistics from the same start.
-    for (const auto& [path, values] : GetCollection(unfused.variables, kBatchStats)) {
-      EXPECT_LT(Apart(GetCollection(fused.variables, kBatchStats).at(path), values), 1e-6) << path;
-    }
-    const Tensor grad_output = Normals(output.shape(), 5);
-    const Tensor grad_input = fused.Backward(Mode::kTrain, grad_output);
-    EXPECT_LT(Apart(grad_input, unfused.Backward(Mode::kTrain, grad_output)), 5e-5);
-    for (const auto& [path, gradient] : unfused.gradients) {
-      EXPECT_LT(Apart(fused.gradients.at(path), gradient), 5e-5) << path;
-    }
+    ExpectAlike(GetParam(), Mode::kTrain, statistics);
   }
+}
+
+TEST_P(FusionTest, DifferentiatesEvaluationAsInPassesOfItsOwn) {
+  ExpectAlike(GetParam(), Mode::kEval, BatchStatistics::kUpdate);
 }
 
 // Outside training the numbers are the same to the bit: an epilogue has the arithmetic of BatchNorm's own pass.
 TEST_P(FusionTest, EvaluatesWithTheSameBits) {
   const auto& [name, net, shape] = GetParam();
-  const bool biases = name == "biases";  // are added before the statistics' mean is subtracted, or to it
+  // A bias is added before the statistics' mean is subtracted, or to it; the batch's statistics are added up in another
+  // order.
+  const bool rounds = name == "biases" || name == "batch statistics in evaluation";
   ModuleBed bed(net, shape);
   const auto run = [&](bool fusion) {
-    return Apply(net, bed.variables, bed.input, {.mode = Mode::kEval, .fusion = fusion}).output;
+    return Apply(net, bed.variables, bed.input,
+                 {.mode = Mode::kEval, .mutable_collections = {"batch_stats"}, .fusion = fusion})
+        .output;
   };
   const Activation fused = run(true);
   const Activation unfused = run(false);
-  if (biases) {
+  if (rounds) {
     EXPECT_LT(Apart(*fused, *unfused), 1e-6);
   } else {
     EXPECT_EQ(std::memcmp(fused->data(), unfused->data(), static_cast<size_t>(fused->size()) * sizeof(float)), 0);
