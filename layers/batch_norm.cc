@@ -101,7 +101,8 @@ Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchN
   CheckInput(scope, input.shape());
   const int last = input.shape().rank() - 1;
   const int axis = ChannelAxis(options_, input.shape());
-  Activation channels_last = axis == last ? std::move(input) : MakeActivation(MoveAxis(scope, *input, axis, last));
+  // Plain: who calls this pair has no convolution that Backward could be folded into.
+  Activation channels_last = axis == last ? input.Plain() : MakeActivation(MoveAxis(scope, *input, axis, last));
   input.reset();
   Normalized normalized = Normalize(scope, std::move(channels_last), call);
   normalized.relu = options_.relu;

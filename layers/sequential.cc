@@ -35,7 +35,10 @@ ActivationGradient Sequential::BackwardFused(const Scope& scope, ActivationGradi
     gradient =
         ChildBackward(*module, scope.Child(name), std::move(gradient), i == 0 ? std::move(grad_input) : Tensor());
   }
-  if (children_.empty()) return {.values = Accumulated(std::move(gradient.values), std::move(grad_input))};
+  // Without children the gradient goes on as it came, unless something is added: its sums are of this part alone.
+  if (children_.empty() && !grad_input.empty()) {
+    return {.values = Accumulated(std::move(gradient.values), std::move(grad_input))};
+  }
   return gradient;
 }
 

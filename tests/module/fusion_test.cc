@@ -57,6 +57,26 @@ Conv Square(int64_t features, int64_t size = 3, int64_t stride = 1) {
 
 BatchNorm Norm(BatchNormOptions options = {.relu = true}) { return BatchNorm(std::move(options)); }
 
+// A container of a user's own that fuses, and calls its BatchNorm by the functions that take options.
+class OwnContainer final : public FusingModule {
+ public:
+  std::string_view TypeName() const override { return "OwnContainer"; }
+  Shape Init(InitScope scope, const Shape& input) const override {
+    return norm_.Init(scope.Child("norm"), conv_.Init(scope.Child("conv"), input));
+  }
+  Activation ForwardFused(const Scope& scope, Activation input) const override {
+    return norm_.Forward(scope.Child("norm"), ChildForward(conv_, scope.Child("conv"), std::move(input)), {});
+  }
+  ActivationGradient BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const override {
+    gradient = {.values = norm_.Backward(scope.Child("norm"), std::move(gradient.values), {})};
+    return ChildBackward(conv_, scope.Child("conv"), std::move(gradient), std::move(grad_input));
+  }
+
+ private:
+  Conv conv_ = Square(8);
+  BatchNorm norm_ = Norm();
+};
+
 struct Case {
   std::string name;
   Sequential net;
@@ -101,6 +121,13 @@ std::vector<Case> Cases() {
   add("max pool").Add(Square(17)).Add(Norm()).Add(MaxPool({.window = {3, 3}, .stride = {2, 2}})).Add(Square(6));
   add("dropout").Add(Square(17)).Add(Norm()).Add(Dropout({.rate = 0.5f})).Add(Square(6));
   add("nested").Add(Square(7)).Add(Sequential().Add(Norm())).Add(Sequential().Add(Sequential()).Add(Square(6)));
+  add("empty containers")
+      .Add(Square(7))
+      .Add(Sequential())
+      .Add(Norm())
+      .Add(Sequential().Add(Sequential()))
+      .Add(Square(6));
+  add("a user's container").Add(Norm()).Add(OwnContainer()).Add(Square(6));
   add("blocks")
       .Add(Square(8))
       .Add(Norm())
@@ -191,6 +218,19 @@ TEST_P(FusionTest, EvaluatesWithTheSameBits) {
   } else {
     EXPECT_EQ(std::memcmp(fused->data(), unfused->data(), static_cast<size_t>(fused->size()) * sizeof(float)), 0);
   }
+}
+
+// A BatchNorm that takes the batch's statistics in evaluation too.
+TEST(BatchStatisticsTest, MayBeTheBatchsInEvaluation) {
+  const Sequential net = Sequential().Add(Square(4)).Add(Norm({.use_running_average = false, .relu = true}));
+  ModuleBed bed(net, {2, 5, 5, 3});
+  const auto output = [&](Mode mode, bool fusion) {
+    return Apply(net, bed.variables, bed.input, {.mode = mode, .fusion = fusion, .statistics = BatchStatistics::kKeep})
+        .output;
+  };
+  const Activation trained = output(Mode::kTrain, true);
+  EXPECT_EQ(MaxDifference(*output(Mode::kEval, true), *trained), 0);
+  EXPECT_LT(Apart(*output(Mode::kEval, false), *trained), 2e-5);
 }
 
 // Bytes that Forward leaves for Backward.
