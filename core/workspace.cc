@@ -40,6 +40,7 @@ class Chunk {
   explicit Chunk(size_t bytes);
   Chunk(Chunk&& other) noexcept
       : regions(std::move(other.regions)),
+        used(other.used),
         size_(other.size_),
         mapped_(std::exchange(other.mapped_, nullptr)),
         data_(std::exchange(other.data_, nullptr)) {}
