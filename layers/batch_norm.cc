@@ -48,9 +48,11 @@ Tensor MoveAxis(const Scope& scope, ConstTensorView values, int from, int to) {
 }  // namespace
 
 BatchNorm::BatchNorm(BatchNormOptions options) : options_(std::move(options)) {
-  Check(options_.momentum >= 0 && options_.momentum <= 1, "BatchNorm: momentum (", options_.momentum,
-        ") must be in 0 … 1");
+  const double momentum = options_.momentum.value_or(0.0);
+  Check(momentum >= 0 && momentum <= 1, "BatchNorm: momentum (", momentum, ") must be in 0 … 1");
   Check(options_.epsilon >= 0, "BatchNorm: epsilon (", options_.epsilon, ") must not be negative");
+  Check(options_.ghost_batch_size >= 0, "BatchNorm: the ghost batch size (", options_.ghost_batch_size,
+        ") must not be negative");
 }
 
 Shape BatchNorm::Init(InitScope scope, const Shape& input) const {
@@ -60,6 +62,7 @@ Shape BatchNorm::Init(InitScope scope, const Shape& input) const {
   if (options_.use_bias) scope.Param("bias", channels, options_.bias_init);
   scope.Variable(kBatchStats, "mean", channels, 0.0f);
   scope.Variable(kBatchStats, "var", channels, 1.0f);
+  if (!options_.momentum) scope.Variable(kBatchStats, "count", Shape{1}, 0.0f);
   return input;
 }
 
@@ -74,6 +77,11 @@ struct BatchNorm::BackwardCall {
 Activation BatchNorm::ForwardFused(const Scope& scope, Activation input) const {
   CheckInput(scope, input.shape());
   if (ChannelAxis(options_, input.shape()) != input.shape().rank() - 1) return Forward(scope, std::move(input), {});
+  if (GhostBatchSize(scope, {}, input.shape()) != 0) {
+    Activation output = NormalizeGhosts(scope, input, {}, {});
+    scope.Save(this, nullptr);
+    return output;
+  }
   Normalized normalized = Normalize(scope, std::move(input), {});
   normalized.relu = options_.relu;
   const bool output_is_mask = normalized.folded && options_.relu;
@@ -104,9 +112,14 @@ Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchN
   // Plain: who calls this pair has no convolution that Backward could be folded into.
   Activation channels_last = axis == last ? input.Plain() : MakeActivation(MoveAxis(scope, *input, axis, last));
   input.reset();
-  Normalized normalized = Normalize(scope, std::move(channels_last), call);
-  normalized.relu = options_.relu;
-  const Activation output = Activation(std::move(normalized)).Plain();
+  Activation output;
+  if (GhostBatchSize(scope, call, channels_last.shape()) != 0) {
+    output = NormalizeGhosts(scope, channels_last, call, {});
+  } else {
+    Normalized normalized = Normalize(scope, std::move(channels_last), call);
+    normalized.relu = options_.relu;
+    output = Activation(std::move(normalized)).Plain();
+  }
   scope.Save(this, nullptr);
   return axis == last ? output : MakeActivation(MoveAxis(scope, *output, last, axis));
 }
@@ -123,6 +136,11 @@ Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, Activatio
   CheckInput(scope, input.shape());
   Check(ChannelAxis(options_, input.shape()) == input.shape().rank() - 1,
         "BatchNorm: ForwardAdd has the channels on the last axis only");
+  if (GhostBatchSize(scope, {}, input.shape()) != 0) {
+    Activation output = NormalizeGhosts(scope, input, {}, *residual);
+    scope.Save(this, options_.relu ? output : nullptr);
+    return output;
+  }
   Normalized sum = Normalize(scope, std::move(input), {});
   sum.addend = std::move(residual);
   sum.relu = options_.relu;
@@ -158,6 +176,22 @@ BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const 
   return affine;
 }
 
+BatchNorm::Running BatchNorm::RunningStatistics(const Scope& scope) const {
+  if (scope.averages() || scope.statistics() == BatchStatistics::kKeep) return {};
+  return {.mean = scope.MutableVariable(kBatchStats, "mean"),
+          .var = scope.MutableVariable(kBatchStats, "var"),
+          .count = options_.momentum ? TensorView() : scope.MutableVariable(kBatchStats, "count")};
+}
+
+void BatchNorm::Update(const Scope& scope, const Running& running, int64_t images, const Tensor& mean,
+                       const Tensor& var) const {
+  if (scope.averages()) scope.averages()->Add(scope.path(), static_cast<double>(images), mean, var);
+  if (running.mean.size() == 0) return;
+  if (running.count.size() != 0) running.count[0] += 1.0f;  // up to 2^24: an average over so many steps stands still
+  const double momentum = options_.momentum ? *options_.momentum : 1.0 - 1.0 / static_cast<double>(running.count[0]);
+  BatchNormUpdateRunning(momentum, mean, var, running.mean, running.var);
+}
+
 Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const {
   Activation mean;
   Activation var;
@@ -168,9 +202,7 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
     folded = scope.has_tape() && scope.fusion() && input.is_convolution();
     if (scope.has_tape() && !folded) input.Value();  // Backward needs it
   } else {
-    const bool updates = scope.statistics() != BatchStatistics::kKeep;
-    const TensorView running_mean = updates ? scope.MutableVariable(kBatchStats, "mean") : TensorView();
-    const TensorView running_var = updates ? scope.MutableVariable(kBatchStats, "var") : TensorView();
+    const Running running = RunningStatistics(scope);
     const Shape channels{input.shape().back()};
     Tensor batch_mean = scope.NewTensor(channels);
     Tensor batch_var = scope.NewTensor(channels);
@@ -180,7 +212,7 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
       const WorkTimer timer = scope.Observe("statistics", WorkKind::kPass, {*input});
       BatchNormStatistics(*input, options_.variance, batch_mean, batch_var, scope.workspace(), call.mask);
     }
-    if (updates) BatchNormUpdateRunning(options_.momentum, batch_mean, batch_var, running_mean, running_var);
+    Update(scope, running, input.shape()[0], batch_mean, batch_var);
     mean = MakeActivation(std::move(batch_mean));
     var = MakeActivation(std::move(batch_var));
   }
@@ -226,6 +258,7 @@ FoldedNorm BatchNorm::Fold(const Scope& scope, const Kept& kept, ActivationGradi
 }
 
 void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const BackwardCall& backward) const {
+  const int64_t ghost_images = GhostBatchSize(scope, backward.call, kept.input.shape());
   BatchNormBackwardArgs args{.input = *kept.input,
                              .grad_output = backward.grad_output.values,
                              .affine = Affine(scope, *kept.mean, *kept.var),
@@ -249,7 +282,11 @@ void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const Backwa
       scope.Observe("backward", WorkKind::kPass,
                     {args.input, args.grad_output, args.output, args.grad_residual,  // the sums' pass
                      args.input, args.grad_output, args.grad_input});
-  BatchNormBackward(args, scope.workspace());
+  if (ghost_images != 0) {
+    DifferentiateGhosts(scope, kept, ghost_images, args);
+  } else {
+    BatchNormBackward(args, scope.workspace());
+  }
 }
 
 }  // namespace hwynn

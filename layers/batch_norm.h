@@ -15,8 +15,9 @@ struct BatchNormOptions {
   // a transposition each way.
   int axis = -1;
   // The fraction of the running statistics that a step KEEPS: running = momentum·running + (1 − momentum)·batch.
-  // The opposite of PyTorch, whose 0.1 is 0.9 here.
-  double momentum = 0.99;
+  // The opposite of PyTorch, whose 0.1 is 0.9 here. std::nullopt, PyTorch's None: the mean over all steps so far, which
+  // batch_stats/count [1] counts (PyTorch's num_batches_tracked).
+  std::optional<double> momentum = 0.99;
   float epsilon = 1e-5f;
   bool use_scale = true;
   bool use_bias = true;
@@ -27,6 +28,10 @@ struct BatchNormOptions {
   // which stay as they are ("frozen", for fine-tuning); scale and bias still learn. false: the batch's always.
   // See BatchNormCall for a choice that is made in the call.
   std::optional<bool> use_running_average = std::nullopt;
+  // Ghost batches: with batch statistics, each so many images (along the first axis) are a batch of their own, which
+  // has its own statistics and updates the running ones; what is left over is a smaller one. 0: as the call has it
+  // (CallContext::ghost_batch_size), which is none unless it says so.
+  int64_t ghost_batch_size = 0;
   bool relu = false;  // ends in max(0, ·), in the same pass over memory
 };
 
@@ -46,8 +51,9 @@ struct BatchNormCall {
 /// with the batch's mean and biased variance, or the running ones. Batch statistics update the running ones, so
 /// CallContext::updates must hold batch_stats.
 ///
-/// Shapes: input and output [...,C], or C on another axis.
-/// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C].
+/// Shapes: input and output [...,C], or C on another axis; with ghost batches not on the first.
+/// Variables: params/scale, params/bias [C]; batch_stats/mean (first 0), batch_stats/var (first 1) [C]; without
+/// momentum batch_stats/count [1].
 /// Tape: input, mean and var that were used; after ForwardAdd with relu the output too.
 class BatchNorm final : public FusingModule {
  public:
@@ -77,6 +83,12 @@ class BatchNorm final : public FusingModule {
 
  private:
   bool UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const;
+  // What a call with batch statistics updates; empty where it updates nothing.
+  struct Running {
+    TensorView mean, var, count;
+  };
+  Running RunningStatistics(const Scope& scope) const;
+  void Update(const Scope& scope, const Running& running, int64_t images, const Tensor& mean, const Tensor& var) const;
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
   // batch_norm(input), to be computed, without relu; saves what Backward needs. Channels last.
   Normalized Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const;
@@ -91,6 +103,14 @@ class BatchNorm final : public FusingModule {
   void Differentiate(const Scope& scope, const Kept& kept, const BackwardCall& backward) const;
   // The same where the norm was folded: masks grad_output and sums it up.
   FoldedNorm Fold(const Scope& scope, const Kept& kept, ActivationGradient& grad_output) const;
+
+  // Ghost batches (layers/ghost_batches.cc). Their images; 0: the batch is one.
+  int64_t GhostBatchSize(const Scope& scope, const BatchNormCall& call, const Shape& input) const;
+  // Normalize, computed: relu?(batch_norm(input) + residual), where there is one. Channels last.
+  Activation NormalizeGhosts(const Scope& scope, const Activation& input, const BatchNormCall& call,
+                             ConstTensorView residual) const;
+  // Writes what `args` of the whole batch have to be written; their mean and var are those of all ghost batches.
+  void DifferentiateGhosts(const Scope& scope, const Kept& kept, int64_t images, BatchNormBackwardArgs args) const;
 
   BatchNormOptions options_;
 };

@@ -53,7 +53,8 @@ ApplyResult Apply(const Module& module, const Variables& variables, ConstTensorV
                             .mode = options.mode,
                             .rules = &rules,
                             .fusion = options.fusion,
-                            .statistics = options.statistics};
+                            .statistics = options.statistics,
+                            .ghost_batch_size = options.ghost_batch_size};
   result.output = module.Forward(Scope(context), BorrowActivation(input));
   return result;
 }
@@ -73,7 +74,8 @@ ValueAndGradResult ValueAndGrad(const Module& module, const Variables& variables
                             .mode = options.mode,
                             .rules = &rules,
                             .fusion = options.fusion,
-                            .statistics = options.statistics};
+                            .statistics = options.statistics,
+                            .ghost_batch_size = options.ghost_batch_size};
   const Loss value = ForwardBackward(module, context, BorrowActivation(input), loss, &result.output);
   result.value = value.value;
   result.correct = value.correct;

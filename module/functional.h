@@ -22,6 +22,7 @@ struct ApplyOptions {
   std::optional<Key> dropout_key = std::nullopt;      // rngs={'dropout': …}
   bool fusion = true;                                 // CallContext::fusion
   BatchStatistics statistics = BatchStatistics::kUpdate;
+  int64_t ghost_batch_size = 0;  // CallContext::ghost_batch_size
 };
 
 struct ApplyResult {

@@ -15,6 +15,7 @@
 #include "hwynn/module/call_rules.h"
 #include "hwynn/module/gradients.h"
 #include "hwynn/module/observer.h"
+#include "hwynn/module/statistics_averages.h"
 #include "hwynn/module/tape.h"
 #include "hwynn/module/variables.h"
 
@@ -47,6 +48,10 @@ struct CallContext {
   // differ in rounding. Backward needs what Forward had.
   bool fusion = true;
   BatchStatistics statistics = BatchStatistics::kUpdate;
+  // BatchNormOptions::ghost_batch_size of the BatchNorms whose options have none.
+  int64_t ghost_batch_size = 0;
+  // Given, it gathers the batch statistics, and the running ones stay as they are.
+  StatisticsAverages* averages = nullptr;
   CallObserver* observer = nullptr;  // null: nobody wants to know
 };
 
@@ -102,6 +107,8 @@ class Scope {
   bool batch_invariant() const { return context_->batch_invariant; }
   bool fusion() const { return context_->fusion; }
   BatchStatistics statistics() const { return context_->statistics; }
+  int64_t ghost_batch_size() const { return context_->ghost_batch_size; }
+  StatisticsAverages* averages() const { return context_->averages; }
 
  private:
   Tape& tape(const Module* owner) const;

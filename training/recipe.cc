@@ -132,8 +132,9 @@ std::map<std::string, std::string> ToFields(const Recipe& recipe) {
 }
 
 const std::map<std::string, std::string>& ValuesWhenAbsent() {
-  static const std::map<std::string, std::string> values{
-      {"padding", "flax"}, {"stem", "preset"}, {"fusion", "false"}, {"freeze-batch-norm", "false"}};
+  static const std::map<std::string, std::string> values{{"padding", "flax"},  {"stem", "preset"},
+                                                         {"fusion", "false"},  {"freeze-batch-norm", "false"},
+                                                         {"ghost-batch", "0"}, {"recalibrate", "false"}};
   return values;
 }
 

@@ -25,6 +25,8 @@ struct TrainOptions {
   float label_smoothing = 0.0f;
   bool fusion = true;              // CallContext::fusion
   bool freeze_batch_norm = false;  // the running statistics, as they are, in the batch's place
+  int64_t ghost_batch_size = 0;    // BatchNorm's statistics are of so many images; 0: of the batch
+  bool recalibrate = false;        // the running statistics are made anew after the last step (recalibrate.h)
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   AugmentationOptions augmentation;
@@ -73,6 +75,8 @@ void VisitFields(R& recipe, Visitor&& visit) {
   visit("label-smoothing", training.label_smoothing, "share of the target spread over all classes");
   visit("fusion", training.fusion, "BatchNorm is computed by the convolutions around it, not in passes of its own");
   visit("freeze-batch-norm", training.freeze_batch_norm, "running statistics in place of the batch's");
+  visit("ghost-batch", training.ghost_batch_size, "images of which BatchNorm takes its statistics; 0: all of a step's");
+  visit("recalibrate", training.recalibrate, "after the last step, running statistics anew from all training images");
   visit("optimizer", optimizer.kind, "sgd, adam or adamw");
   visit("momentum", optimizer.momentum, "of sgd");
   visit("nesterov", optimizer.nesterov, "Nesterov's momentum for sgd");

@@ -68,6 +68,7 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
       .rules = &rules,
       .fusion = options_.fusion,
       .statistics = options_.freeze_batch_norm ? BatchStatistics::kFrozen : BatchStatistics::kUpdate,
+      .ghost_batch_size = options_.ghost_batch_size,
       .observer = observer};
   LossResult result;
   const auto loss = [&](ConstTensorView logits) {

@@ -37,6 +37,7 @@ struct StepOptions {
   float label_smoothing = 0.0f;
   bool fusion = true;              // CallContext::fusion
   bool freeze_batch_norm = false;  // CallContext::statistics: kFrozen
+  int64_t ghost_batch_size = 0;    // CallContext::ghost_batch_size
 };
 
 /// Takes training and evaluation steps on batches of images, with a softmax cross-entropy loss. It holds nothing but

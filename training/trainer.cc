@@ -8,12 +8,14 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/kernels/optimizer_update.h"
+#include "hwynn/training/recalibrate.h"
 
 namespace hwynn {
 namespace {
 
 // Keeps dropout's keys apart from those of the initial values.
 constexpr uint32_t kDropoutStream = 0x64726f70;
+constexpr uint32_t kRecalibrationStream = 0x7265636c;
 
 class Timer {
  public:
@@ -30,13 +32,18 @@ const TrainOptions& CheckOptions(const TrainOptions& options, const Dataset& tra
         ") is larger than the training set (", train.size(), " images)");
   Check(!test || (test->image_shape() == train.image_shape() && test->num_classes() == train.num_classes()),
         "Trainer: training and test images differ in shape or classes");
+  Check(options.ghost_batch_size >= 0, "Trainer: the ghost batch size (", options.ghost_batch_size,
+        ") must not be negative");
+  Check(!(options.freeze_batch_norm && options.recalibrate),
+        "Trainer: running statistics can't be both frozen and recalibrated");
   return options;
 }
 
 StepOptions StepOptionsOf(const TrainOptions& options) {
   return {.label_smoothing = options.label_smoothing,
           .fusion = options.fusion,
-          .freeze_batch_norm = options.freeze_batch_norm};
+          .freeze_batch_norm = options.freeze_batch_norm,
+          .ghost_batch_size = options.ghost_batch_size};
 }
 
 LoaderOptions TrainLoaderOptions(const TrainOptions& options, const Standardization& standardization) {
@@ -66,6 +73,8 @@ MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset&
 Trainer::Trainer(const Module& model, const Dataset& train, const Dataset* test, const Standardization& standardization,
                  const TrainOptions& options)
     : options_(CheckOptions(options, train, test)),
+      model_(model),
+      train_(train),
       test_(test),
       stepper_(model, options.optimizer, StepOptionsOf(options)),
       loader_(train, TrainLoaderOptions(options, standardization)),
@@ -90,6 +99,7 @@ bool Trainer::Run(const TrainCallbacks& callbacks, int64_t max_steps) {
       const Key step_key = FoldIn(dropout_key, static_cast<uint32_t>(state_.step));
       const LossResult result = stepper_.Train(batch.images, batch.labels, learning_rate, step_key, state_, observer);
       state_.epoch_sums.Add(result, options_.batch_size);
+      if (options_.recalibrate && state_.step == total_steps()) Recalibrate();
       if (callbacks.on_step && !callbacks.on_step({state_.step, learning_rate, result, state_.epoch_sums})) {
         Save(callbacks);
         return false;
@@ -112,10 +122,29 @@ EpochReport Trainer::Report() {
                      .learning_rate = schedule_(std::max<int64_t>(state_.step - 1, 0)),
                      .train = state_.epoch_sums};
   if (test_) {
-    report.test = Evaluate(stepper_, state_.variables, *test_, loader_.options().standardization, options_.batch_size);
+    report.test = Evaluate(*test_, options_.batch_size);
   }
   report.evaluation_seconds = timer.Seconds();
   return report;
+}
+
+// Of the images as they are, in the order of one more epoch.
+void Trainer::Recalibrate() {
+  Loader loader(train_, {.batch_size = options_.batch_size,
+                         .seed = options_.seed,
+                         .drop_last = false,
+                         .augmentation = {},
+                         .standardization = loader_.options().standardization});
+  hwynn::Recalibrate(model_, loader,
+                     {.epoch = options_.epochs,
+                      .ghost_batch_size = options_.ghost_batch_size,
+                      .fusion = options_.fusion,
+                      .dropout_key = FoldIn(KeyFromSeed(options_.seed), kRecalibrationStream)},
+                     state_.variables);
+}
+
+MetricSums Trainer::Evaluate(const Dataset& dataset, int64_t batch_size) {
+  return hwynn::Evaluate(stepper_, state_.variables, dataset, loader_.options().standardization, batch_size);
 }
 
 void Trainer::Save(const TrainCallbacks& callbacks) const {

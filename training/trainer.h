@@ -81,10 +81,16 @@ class Trainer {
   /// evaluating.
   EpochReport Report();
 
+  /// Evaluates the present state on other images than the trainer's own.
+  MetricSums Evaluate(const Dataset& dataset, int64_t batch_size);
+
  private:
   void Save(const TrainCallbacks& callbacks) const;
+  void Recalibrate();
 
   TrainOptions options_;
+  const Module& model_;
+  const Dataset& train_;
   const Dataset* test_;
   Stepper stepper_;
   Loader loader_;

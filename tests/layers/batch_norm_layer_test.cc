@@ -129,6 +129,63 @@ TEST(BatchNormLayerTest, Gradients) {
   }
 }
 
+// Without a momentum the running statistics are the mean over the steps, whatever they were before the first.
+TEST(BatchNormLayerTest, WithoutMomentumAveragesOverAllSteps) {
+  const BatchNorm norm({.momentum = std::nullopt});
+  ModuleBed bed(norm, {16, 3});
+  EXPECT_EQ(Describe(GetCollection(bed.variables, kBatchStats)),
+            (std::vector<std::string>{"count[1]", "mean[3]", "var[3]"}));
+  Stat(bed, "count")[0] = 0.0f;
+  std::vector<double> mean(3), var(3);
+  constexpr int kSteps = 5;
+  for (int step = 0; step < kSteps; ++step) {
+    bed.input = Normals({16, 3}, 20 + step, static_cast<float>(step), static_cast<float>(1 + step));
+    bed.Forward(Mode::kTrain);
+    EXPECT_EQ(Stat(bed, "count")[0], static_cast<float>(step + 1));
+    Tensor batch_mean({3}), batch_var({3});
+    BatchNormStatistics(bed.input, Variance::kStable, batch_mean, batch_var, bed.workspace);
+    for (size_t c = 0; c < 3; ++c) {
+      mean[c] += double{batch_mean.span()[c]} / kSteps;
+      var[c] += double{batch_var.span()[c]} / kSteps;
+    }
+  }
+  for (size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(Stat(bed, "mean").span()[c], mean[c], 1e-6 * (1 + std::abs(mean[c])));
+    EXPECT_NEAR(Stat(bed, "var").span()[c], var[c], 1e-6 * var[c]);
+  }
+  bed.statistics = BatchStatistics::kKeep;
+  bed.Forward(Mode::kTrain);
+  EXPECT_EQ(Stat(bed, "count")[0], static_cast<float>(kSteps));
+}
+
+// Several calls' statistics, weighted by their images.
+TEST(BatchNormLayerTest, AveragesGatherWhatCallsSee) {
+  const BatchNorm norm;
+  ModuleBed bed(norm, {8, 3});
+  StatisticsAverages averages;
+  bed.averages = &averages;
+  const Tensor mean_before = Stat(bed, "mean").Clone();
+  std::vector<double> mean(3), var(3);
+  for (const int64_t rows : {8, 2}) {
+    bed.input = Normals({rows, 3}, static_cast<uint32_t>(rows), 2.0f, 3.0f);
+    bed.Forward(Mode::kTrain);
+    Tensor batch_mean({3}), batch_var({3});
+    BatchNormStatistics(bed.input, Variance::kStable, batch_mean, batch_var, bed.workspace);
+    for (size_t c = 0; c < 3; ++c) {
+      mean[c] += 0.1 * static_cast<double>(rows) * double{batch_mean.span()[c]};
+      var[c] += 0.1 * static_cast<double>(rows) * double{batch_var.span()[c]};
+    }
+  }
+  EXPECT_EQ(MaxDifference(mean_before, Stat(bed, "mean")), 0.0);
+  averages.Store(bed.variables);
+  for (size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(Stat(bed, "mean").span()[c], mean[c], 1e-6);
+    EXPECT_NEAR(Stat(bed, "var").span()[c], var[c], 1e-6 * var[c]);
+  }
+  Variables others = Init(BatchNorm(), KeyFromSeed(0), {8, 4});
+  ExpectError<std::invalid_argument>([&] { averages.Store(others); }, {"batch_stats", "3 channels"});
+}
+
 // The fused forms agree with the plain layer followed by the addition and ReLU.
 TEST(BatchNormLayerTest, FusedFormsAgreeWithTheirParts) {
   const Shape shape{3, 4, 4, 17};
@@ -201,6 +258,7 @@ TEST(BatchNormLayerTest, RefusesAnExtentOfZeroOnAnyAxis) {
 TEST(BatchNormLayerTest, NamesBadOptionsAndShapes) {
   ExpectError<std::invalid_argument>([] { BatchNorm({.momentum = 1.5}); }, {"momentum (1.5)"});
   ExpectError<std::invalid_argument>([] { BatchNorm({.epsilon = -1.0f}); }, {"epsilon (-1)"});
+  ExpectError<std::invalid_argument>([] { BatchNorm({.ghost_batch_size = -1}); }, {"ghost batch size (-1)"});
   const BatchNorm norm;
   ExpectError<std::invalid_argument>([&] { Init(norm, KeyFromSeed(0), {5}); }, {"BatchNorm", "[5]"});
   const ModuleBed bed(norm, {8, 3});

@@ -44,7 +44,9 @@ CallContext ModuleBed::Context(Mode mode) {
           .mode = mode,
           .rules = &rules,
           .fusion = fusion,
-          .statistics = statistics};
+          .statistics = statistics,
+          .ghost_batch_size = ghost_batch_size,
+          .averages = averages};
 }
 
 Activation ModuleBed::Forward(Mode mode) {

@@ -31,6 +31,8 @@ class ModuleBed {
   // Of the context.
   bool fusion = true;
   BatchStatistics statistics = BatchStatistics::kUpdate;
+  int64_t ghost_batch_size = 0;
+  StatisticsAverages* averages = nullptr;
 };
 
 /// How far apart differences are taken, and how much they may differ from Backward, relative to the gradient's norm:

@@ -29,6 +29,8 @@ TEST(RecipeTest, EveryOptionHasItsName) {
           .label_smoothing = 0.125f,
           .fusion = false,
           .freeze_batch_norm = true,
+          .ghost_batch_size = 14,
+          .recalibrate = true,
           .optimizer = {.kind = OptimizerKind::kAdamW,
                         .momentum = 0.5f,
                         .nesterov = false,
@@ -56,6 +58,8 @@ TEST(RecipeTest, EveryOptionHasItsName) {
                                                      {"label-smoothing", "0.125"},
                                                      {"fusion", "false"},
                                                      {"freeze-batch-norm", "true"},
+                                                     {"ghost-batch", "14"},
+                                                     {"recalibrate", "true"},
                                                      {"optimizer", "adamw"},
                                                      {"momentum", "0.5"},
                                                      {"nesterov", "false"},
@@ -115,11 +119,15 @@ TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
   EXPECT_EQ(ValuesWhenAbsent().at("stem"), "preset");
   EXPECT_EQ(ValuesWhenAbsent().at("fusion"), "false");
   EXPECT_EQ(ValuesWhenAbsent().at("freeze-batch-norm"), "false");
+  EXPECT_EQ(ValuesWhenAbsent().at("ghost-batch"), "0");
+  EXPECT_EQ(ValuesWhenAbsent().at("recalibrate"), "false");
   Recipe other;
   other.padding = PaddingRule::kPyTorch;
   other.stem = ResNetStem::kCifar;
   other.training.fusion = true;
   other.training.freeze_batch_norm = true;
+  other.training.ghost_batch_size = 14;
+  other.training.recalibrate = true;
   for (const auto& [name, value] : ToFields(other)) {
     auto fields = ToFields(other);
     fields.erase(name);
