@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <iterator>
-#include <locale>
 #include <sstream>
 
 #include "hwynn/apps/history.h"
+#include "hwynn/apps/svg.h"
 
 namespace hwynn::apps {
 namespace {
@@ -15,63 +14,6 @@ constexpr const char* kTrainColor = "#1f77b4";
 constexpr const char* kTestColor = "#d62728";
 
 using Field = double HistoryRow::*;
-
-/// An axis whose ticks are round numbers.
-struct Axis {
-  double low, high, tick;
-
-  Axis(double lowest, double highest) {
-    // No narrower than numbers of that size can be told apart.
-    const double range = std::max(highest - lowest, 1e-6 * std::max({1.0, std::abs(lowest), std::abs(highest)}));
-    double power = 1;  // the largest power of ten up to range / 5
-    while (10 * power <= range / 5) power *= 10;
-    while (power > range / 5) power /= 10;
-    tick = 10 * power;
-    for (const double factor : {1.0, 2.0, 5.0}) {
-      if (range / (factor * power) <= 6) {
-        tick = factor * power;
-        break;
-      }
-    }
-    low = std::floor(lowest / tick) * tick;
-    high = std::max(std::ceil(highest / tick) * tick, low + tick);
-  }
-
-  double Fraction(double value) const { return (value - low) / (high - low); }
-  int Ticks() const { return static_cast<int>(std::lround((high - low) / tick)); }
-};
-
-std::string Escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '&') {
-      escaped += "&amp;";
-    } else if (c == '<') {
-      escaped += "&lt;";
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
-
-void Text(std::ostream& svg, double x, double y, const char* anchor, const std::string& text,
-          const char* attributes = "") {
-  svg << "<text x=\"" << x << "\" y=\"" << y << "\" text-anchor=\"" << anchor << "\" " << attributes << ">"
-      << Escaped(text) << "</text>\n";
-}
-
-std::string Number(double value) {
-  std::ostringstream text;
-  text.imbue(std::locale::classic());
-  text << std::setprecision(4) << (std::abs(value) < 1e-9 ? 0.0 : value);
-  return text.str();
-}
-
-void Line(std::ostream& svg, double x1, double y1, double x2, double y2, const char* color) {
-  svg << "<line x1=\"" << x1 << "\" y1=\"" << y1 << "\" x2=\"" << x2 << "\" y2=\"" << y2 << "\" stroke=\"" << color
-      << "\"/>\n";
-}
 
 /// Whether a row can be drawn: not what is NaN, infinite, or so large that differences are.
 bool HasPlace(const HistoryRow& row) {
@@ -130,10 +72,7 @@ void Panel(std::ostream& svg, double left, const char* name, const std::vector<H
 
 std::string HistorySvg(const std::string& title, const std::vector<HistoryRow>& rows) {
   std::ostringstream svg;
-  svg.imbue(std::locale::classic());
-  svg << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << kWidth << ' ' << kHeight << "\" width=\""
-      << kWidth << "\" height=\"" << kHeight << "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#202020\">\n"
-      << "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
+  BeginSvg(svg, kWidth, kHeight);
   Text(svg, kWidth / 2, 28, "middle", title, "font-size=\"17\"");
   std::vector<HistoryRow> drawn;
   std::ranges::copy_if(rows, std::back_inserter(drawn), HasPlace);

@@ -6,6 +6,8 @@
 
 namespace hwynn {
 
+BatchNormOptions NoNormalization() { return {.epsilon = 0.0f, .use_scale = false, .use_running_average = true}; }
+
 ResNet::ResNet(const ResNetOptions& options) {
   const bool image_net = options.stem == ResNetStem::kImageNet;
   const int64_t size = image_net ? 7 : 3;

@@ -15,6 +15,10 @@ enum class ResNetStem {
   kCifar,     // conv 3×3 → BatchNorm → ReLU: for small images
 };
 
+/// For ResNetOptions::norm, a network without normalisation: what stands in a BatchNorm's place adds a bias, as the
+/// convolution before it would with one of its own. (A BatchNorm of the constants 0 and 1 in place of statistics.)
+BatchNormOptions NoNormalization();
+
 struct ResNetOptions {
   std::vector<int64_t> stage_sizes = {2, 2, 2, 2};  // blocks of each stage
   bool bottleneck = false;                          // BottleneckResNetBlock, not ResNetBlock

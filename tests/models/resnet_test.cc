@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/layers/conv.h"
+#include "hwynn/layers/dense.h"
+#include "hwynn/layers/pool.h"
+#include "hwynn/layers/relu.h"
 #include "hwynn/models/presets.h"
 #include "hwynn/tests/support/double_net.h"
 #include "hwynn/tests/support/fill.h"
@@ -18,6 +23,7 @@ using testing::CheckAgainstDouble;
 using testing::Describe;
 using testing::DoubleArray;
 using testing::DoubleNet;
+using testing::MaxDifference;
 using testing::ModuleBed;
 using testing::Normals;
 
@@ -118,6 +124,36 @@ TEST(ResNetTest, Gradients) {
   };
   CheckAgainstDouble(model, {16, 8, 8, 2}, Mode::kTrain, definition);
   CheckAgainstDouble(model, {16, 8, 8, 2}, Mode::kEval, definition);
+}
+
+// Without normalisation a convolution, its bias and a ReLU are left; there is nothing that training would update.
+TEST(ResNetTest, WithoutNormalizationConvolutionsHaveABias) {
+  const ResNet model({.stage_sizes = {},
+                      .stem = ResNetStem::kCifar,
+                      .num_filters = 6,
+                      .num_classes = 3,
+                      .norm = NoNormalization(),
+                      .input_gradient = true});
+  Sequential plain;
+  plain.Add(Conv({.features = 6})).Add(Relu()).Add(GlobalAveragePool()).Add(Dense({.features = 3}));
+  const Tensor grad_output = Normals({2, 3}, 3);
+  ModuleBed bed(model, {2, 7, 8, 2}), plain_bed(plain, {2, 7, 8, 2});
+  bed.variables = Init(model, KeyFromSeed(0), {2, 7, 8, 2});  // the bed's own running statistics aren't 0 and 1
+  Collection& params = GetCollection(bed.variables, kParams);
+  const auto share = [&](const char* path, const char* plain_path) {
+    Tensor& values = GetCollection(plain_bed.variables, kParams).at(plain_path);
+    std::ranges::copy(values.span(), params.at(path).data());
+  };
+  share("conv_init/kernel", "Conv_0/kernel");
+  share("bn_init/bias", "Conv_0/bias");
+  share("Dense_0/kernel", "Dense_0/kernel");
+  share("Dense_0/bias", "Dense_0/bias");
+  EXPECT_EQ(params.size(), 4U);
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    EXPECT_LT(MaxDifference(*bed.Forward(mode), *plain_bed.Forward(mode)), 1e-6);
+    EXPECT_LT(MaxDifference(bed.Backward(mode, grad_output), plain_bed.Backward(mode, grad_output)), 1e-6);
+    EXPECT_LT(MaxDifference(bed.gradients.at("bn_init/bias"), plain_bed.gradients.at("Conv_0/bias")), 1e-5);
+  }
 }
 
 // From the second step on a step takes no memory from the system, and between steps it holds none.
