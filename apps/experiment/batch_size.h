@@ -19,7 +19,7 @@ struct BatchSizeOptions {
   std::vector<int64_t> batch_sizes = {2, 4, 8, 16, 32, 64, 128, 256, 512};
   int64_t ghost_batch_size = 16;                         // of larger batches
   int64_t images = std::numeric_limits<int64_t>::max();  // the first so many training images; all if there are fewer
-  int64_t epochs = 1;
+  int64_t epochs = 2;
   int64_t test_images = std::numeric_limits<int64_t>::max();
   int64_t recalibration_images = 10000;
   double width = 1.0;
