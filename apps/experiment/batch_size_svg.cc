@@ -52,9 +52,11 @@ std::string BatchSizeSvg(const std::string& title, const std::vector<BatchSizeRo
     double legend_y = kTop + 10;
     size_t number = 0;
     for (const auto& [name, curve] : series) {
-      const char* const color = kColors[number++ % std::size(kColors)];
-      // Looked at again after the recalibration: dashed.
-      const char* const dashes = name.ends_with("-recalibrated") ? "\" stroke-dasharray=\"6 4" : "";
+      // Looked at again after the recalibration: dashed, in the color of the series before it, which sorts that way.
+      const bool again = name.ends_with("-recalibrated");
+      number += again ? 0 : 1;
+      const char* const color = kColors[number % std::size(kColors)];
+      const char* const dashes = again ? "\" stroke-dasharray=\"6 4" : "";
       svg << "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"" << color << dashes << "\" points=\"";
       for (const auto& [size, accuracy] : curve) svg << x_of.at(size) << ',' << y_of(accuracy) << ' ';
       svg << "\"/>\n";
