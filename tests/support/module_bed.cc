@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "hwynn/tests/support/fill.h"
@@ -109,7 +110,11 @@ std::vector<std::string> Describe(const Gradients& gradients) {
 double MaxDifference(ConstTensorView a, ConstTensorView b) {
   EXPECT_EQ(a.size(), b.size());
   double most = 0;
-  for (int64_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(double{a[i]} - double{b[i]}));
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(double{a[i]} - double{b[i]});
+    if (std::isnan(difference)) return std::numeric_limits<double>::infinity();
+    most = std::max(most, difference);
+  }
   return most;
 }
 

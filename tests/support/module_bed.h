@@ -52,7 +52,7 @@ void CheckGradients(const Module& module, const Shape& input_shape, Mode mode = 
 std::vector<std::string> Describe(const Collection& collection);
 std::vector<std::string> Describe(const Gradients& gradients);
 
-/// Largest |a − b| of arrays of one size.
+/// Largest |a − b| of arrays of one size; infinite where it is NaN anywhere.
 double MaxDifference(ConstTensorView a, ConstTensorView b);
 
 }  // namespace hwynn::testing
