@@ -9,7 +9,7 @@ namespace hwynn {
 
 namespace {
 
-Activation Apply(const Scope& scope, Activation input, const ReluOptions& options) {
+Activation Apply(const Scope& scope, const Activation& input, const ReluOptions& options) {
   const Normalized* normalized = input.normalized();
   const bool no_upper = options.upper == std::numeric_limits<float>::infinity();
   if (no_upper && normalized != nullptr && !input.has_values() && !normalized->relu) {
@@ -27,7 +27,7 @@ Activation Apply(const Scope& scope, Activation input, const ReluOptions& option
 }  // namespace
 
 Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
-  Activation output = Apply(scope, std::move(input), options_);
+  Activation output = Apply(scope, input, options_);
   scope.Save(this, output);
   return output;
 }
