@@ -32,8 +32,8 @@ Activation Sequential::ForwardFused(const Scope& scope, Activation input) const 
 ActivationGradient Sequential::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   for (size_t i = children_.size(); i-- > 0;) {
     const auto& [name, module] = children_[i];
-    gradient =
-        ChildBackward(*module, scope.Child(name), std::move(gradient), i == 0 ? std::move(grad_input) : Tensor());
+    gradient = ChildBackward(*module, scope.Child(name), std::move(gradient),
+                             i == 0 ? std::exchange(grad_input, {}) : Tensor());
   }
   // Without children the gradient goes on as it came, unless something is added: its sums are of this part alone.
   if (children_.empty() && !grad_input.empty()) {
