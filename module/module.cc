@@ -14,6 +14,7 @@ Tensor Module::BackwardAccumulate(const Scope& scope, Tensor grad_output, Tensor
   return grad_input;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): modules that fuse take it over
 Activation Module::ForwardFused(const Scope& scope, Activation input) const {
   return Forward(scope, std::move(input).Plain()).Plain();
 }
