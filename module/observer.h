@@ -27,7 +27,7 @@ struct Work {
   double seconds = 0;
 };
 
-/// Is told what a call does, as it happens, on the thread of the call: CallContext::observer.
+/// Is told what a call does, as it happens, on the call's thread (CallContext::observer). OnWork must not throw.
 class CallObserver {
  public:
   virtual ~CallObserver() = default;

@@ -77,6 +77,7 @@ TEST(MatmulTest, RoundingErrorsAreBounded) {
     double worst = 0;
     for (int64_t i = 0; i < c.size(); ++i) {
       const double bound = (std::sqrt(700.0) + 2) * 0x1p-24 * expected.magnitudes[static_cast<size_t>(i)];
+      ASSERT_FALSE(std::isnan(c[i]));
       worst = std::max(worst, std::abs(c[i] - expected.values[static_cast<size_t>(i)]) / bound);
     }
     EXPECT_LE(worst, 1.0);

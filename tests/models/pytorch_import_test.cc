@@ -84,6 +84,7 @@ TEST_F(PyTorchImportTest, LogitsArePyTorchs) {
         double error = 0;
         double largest = 0;
         for (size_t i = 0; i < expected.size(); ++i) {
+          ASSERT_FALSE(std::isnan(logits[i]));
           error = std::max(error, std::abs(double{logits[i]} - double{expected[i]}));
           largest = std::max(largest, std::abs(double{expected[i]}));
         }

@@ -14,6 +14,7 @@
 #include "hwynn/kernels/pool.h"
 #include "hwynn/models/mlp.h"
 #include "hwynn/models/presets.h"
+#include "hwynn/tests/support/module_bed.h"
 #include "hwynn/tests/support/targets.h"
 #include "hwynn/training/train_state.h"
 
@@ -46,13 +47,11 @@ Tensor Load(const std::string& name) {
 double RelativeError(const Tensor& actual, const std::string& name) {
   const Tensor expected = Load(name);
   EXPECT_EQ(actual.size(), expected.size()) << name;
-  double error = 0;
   double largest = 0;
   for (int64_t i = 0; i < actual.size(); ++i) {
-    error = std::max(error, std::abs(static_cast<double>(actual[i]) - expected[i]));
     largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
   }
-  return std::isnan(error) ? error : error / largest;
+  return testing::MaxDifference(actual, expected) / largest;
 }
 
 TEST(FlaxGoldenTest, Convolution) {

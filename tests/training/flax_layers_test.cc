@@ -16,6 +16,7 @@
 #include "hwynn/layers/pool.h"
 #include "hwynn/layers/relu.h"
 #include "hwynn/layers/sequential.h"
+#include "hwynn/tests/support/module_bed.h"
 #include "hwynn/tests/support/targets.h"
 #include "hwynn/training/optimizer.h"
 
@@ -46,13 +47,11 @@ Collection LoadCollection(const std::string& prefix) {
 // The largest error, relative to the largest expected value or, where all are 0, to 1.
 double RelativeError(ConstTensorView actual, const Tensor& expected) {
   EXPECT_EQ(actual.size(), expected.size());
-  double error = 0;
   double largest = 0;
   for (int64_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
-    error = std::max(error, std::abs(static_cast<double>(actual[i]) - expected[i]));
     largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
   }
-  return std::isnan(error) ? error : error / (largest > 0 ? largest : 1);
+  return testing::MaxDifference(actual, expected) / (largest > 0 ? largest : 1);
 }
 
 template <class Arrays>
