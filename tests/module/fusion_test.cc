@@ -201,13 +201,13 @@ TEST_P(FusionTest, DifferentiatesEvaluationAsInPassesOfItsOwn) {
 
 // Outside training the numbers are the same to the bit: an epilogue has the arithmetic of BatchNorm's own pass.
 TEST_P(FusionTest, EvaluatesWithTheSameBits) {
-  const auto& [name, net, shape] = GetParam();
+  const Case& c = GetParam();
   // A bias is added before the statistics' mean is subtracted, or to it; the batch's statistics are added up in another
   // order.
-  const bool rounds = name == "biases" || name == "batch statistics in evaluation";
-  ModuleBed bed(net, shape);
+  const bool rounds = c.name == "biases" || c.name == "batch statistics in evaluation";
+  ModuleBed bed(c.net, c.input);
   const auto run = [&](bool fusion) {
-    return Apply(net, bed.variables, bed.input,
+    return Apply(c.net, bed.variables, bed.input,
                  {.mode = Mode::kEval, .mutable_collections = {"batch_stats"}, .fusion = fusion})
         .output;
   };
