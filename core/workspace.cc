@@ -19,7 +19,8 @@ namespace {
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 // Two cache lines: what x86's adjacent-line prefetcher pulls in together.
 constexpr size_t kAlignmentBytes = 128;
-// Of addresses, which cost nothing until they are used.
+// Of addresses, which cost nothing until they are used; an emulator, though, may keep a book of them. So a workspace
+// begins with few, and most stay there.
 constexpr size_t kChunkBytes = size_t{16} << 30;
 // Where the system grants no more addresses than memory: small requests share a chunk.
 constexpr size_t kMinChunkBytes = size_t{32} << 20;
@@ -36,8 +37,8 @@ struct Region {
 // all that will ever be asked for, and then free neighbours merge wherever they lie.
 class Chunk {
  public:
-  /// At least `bytes`. Throws std::bad_alloc.
-  explicit Chunk(size_t bytes);
+  /// At least `bytes`, with so many addresses if the system grants them. Throws std::bad_alloc.
+  Chunk(size_t bytes, size_t addresses);
   Chunk(Chunk&& other) noexcept
       : regions(std::move(other.regions)),
         used(other.used),
@@ -59,9 +60,9 @@ class Chunk {
   char* data_ = nullptr;
 };
 
-Chunk::Chunk(size_t bytes) : size_(WholeUnits(bytes, kHugePageBytes)) {
+Chunk::Chunk(size_t bytes, size_t addresses) : size_(WholeUnits(bytes, kHugePageBytes)) {
 #if defined(__linux__)
-  const size_t wanted = std::max(size_, kChunkBytes);
+  const size_t wanted = std::max(size_, addresses);
   void* mapped = mmap(nullptr, wanted + kHugePageBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped != MAP_FAILED) {
@@ -100,7 +101,8 @@ class PooledMemory final : public WorkspaceMemory {
     const std::lock_guard lock(mutex_);
     char* data = TakeFirstFit(size);
     if (data == nullptr) {
-      chunks_.emplace_back(size);
+      const bool small = chunks_.empty() && size <= kMinChunkBytes;
+      chunks_.emplace_back(size, small ? kMinChunkBytes : kChunkBytes);
       data = TakeFirstFit(size);
     }
     in_use_ += size;
