@@ -14,6 +14,7 @@
 // Throws: std::invalid_argument for shapes that don't fit, before anything is written.
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -78,7 +79,8 @@ struct BatchNormNormalizeOptions {
   // Of the residual, which is normalised by it before it is added, with the bits of a BatchNormNormalize of its own: a
   // block that ends with a projection and its norm. Without a mean the residual is added as it is.
   BatchNormAffine residual_affine{};
-  bool relu = false;
+  bool relu = false;                                     // clips to [0, upper]
+  float upper = std::numeric_limits<float>::infinity();  // 0 or more; 6: ReLU6
 };
 
 /// output = relu?((input − mean)·(scale/√(var+epsilon)) + bias + residual): inference, and the last step of
@@ -91,7 +93,8 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Te
 /// convolution's prologue or epilogue takes (kernels/conv2d.h). Shapes: mul [C]; the affine's mean isn't looked at.
 void BatchNormMul(const BatchNormAffine& affine, TensorView mul);
 
-/// Gradients of y = relu?(batch_norm(input) + residual) in training mode. g = grad_output, with relu 0 but where y > 0;
+/// Gradients of y = relu?(batch_norm(input) + residual) in training mode. g = grad_output, with relu 0 but where
+/// 0 < y < upper (without an upper end infinity lets its gradient pass);
 /// r = 1/√(var+epsilon), x̂ = (input − mean)·r:
 ///   grad_bias = Σ g;  grad_scale = Σ g·x̂;  grad_input = scale·r/M · (M·g − Σg − x̂·Σ(g·x̂));  grad_residual = g.
 /// Aliasing: grad_input or grad_residual may be grad_output, the cheapest place for either; not both.
@@ -105,6 +108,7 @@ struct BatchNormBackwardArgs {
   ConstTensorView grad_output{};  // [...,C]
   BatchNormAffine affine{};       // mean and var of the batch (of the running averages with frozen_statistics)
   bool relu = false;
+  float upper = std::numeric_limits<float>::infinity();
   bool frozen_statistics = false;  // mean and var are constants (evaluation mode): grad_input = scale·r·g
   // The factor on the variance's part of the gradient where var is exactly 0, as max(0, ·) has it in Flax's fast
   // form: 0.5. 1 for the other forms.

@@ -51,6 +51,7 @@ BatchNorm::BatchNorm(BatchNormOptions options) : options_(std::move(options)) {
   const double momentum = options_.momentum.value_or(0.0);
   Check(momentum >= 0 && momentum <= 1, "BatchNorm: momentum (", momentum, ") must be in 0 … 1");
   Check(options_.epsilon >= 0, "BatchNorm: epsilon (", options_.epsilon, ") must not be negative");
+  Check(options_.upper >= 0, "BatchNorm: upper (", options_.upper, ") must be 0 or more");
   Check(options_.ghost_batch_size >= 0, "BatchNorm: the ghost batch size (", options_.ghost_batch_size,
         ") must not be negative");
 }
@@ -83,7 +84,7 @@ Activation BatchNorm::ForwardFused(const Scope& scope, Activation input) const {
     return output;
   }
   Normalized normalized = Normalize(scope, std::move(input), {});
-  normalized.relu = options_.relu;
+  SetRelu(normalized);
   const bool output_is_mask = normalized.folded && options_.relu;
   Activation output(std::move(normalized));
   scope.Save(this, output_is_mask ? output : nullptr);
@@ -117,7 +118,7 @@ Activation BatchNorm::Forward(const Scope& scope, Activation input, const BatchN
     output = NormalizeGhosts(scope, channels_last, call, {});
   } else {
     Normalized normalized = Normalize(scope, std::move(channels_last), call);
-    normalized.relu = options_.relu;
+    SetRelu(normalized);
     output = Activation(std::move(normalized)).Plain();
   }
   scope.Save(this, nullptr);
@@ -143,7 +144,7 @@ Activation BatchNorm::ForwardAdd(const Scope& scope, Activation input, Activatio
   }
   Normalized sum = Normalize(scope, std::move(input), {});
   sum.addend = std::move(residual);
-  sum.relu = options_.relu;
+  SetRelu(sum);
   const Activation output(std::move(sum));
   output.Value();
   scope.Save(this, options_.relu ? output : nullptr);
@@ -226,6 +227,11 @@ Normalized BatchNorm::Normalize(const Scope& scope, Activation input, const Batc
           .scope = scope};
 }
 
+void BatchNorm::SetRelu(Normalized& normalized) const {
+  normalized.relu = options_.relu;
+  normalized.upper = options_.upper;
+}
+
 BatchNorm::Kept BatchNorm::TakeKept(const Scope& scope, const Module* owner) {
   Kept kept;
   for (Activation* entry : {&kept.output, &kept.var, &kept.mean, &kept.input}) *entry = scope.Saved(owner);
@@ -240,6 +246,7 @@ FoldedNorm BatchNorm::Fold(const Scope& scope, const Kept& kept, ActivationGradi
     if (kept.output != nullptr) {  // of the ReLU
       args.input = args.output = *kept.output;
       args.relu = true;
+      args.upper = options_.upper;
       args.grad_residual = gradient;
     }
     const WorkTimer timer = scope.Observe("backward sums", WorkKind::kPass, {args.input, gradient, args.grad_residual});
@@ -276,6 +283,7 @@ void BatchNorm::Differentiate(const Scope& scope, const Kept& kept, const Backwa
     return;
   }
   args.relu = options_.relu;
+  args.upper = options_.upper;
   if (kept.output != nullptr) args.output = *kept.output;
   args.grad_residual = backward.grad_residual;
   const WorkTimer timer =

@@ -1,6 +1,7 @@
 #ifndef HWYNN_LAYERS_BATCH_NORM_H_
 #define HWYNN_LAYERS_BATCH_NORM_H_
 
+#include <limits>
 #include <optional>
 #include <span>
 
@@ -32,7 +33,9 @@ struct BatchNormOptions {
   // has its own statistics and updates the running ones; what is left over is a smaller one. 0: as the call has it
   // (CallContext::ghost_batch_size), which is none unless it says so.
   int64_t ghost_batch_size = 0;
-  bool relu = false;  // ends in max(0, ·), in the same pass over memory
+  // Ends in a ReLU, clipped to [0, upper], in the same pass over memory.
+  bool relu = false;
+  float upper = std::numeric_limits<float>::infinity();  // 6: ReLU6
 };
 
 /// What may be given in the call: for modules that call a BatchNorm of theirs. Backward takes what Forward took.
@@ -92,6 +95,7 @@ class BatchNorm final : public FusingModule {
   BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
   // batch_norm(input), to be computed, without relu; saves what Backward needs. Channels last.
   Normalized Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const;
+  void SetRelu(Normalized& normalized) const;
   // What Forward left on the tape.
   struct Kept {
     Activation output;  // null: not needed

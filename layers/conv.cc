@@ -44,6 +44,7 @@ Conv2dGradientEpilogue GradientEpilogue(const Activation& input, BatchNormSums& 
           .mul = normalized.norm->mul(),
           .bias = normalized.norm->bias(),
           .relu = normalized.relu,
+          .upper = normalized.upper,
           .sums = &sums};
 }
 

@@ -70,7 +70,8 @@ Activation BatchNorm::NormalizeGhosts(const Scope& scope, const Activation& inpu
     Update(scope, running, images, mean, var);
     {
       const WorkTimer timer = scope.Observe("normalize", WorkKind::kPass, {x, addend, y});
-      BatchNormNormalize(x, Affine(scope, mean, var), y, {.residual = addend, .relu = options_.relu});
+      BatchNormNormalize(x, Affine(scope, mean, var), y,
+                         {.residual = addend, .relu = options_.relu, .upper = options_.upper});
     }
     std::ranges::copy(mean.span(), means.view().Rows(group, 1).data());
     std::ranges::copy(var.span(), vars.view().Rows(group, 1).data());

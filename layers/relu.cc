@@ -1,6 +1,5 @@
 #include "hwynn/layers/relu.h"
 
-#include <limits>
 #include <utility>
 
 #include "hwynn/kernels/elementwise.h"
@@ -11,10 +10,10 @@ namespace {
 
 Activation Apply(const Scope& scope, const Activation& input, const ReluOptions& options) {
   const Normalized* normalized = input.normalized();
-  const bool no_upper = options.upper == std::numeric_limits<float>::infinity();
-  if (no_upper && normalized != nullptr && !input.has_values() && !normalized->relu) {
+  if (normalized != nullptr && !input.has_values() && !normalized->relu) {
     Normalized clipped = *normalized;
     clipped.relu = true;
+    clipped.upper = options.upper;
     return Activation(std::move(clipped));
   }
   if (input.is_convolution()) return MakeActivation(RunConvolution(input, {.relu = true, .upper = options.upper}));

@@ -6,8 +6,8 @@
 
 namespace hwynn {
 
-/// output = min(max(0, input), upper); the gradient at 0 and at `upper` is 0. Without an upper end, right after a
-/// convolution or a BatchNorm it costs no pass of its own.
+/// output = min(max(0, input), upper); the gradient at 0 and at `upper` is 0. Right after a convolution or a
+/// BatchNorm it costs no pass of its own.
 ///
 /// Tape: output.
 class Relu final : public FusingModule {

@@ -19,7 +19,7 @@ class BorrowedMemory final : public WorkspaceMemory {
 
 // In one pass, a shortcut's own BatchNorm included.
 Tensor Normalize(const Normalized& from) {
-  BatchNormNormalizeOptions options{.relu = from.relu};
+  BatchNormNormalizeOptions options{.relu = from.relu, .upper = from.upper};
   if (from.addend != nullptr) {
     const Normalized* addend = from.addend.has_values() ? nullptr : from.addend.normalized();
     if (addend != nullptr && addend->IsPrologue() && !addend->relu) {
@@ -84,6 +84,7 @@ void Activation::Compute() const {
                                                                        .norm = from->norm,
                                                                        .added = from->addend != nullptr,
                                                                        .relu = from->relu,
+                                                                       .upper = from->upper,
                                                                        .folded = from->folded});
     }
   }

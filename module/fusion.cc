@@ -38,7 +38,7 @@ ChannelNorm::ChannelNorm(Activation mean, Activation var, BatchNormAffine affine
 }
 
 Conv2dPrologue Normalized::Prologue() const {
-  return {.mean = norm->mean(), .mul = norm->mul(), .bias = norm->bias(), .relu = relu};
+  return {.mean = norm->mean(), .mul = norm->mul(), .bias = norm->bias(), .relu = relu, .upper = upper};
 }
 
 Conv2dEpilogue Normalized::Epilogue() const {
@@ -46,7 +46,8 @@ Conv2dEpilogue Normalized::Epilogue() const {
           .scale = norm->mul(),
           .bias = norm->bias(),
           .residual = addend == nullptr ? ConstTensorView() : addend->view(),
-          .relu = relu};
+          .relu = relu,
+          .upper = upper};
 }
 
 }  // namespace hwynn

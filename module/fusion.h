@@ -63,8 +63,9 @@ struct Normalized {
   Activation addend = nullptr;
   bool added = false;  // there was an addend: what a ReLU let pass is known from the values alone
   bool relu = false;
-  bool folded = false;                        // see FoldedNorm; known from the values alone too
-  std::optional<Scope> scope = std::nullopt;  // of the BatchNorm, for the values
+  float upper = std::numeric_limits<float>::infinity();  // of the ReLU
+  bool folded = false;                                   // see FoldedNorm; known from the values alone too
+  std::optional<Scope> scope = std::nullopt;             // of the BatchNorm, for the values
 
   /// Whether a convolution can compute it as it loads base.
   bool IsPrologue() const { return base != nullptr && base.has_values() && !added; }

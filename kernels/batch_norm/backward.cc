@@ -13,6 +13,7 @@
 #include "hwynn/kernels/batch_norm/channels.h"
 #include "hwynn/kernels/elementwise.h"
 #include "hwynn/kernels/simd/channel_sums.h"
+#include "hwynn/kernels/simd/epilogue.h"
 #include "hwynn/kernels/simd/flat.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -76,6 +77,7 @@ BackwardCall::BackwardCall(const char* function, const BatchNormBackwardArgs& ar
   const Shape& shape = args.input.shape();
   CheckLikeInput(function, "grad_output", args.grad_output, shape);
   CheckAffine(function, args.affine, C_);
+  CheckUpper(function, args.upper);
   relu_of_output_ = args.relu && (args.output.data() != nullptr || wants_residual_);
   relu_of_input_ = args.relu && !relu_of_output_;
   if (relu_of_output_) CheckLikeInput(function, "output", args.output, shape);
@@ -97,6 +99,7 @@ MaskedGradient BackwardCall::Gradient() const {
           .output = relu_of_output_ ? args_.output.data() : nullptr,
           .mul = relu_of_input_ ? tables_[kMul] : nullptr,
           .bias = relu_of_input_ ? tables_[kBias] : nullptr,
+          .last = LastBelow(args_.upper),
           .masked = writes_residual_ ? args_.grad_residual.data() : nullptr};
 }
 
@@ -118,7 +121,7 @@ BatchNormJoinSums BackwardCall::JoinSums(const CenteredRows& residual, const Wor
 void BackwardCall::WriteResidual() const {
   if (!writes_residual_) return;
   if (args_.relu) {
-    ReluBackward(args_.output, args_.grad_output, args_.grad_residual);
+    ReluBackward(args_.output, args_.grad_output, args_.grad_residual, {.upper = args_.upper});
   } else {
     std::copy_n(args_.grad_output.data(), args_.grad_output.size(), args_.grad_residual.data());
   }
@@ -157,7 +160,8 @@ void BackwardCall::WriteInput(const BatchNormSums& sums) {
                           .mul = tables_[kMul],
                           .bias = masks && relu_of_input_ ? tables_[kBias] : nullptr,
                           .of_centered = tables_[kOfCentered],
-                          .constant = tables_[kConstant]};
+                          .constant = tables_[kConstant],
+                          .last = LastBelow(args_.upper)};
   // Pieces between masked rows don't begin where a vector is aligned.
   const bool stream =
       args_.mask.empty() && WorthStreaming(args_.grad_input, {args_.input, args_.output, args_.grad_output});

@@ -29,7 +29,7 @@ struct NormalizeOp : NormalizeTask {
       if constexpr (kResidualNorm) added = Norm(d, added, residual_norm, p);
       y = hn::Add(y, added);
     }
-    if constexpr (kRelu) y = Relu(d, y);
+    if constexpr (kRelu) y = Clip(d, y, hn::Set(d, upper));
     Put<kStream>(y, d, output + i);
   }
 
@@ -49,8 +49,10 @@ struct BackwardOp : BackwardTask {
     const auto factor = hn::LoadU(d, mul + p);
     auto centered = hn::Zero(d);
     if constexpr (kStatistics || kReluOfInput) centered = hn::Sub(Get(d, input + i), hn::LoadU(d, mean + p));
-    if constexpr (kReluOfOutput) g = ReluGradient(d, Get(d, output + i), g);
-    if constexpr (kReluOfInput) g = ReluGradient(d, Normalized(centered, factor, hn::LoadU(d, bias + p)), g);
+    if constexpr (kReluOfOutput) g = ClipGradient(d, Get(d, output + i), hn::Set(d, last), g);
+    if constexpr (kReluOfInput) {
+      g = ClipGradient(d, Normalized(centered, factor, hn::LoadU(d, bias + p)), hn::Set(d, last), g);
+    }
     if constexpr (kStatistics) {
       const auto indirect = hn::MulAdd(centered, hn::LoadU(d, of_centered + p), hn::LoadU(d, constant + p));
       Put<kStream>(hn::MulAdd(g, factor, indirect), d, grad_input + i);

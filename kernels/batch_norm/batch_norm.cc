@@ -147,6 +147,7 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Te
   CheckAffine(kName, affine, C);
   CheckLikeInput(kName, "output", output, input.shape());
   if (residual.data() != nullptr) CheckLikeInput(kName, "residual", residual, input.shape());
+  CheckUpper(kName, options.upper);
   if (normalizes_residual) {
     Check(residual.data() != nullptr, kName, ": residual_affine without a residual");
     CheckAffine(kName, options.residual_affine, C);
@@ -162,7 +163,8 @@ void BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine, Te
                            .residual = residual.data(),
                            .output = output.data(),
                            .norm = norm_of(0),
-                           .residual_norm = normalizes_residual ? norm_of(kNormTables) : NormTables{}};
+                           .residual_norm = normalizes_residual ? norm_of(kNormTables) : NormTables{},
+                           .upper = options.upper};
   const bool stream = WorthStreaming(output, {input, residual});
   ParallelForFlat(input.size(), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormalizeRange)(task, options.relu, stream, begin, end, tables.period());

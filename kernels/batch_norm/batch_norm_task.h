@@ -18,12 +18,13 @@ struct NormalizeTask {
   float* output;
   NormTables norm;
   NormTables residual_norm;  // null: the residual is added as it is
+  float upper;               // of the ReLU
 };
 
 // grad_input = mul·g + of_centered·(input − mean) + constant
 struct BackwardTask {
   const float* input;
-  const float* output;  // positive where ReLU let g pass; null: no mask, or the normalised input's
+  const float* output;  // 0 < output ≤ last where ReLU let g pass; null: no mask, or the normalised input's
   const float* grad_output;
   float* grad_input;
   const float* mean;
@@ -31,6 +32,7 @@ struct BackwardTask {
   const float* bias;  // of the normalised input; null: no mask, or the output's
   const float* of_centered;
   const float* constant;
+  float last;  // see ClipGradient
 };
 
 }  // namespace hwynn

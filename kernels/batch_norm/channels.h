@@ -40,6 +40,10 @@ inline void CheckAffine(const char* function, const BatchNormAffine& affine, int
   if (affine.bias.data() != nullptr) CheckChannels(function, "bias", affine.bias, C);
 }
 
+inline void CheckUpper(const char* function, float upper) {
+  Check(upper >= 0, function, ": a ReLU's upper end must be 0 or more, not ", upper);
+}
+
 /// Rows that count: all, or those that the mask keeps.
 inline int64_t CountRows(const char* function, int64_t rows, std::span<const uint8_t> mask) {
   if (mask.empty()) return rows;

@@ -1,5 +1,6 @@
 #include "hwynn/kernels/reference/batch_norm.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace hwynn::reference {
@@ -74,7 +75,7 @@ Sums BatchNormNormalize(ConstTensorView input, const BatchNormAffine& affine,
       y += options.residual[i];
       magnitude += std::abs(options.residual[i]);
     }
-    output.values[static_cast<size_t>(i)] = options.relu && y < 0 ? 0.0 : y;
+    output.values[static_cast<size_t>(i)] = options.relu ? std::clamp(y, 0.0, static_cast<double>(options.upper)) : y;
     output.magnitudes[static_cast<size_t>(i)] = magnitude;
   }
   return output;
@@ -90,7 +91,8 @@ BackwardSums BatchNormBackwardSums(const BatchNormBackwardArgs& args) {
     const double y = args.output.size() == 0
                          ? centered * InverseStd(args.affine, c) * Scale(args.affine, c) + Bias(args.affine, c)
                          : args.output[i];
-    const double g = args.relu && !(y > 0) ? 0.0 : args.grad_output[i];
+    const bool passes = y > 0 && (y < args.upper || std::isinf(args.upper));
+    const double g = args.relu && !passes ? 0.0 : args.grad_output[i];
     sums.residual.Add(i, g);
     sums.grad.Add(c, g);
     sums.grad_centered.Add(c, g * centered);

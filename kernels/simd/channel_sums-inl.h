@@ -33,8 +33,12 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Gradient(D d, const ChannelTask& task, ChannelTerms terms, bool store, int64_t at, V centered, V mul,
                       V bias) {
   V grad = hn::LoadU(d, task.grad + at);
-  if (terms == ChannelTerms::kGradientReluOfOutput) grad = ReluGradient(d, hn::LoadU(d, task.output + at), grad);
-  if (terms == ChannelTerms::kGradientReluOfInput) grad = ReluGradient(d, Normalized(centered, mul, bias), grad);
+  if (terms == ChannelTerms::kGradientReluOfOutput) {
+    grad = ClipGradient(d, hn::LoadU(d, task.output + at), hn::Set(d, task.last), grad);
+  }
+  if (terms == ChannelTerms::kGradientReluOfInput) {
+    grad = ClipGradient(d, Normalized(centered, mul, bias), hn::Set(d, task.last), grad);
+  }
   if (store) hn::StoreU(grad, d, task.masked + at);
   return grad;
 }

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -64,14 +65,16 @@ void MakeLostMomentsAgain(const ChannelRows& x, ChannelSums& moments, const Work
 ChannelSums SumMaskedMoments(const ChannelRows& x, std::span<const uint8_t> mask, std::span<const float> shift,
                              const Workspace& workspace);
 
-/// A gradient and the ReLU that it comes back through: max(0, y) lets it pass where y > 0. y is one of three: `output`;
-/// with `mul` and `bias`, (x − mean)·mul + bias as BatchNormNormalize computes it, bit by bit; or there is no ReLU.
+/// A gradient and the ReLU that it comes back through, which lets it pass where 0 < y ≤ last. y is one of three:
+/// `output`; with `mul` and `bias`, (x − mean)·mul + bias as BatchNormNormalize computes it, bit by bit; or there is no
+/// ReLU.
 struct MaskedGradient {
-  const float* grad = nullptr;    // as x
-  const float* output = nullptr;  // as x: y or max(0, y)
-  const float* mul = nullptr;     // [channels]
-  const float* bias = nullptr;    // [channels]
-  float* masked = nullptr;        // gets what passes; may be grad; null: not wanted
+  const float* grad = nullptr;                          // as x
+  const float* output = nullptr;                        // as x: y, clipped or not
+  const float* mul = nullptr;                           // [channels]
+  const float* bias = nullptr;                          // [channels]
+  float last = std::numeric_limits<float>::infinity();  // LastBelow the ReLU's upper end
+  float* masked = nullptr;                              // gets what passes; may be grad; null: not wanted
 };
 
 /// An array whose norm a gradient goes back through.

@@ -19,8 +19,8 @@ enum class ChannelTerms {
   kMoments,
   kStableMoments,
   kGradient,
-  kGradientReluOfOutput,  // a ReLU was behind; its mask is where `output` is positive
-  kGradientReluOfInput,   // or where normalising x gives a positive value
+  kGradientReluOfOutput,  // a ReLU was behind; its mask is where `output` is in (0, last]
+  kGradientReluOfInput,   // or where normalising x gives such a value
 };
 
 /// Rows [row_begin, row_end) and columns [column_begin, column_end) of arrays of `columns` columns.
@@ -32,6 +32,7 @@ struct ChannelTask {
   const float* output;       // for kGradientReluOfOutput
   const float* mul;          // [columns]; for kGradientReluOfInput
   const float* bias;         // the same
+  float last;                // a value that ReLU let pass is at most this; see ClipGradient
   float* masked;             // gets the gradient after its mask; may be grad; null: not wanted
   const float* other;        // a second x of the same gradient, or null
   const float* other_shift;  // [columns]

@@ -3,10 +3,17 @@
 
 // What happens to values on their way into a kernel and out of it; epilogue-inl.h does it.
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
 namespace hwynn {
+
+/// The largest value that a ReLU with this upper end lets a gradient pass at; without one that is infinity.
+inline float LastBelow(float upper) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  return upper == kInfinity ? kInfinity : std::nextafter(upper, -kInfinity);
+}
 
 /// Per channel y = (x − mean)·mul + bias as BatchNormNormalize computes it; then, with relu, y is clipped to [0,
 /// upper].

@@ -52,6 +52,12 @@ HWY_INLINE hn::Vec<D> ReluGradient(D d, hn::Vec<D> y, hn::Vec<D> grad) {
   return hn::IfThenElseZero(hn::Gt(y, hn::Zero(d)), grad);
 }
 
+/// The gradient through Clip: `grad` where 0 < y ≤ last, else 0, with last = LastBelow(upper) (epilogue.h).
+template <class D>
+HWY_INLINE hn::Vec<D> ClipGradient(D d, hn::Vec<D> y, hn::Vec<D> last, hn::Vec<D> grad) {
+  return hn::IfThenElseZero(hn::And(hn::Gt(y, hn::Zero(d)), hn::Le(y, last)), grad);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace hwynn
 HWY_AFTER_NAMESPACE();

@@ -64,6 +64,7 @@ void ExpectGroupsAreBatches(const BatchNormOptions& options, const Shape& image)
 TEST(GhostBatchesTest, AreBatches) {
   ExpectGroupsAreBatches({}, {3, 4, 5});
   ExpectGroupsAreBatches({.relu = true}, {3, 4, 17});
+  ExpectGroupsAreBatches({.relu = true, .upper = 0.8f}, {3, 4, 17});
   ExpectGroupsAreBatches({.axis = 1, .variance = Variance::kFast}, {3, 4, 5});
   ExpectGroupsAreBatches({.momentum = std::nullopt, .use_scale = false, .variance = Variance::kTwoPass}, {3, 4, 5});
 }

@@ -116,6 +116,21 @@ std::vector<Case> Cases() {
       .Add(Conv({.features = 24, .groups = 24, .use_bias = false}))
       .Add(Norm())
       .Add(Square(2, 1));
+  // Ends low enough that both meet many values.
+  add("clipped at both ends").Add(Square(17)).Add(Norm({.relu = true, .upper = 0.7f})).Add(Square(6));
+  add("norm relu with an end").Add(Square(17)).Add(Norm({})).Add(Relu({.upper = 0.7f})).Add(Square(6));
+  add("ends in norm clipped at both ends").Add(Square(17)).Add(Norm({.relu = true, .upper = 0.7f}));
+  add("depthwise clipped at both ends")
+      .Add(Square(24, 1))
+      .Add(Norm({.relu = true, .upper = 0.7f}))
+      .Add(Conv({.features = 24, .groups = 24, .use_bias = false}))
+      .Add(Norm({.relu = true, .upper = 0.7f}))
+      .Add(Square(2, 1));
+  add("frozen and clipped at both ends")
+      .Add(Square(8))
+      .Add(Norm({.use_running_average = true, .relu = true, .upper = 0.7f}))
+      .Add(Square(6));
+  add("axis 1 clipped at both ends").Add(Square(8)).Add(Norm({.axis = 1, .relu = true, .upper = 0.7f})).Add(Square(6));
   add("a user's module").Add(Square(17)).Add(Norm()).Add(Observes()).Add(Square(6));
   add("a user's module before relu").Add(Square(17)).Add(Norm({})).Add(Observes()).Add(Relu()).Add(Square(6));
   add("max pool").Add(Square(17)).Add(Norm()).Add(MaxPool({.window = {3, 3}, .stride = {2, 2}})).Add(Square(6));
