@@ -168,7 +168,19 @@ class PooledMemory final : public WorkspaceMemory {
 };
 
 namespace {
+
 PooledMemory& Pooled(const std::shared_ptr<WorkspaceMemory>& memory) { return static_cast<PooledMemory&>(*memory); }
+
+// Stands behind a tensor whose memory somebody else releases.
+class BorrowedMemory final : public WorkspaceMemory {
+ public:
+  explicit BorrowedMemory(std::shared_ptr<const void> keeper) : keeper_(std::move(keeper)) {}
+  void Release(const void*) noexcept override {}
+
+ private:
+  std::shared_ptr<const void> keeper_;
+};
+
 }  // namespace
 
 Buffer::Buffer(std::byte* data, int64_t bytes, std::shared_ptr<WorkspaceMemory> owner)
@@ -204,5 +216,9 @@ Buffer Workspace::NewBuffer(int64_t bytes) const {
 int64_t Workspace::bytes_in_use() const { return static_cast<int64_t>(Pooled(memory_).in_use()); }
 int64_t Workspace::peak_bytes() const { return static_cast<int64_t>(Pooled(memory_).peak()); }
 int64_t Workspace::bytes_reserved() const { return static_cast<int64_t>(Pooled(memory_).reserved()); }
+
+Tensor BorrowTensor(TensorView values, std::shared_ptr<const void> keeper) {
+  return {values.data(), values.shape(), std::make_shared<BorrowedMemory>(std::move(keeper))};
+}
 
 }  // namespace hwynn

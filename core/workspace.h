@@ -72,6 +72,10 @@ class Workspace {
   std::shared_ptr<WorkspaceMemory> memory_;
 };
 
+/// A tensor over memory of somebody else's, without a copy: it releases nothing. `keeper` lives as long as the tensor
+/// and holds that memory; without one the caller sees to it that the memory outlives the tensor.
+Tensor BorrowTensor(TensorView values, std::shared_ptr<const void> keeper = nullptr);
+
 /// Not for users: what Tensor and Buffer need to give memory back.
 class WorkspaceMemory {
  public:

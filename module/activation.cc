@@ -7,16 +7,6 @@
 namespace hwynn {
 namespace {
 
-// Stands behind a tensor whose memory somebody else releases.
-class BorrowedMemory final : public WorkspaceMemory {
- public:
-  explicit BorrowedMemory(std::shared_ptr<const void> keeper) : keeper_(std::move(keeper)) {}
-  void Release(const void*) noexcept override {}
-
- private:
-  std::shared_ptr<const void> keeper_;
-};
-
 // In one pass, a shortcut's own BatchNorm included.
 Tensor Normalize(const Normalized& from) {
   BatchNormNormalizeOptions options{.relu = from.relu, .upper = from.upper};
@@ -106,8 +96,8 @@ Activation Activation::Reshaped(const Shape& shape) const {
 
 Activation BorrowActivation(ConstTensorView values, std::shared_ptr<const void> keeper) {
   // Nobody writes through the const_cast: an Activation is const.
-  return MakeActivation(
-      Tensor(const_cast<float*>(values.data()), values.shape(), std::make_shared<BorrowedMemory>(std::move(keeper))));
+  const TensorView memory(const_cast<float*>(values.data()), values.shape());
+  return MakeActivation(BorrowTensor(memory, std::move(keeper)));
 }
 
 Tensor RunConvolution(const Activation& activation, const Conv2dEpilogue& epilogue) {

@@ -6,24 +6,10 @@
 #include "hwynn/core/check.h"
 
 namespace hwynn {
-namespace {
-
-// Stands behind a tensor whose memory belongs to another.
-class SharedMemory final : public WorkspaceMemory {
- public:
-  explicit SharedMemory(std::shared_ptr<Tensor> tensor) : tensor_(std::move(tensor)) {}
-  void Release(const void*) noexcept override {}
-
- private:
-  std::shared_ptr<Tensor> tensor_;
-};
-
-}  // namespace
 
 std::pair<Tensor, Tensor> Share(Tensor values) {
   const auto shared = std::make_shared<Tensor>(std::move(values));
-  const auto handle = [&] { return Tensor(shared->data(), shared->shape(), std::make_shared<SharedMemory>(shared)); };
-  return {handle(), handle()};
+  return {BorrowTensor(*shared, shared), BorrowTensor(*shared, shared)};
 }
 
 ChannelNorm::ChannelNorm(Activation mean, Activation var, BatchNormAffine affine, const Workspace& workspace)

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -39,6 +41,32 @@ TEST(WorkspaceTest, SameRequestsGetSameMemoryAgain) {
   EXPECT_EQ(workspace.bytes_reserved(), reserved);
   EXPECT_EQ(workspace.bytes_in_use(), 0);
   EXPECT_GE(workspace.peak_bytes(), 30000000 * 4);
+}
+
+// The keeper goes with the last of those who borrowed, and the memory with it.
+TEST(WorkspaceTest, BorrowedTensorsKeepTheirMemoryAlive) {
+  const Workspace workspace;
+  auto owner = std::make_shared<Tensor>(workspace.NewTensor({2, 3}));
+  const TensorView values = *owner;
+  const float* data = values.data();
+  Tensor a = BorrowTensor(values, owner);
+  Tensor b = BorrowTensor(values.Reshaped({6}), std::move(owner));
+  EXPECT_EQ(a.data(), data);
+  EXPECT_EQ(b.data(), data);
+  EXPECT_EQ(a.shape(), (Shape{2, 3}));
+  EXPECT_EQ(b.shape(), Shape{6});
+  a = Tensor();
+  EXPECT_GT(workspace.bytes_in_use(), 0);
+  b = Tensor();
+  EXPECT_EQ(workspace.bytes_in_use(), 0);
+}
+
+TEST(WorkspaceTest, BorrowsWithoutAKeeper) {
+  float values[] = {1, 2, 3};
+  Tensor borrowed = BorrowTensor({values, {3}});
+  EXPECT_EQ(borrowed.data(), values);
+  borrowed = Tensor();
+  EXPECT_EQ(values[2], 3);
 }
 
 TEST(WorkspaceTest, LiveTensorsDoNotOverlapAndFreedNeighboursMerge) {
