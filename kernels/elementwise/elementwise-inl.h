@@ -33,9 +33,8 @@ struct ReluBackwardOp : ElementwiseTask {
   template <class D>
   HWY_INLINE void operator()(D d, int64_t i, int64_t /*p*/) const {
     const auto y = Get(d, a + i);
-    auto grad = ReluGradient(d, y, Get(d, b + i));
-    if constexpr (kUpper) grad = hn::IfThenZeroElse(hn::Ge(y, hn::Set(d, upper)), grad);
-    Put<kStream>(grad, d, output + i);
+    const auto grad = Get(d, b + i);
+    Put<kStream>(kUpper ? ClipGradient(d, y, hn::Set(d, last), grad) : ReluGradient(d, y, grad), d, output + i);
   }
 };
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "hwynn/core/check.h"
+#include "hwynn/kernels/simd/epilogue.h"
 #include "hwynn/kernels/simd/flat.h"
 
 #ifndef HWYNN_KERNELS_ELEMENTWISE_TASK_
@@ -19,6 +20,7 @@ struct ElementwiseTask {
   const uint8_t* keep = nullptr;
   float scale = 1.0f;
   float upper = 0.0f;
+  float last = 0.0f;  // see ClipGradient
   float* output;
 };
 }  // namespace hwynn
@@ -86,7 +88,7 @@ void ReluBackward(ConstTensorView output, ConstTensorView grad_output, TensorVie
   CheckSameShape("ReluBackward", "grad_input", grad_input.shape(), "output", output.shape());
   const bool upper = CheckUpper("ReluBackward", options);
   const ElementwiseTask task{
-      .a = output.data(), .b = grad_output.data(), .upper = options.upper, .output = grad_input.data()};
+      .a = output.data(), .b = grad_output.data(), .last = LastBelow(options.upper), .output = grad_input.data()};
   const bool stream = WorthStreaming(grad_input, {output, grad_output});
   ParallelForFlat(output.size(), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(ReluBackwardRange)(task, upper, stream, begin, end);

@@ -28,11 +28,11 @@ class ChannelGradient {
   HWY_INLINE ChannelGradient(D d, const Access& access, GradientSums& sums, int64_t c)
       : access_(access),
         relu_(sums.norm().relu),
-        limited_(sums.norm().upper != std::numeric_limits<float>::infinity()),
+        limited_(sums.last() != std::numeric_limits<float>::infinity()),
         mean_(access.Load(d, sums.norm().mean + c)),
         mul_(access.Load(d, sums.norm().mul + c)),
         bias_(access.Load(d, sums.norm().bias + c)),
-        upper_(hn::Set(d, sums.norm().upper)),
+        last_(hn::Set(d, sums.last())),
         grad_at_(sums.block_grad() + c),
         centered_at_(sums.block_centered() + c),
         grad_sum_(access.Load(d, grad_at_)),
@@ -53,9 +53,10 @@ class ChannelGradient {
       } else {
         HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) y[i] = Normalized(centered[i], mul_, bias_);
       }
-      HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) grad(i) = ReluGradient(d, y[i], grad(i));
       if (limited_) {
-        HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) grad(i) = hn::IfThenZeroElse(hn::Ge(y[i], upper_), grad(i));
+        HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) grad(i) = ClipGradient(d, y[i], last_, grad(i));
+      } else {
+        HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) grad(i) = ReluGradient(d, y[i], grad(i));
       }
     }
     HWY_UNROLL(4) for (int i = 0; i < kCount; ++i) {
@@ -74,7 +75,7 @@ class ChannelGradient {
  private:
   const Access access_;
   const bool relu_, limited_;
-  const V mean_, mul_, bias_, upper_;
+  const V mean_, mul_, bias_, last_;
   float* const grad_at_;
   float* const centered_at_;
   V grad_sum_, centered_sum_;

@@ -23,6 +23,7 @@ struct GradientTask {
   int64_t channels;
   float* grad;
   float* grad_centered;
+  float last;  // see ClipGradient
 };
 }  // namespace hwynn
 #endif  // HWYNN_KERNELS_SIMD_GRADIENT_SUMS_TASK_
@@ -41,7 +42,7 @@ HWY_INLINE void AddVectors(D d, const Access& access, const GradientTask& task, 
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const GradientRows& rows = task.rows;
   const Normalization& norm = task.epilogue.norm;
-  const V upper = hn::Set(d, norm.upper);
+  const V last = hn::Set(d, task.last);
   V mean[kVectors], mul[kVectors], bias[kVectors], sum[kVectors], centered_sum[kVectors];
   HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
     const int64_t at = c + v * lanes;
@@ -81,8 +82,7 @@ HWY_INLINE void AddVectors(D d, const Access& access, const GradientTask& task, 
       if constexpr (kMask != MaskOf::kNothing) {
         const V y =
             kMask == MaskOf::kInput ? Normalized(centered, mul[v], bias[v]) : access.Load(d, output + at + v * lanes);
-        grad[v] = ReluGradient(d, y, grad[v]);
-        if constexpr (kUpper) grad[v] = hn::IfThenZeroElse(hn::Ge(y, upper), grad[v]);
+        grad[v] = kUpper ? ClipGradient(d, y, last, grad[v]) : ReluGradient(d, y, grad[v]);
       }
       sum[v] = hn::Add(sum[v], grad[v]);
       centered_sum[v] = hn::MulAdd(grad[v], centered, centered_sum[v]);
@@ -123,7 +123,7 @@ HWY_INLINE void AddAll(const GradientTask& task) {
 }
 
 void AddGradientRows(const GradientTask& task) {
-  const bool upper = task.epilogue.norm.upper != std::numeric_limits<float>::infinity();
+  const bool upper = task.last != std::numeric_limits<float>::infinity();
   if (!task.epilogue.norm.relu) return AddAll<MaskOf::kNothing, false>(task);
   if (task.epilogue.output != nullptr) {
     return upper ? AddAll<MaskOf::kOutput, true>(task) : AddAll<MaskOf::kOutput, false>(task);
@@ -144,6 +144,7 @@ void GradientSums::Open(const GradientEpilogue& epilogue, int64_t channel, int64
                         double* grad_centered) {
   epilogue_ = epilogue;
   epilogue_.norm = epilogue.norm.From(channel);
+  last_ = LastBelow(epilogue.norm.upper);
   channels_ = channels;
   waiting_ = 0;
   first_ = true;
@@ -163,7 +164,8 @@ void GradientSums::Add(const GradientRows& rows) {
       .epilogue = epilogue_,
       .channels = channels_,
       .grad = block_grad_,
-      .grad_centered = block_centered_});
+      .grad_centered = block_centered_,
+      .last = last_});
     waiting_ += end - begin;
     if (waiting_ == kBlockRows) CloseBlock();
   }

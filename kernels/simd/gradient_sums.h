@@ -55,6 +55,7 @@ class GradientSums {
   float* block_grad() { return block_grad_; }
   float* block_centered() { return block_centered_; }
   const Normalization& norm() const { return epilogue_.norm; }
+  float last() const { return last_; }
 
   /// z and y of the gradients at `to`; y is null where it isn't looked at.
   const float* InputOf(const float* to) const { return epilogue_.input + (to - epilogue_.grad); }
@@ -68,6 +69,7 @@ class GradientSums {
   alignas(64) float block_grad_[kMostChannels];  // of the rows that wait
   alignas(64) float block_centered_[kMostChannels];
   GradientEpilogue epilogue_;  // norm: of these channels
+  float last_;                 // of its upper end: see ClipGradient
   int64_t channels_, waiting_;
   bool first_;  // no block was closed yet
   double* grad_;
