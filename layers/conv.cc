@@ -187,8 +187,10 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
     for (int64_t c = 0; c < grad_bias.size(); ++c) {
       grad_bias[c] = static_cast<float>(folded->norm->mul()[c] * folded->sum[static_cast<size_t>(c)]);
     }
-    if (options_.input_gradient) scaled = Scaled(kernel, folded->norm->mul(), scope.workspace());
-    if (options_.input_gradient) kernel = scaled;
+    if (options_.input_gradient) {
+      scaled = Scaled(kernel, folded->norm->mul(), scope.workspace());
+      kernel = scaled;
+    }
   } else if (options_.use_bias) {
     const WorkTimer timer = scope.Observe("backward bias", WorkKind::kPass, {gradient});
     BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());

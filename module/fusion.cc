@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "hwynn/core/check.h"
-
 namespace hwynn {
 
 std::pair<Tensor, Tensor> Share(Tensor values) {
