@@ -27,6 +27,12 @@ inline std::ostream& operator<<(std::ostream& out, const Conv2dCase& c) {
              << c.params.groups << " padding " << static_cast<int>(c.params.padding.kind);
 }
 
+/// Of a call's output, to be written.
+struct Statistics {
+  explicit Statistics(int64_t channels) : mean({channels}, std::nanf("")), var({channels}, std::nanf("")) {}
+  Tensor mean, var;
+};
+
 inline std::vector<Conv2dCase> Conv2dCases() {
   std::vector<Conv2dCase> cases = {
       // The networks' layers, small.
