@@ -27,11 +27,12 @@ struct Work {
   double seconds = 0;
 };
 
-/// Is told what a call does, as it happens, on the call's thread (CallContext::observer). OnWork must not throw.
+/// Is told what a call does, as it happens, on the call's thread (CallContext::observer).
 class CallObserver {
  public:
   virtual ~CallObserver() = default;
-  virtual void OnWork(const Work& work) = 0;
+  /// Can't throw, as it also hears of kernels whose block an exception leaves: what fails in it, it keeps to itself.
+  virtual void OnWork(const Work& work) noexcept = 0;
   /// Between Forward and Backward, for each module that keeps arrays for Backward: their bytes. Of an array that
   /// several keep, the first one's.
   virtual void OnKept(const std::string& path, int64_t bytes) = 0;

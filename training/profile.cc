@@ -27,6 +27,15 @@ std::string Row(const std::string& name, const std::string& what, double seconds
 
 }  // namespace
 
+void StepProfile::OnWork(const Work& work) noexcept {
+  if (!complete_) return;
+  try {
+    work_.push_back(work);
+  } catch (...) {  // nothing but memory can be missing
+    complete_ = false;
+  }
+}
+
 int64_t StepProfile::kept_bytes() const {
   int64_t bytes = 0;
   for (const auto& kept : kept_) bytes += kept.second;
@@ -59,7 +68,8 @@ std::string StepProfile::Table() const {
     for (const Work& work : work_) bytes += work.kind == kind ? static_cast<double>(work.bytes) : 0.0;
     table += Row("all", name, Seconds(kind), bytes, 0);
   }
-  return table + Row("all", "kept", 0, 0, static_cast<double>(kept_bytes()));
+  table += Row("all", "kept", 0, 0, static_cast<double>(kept_bytes()));
+  return complete_ ? table : table + "incomplete: memory ran out\n";
 }
 
 std::string StepProfile::TraceJson() const {
@@ -81,6 +91,7 @@ std::string StepProfile::TraceJson() const {
 
 void StepProfile::Clear() {
   work_.clear();
+  complete_ = true;
   kept_.clear();
 }
 

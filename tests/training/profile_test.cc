@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/conv.h"
@@ -13,6 +18,18 @@
 #include "hwynn/layers/sequential.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/training/train_state.h"
+
+namespace {
+thread_local bool no_memory_left = false;
+}
+
+// Inlined, GCC takes free for a mistake.
+[[gnu::noinline]] void* operator new(size_t size) {
+  if (void* memory = no_memory_left ? nullptr : std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace hwynn {
 namespace {
@@ -87,6 +104,43 @@ TEST(ProfileTest, TableAndTraceHaveAll) {
     by_kind += profile.Seconds(kind);
   }
   EXPECT_DOUBLE_EQ(seconds, by_kind);
+}
+
+// A WorkTimer calls it from its destructor.
+static_assert(noexcept(std::declval<CallObserver&>().OnWork(std::declval<const Work&>())));
+
+TEST(WorkTimerTest, TellsOfABlockThatAnExceptionLeaves) {
+  StepProfile profile;
+  const auto fail = [&] {
+    const WorkTimer timer(&profile, {.path = "Conv_0", .what = "forward"});
+    throw std::runtime_error("no");
+  };
+  EXPECT_THROW(fail(), std::runtime_error);
+  ASSERT_EQ(profile.work().size(), 1u);
+  EXPECT_EQ(profile.work()[0].path, "Conv_0");
+}
+
+TEST(ProfileTest, OutlivesMemoryThatRunsOut) {
+  const auto work = [](const std::string& path) { return Work{.path = path + " of a name that needs memory"}; };
+  const Work kept = work("kept"), lost = work("lost"), late = work("late");
+  StepProfile profile;
+  { const WorkTimer timer(&profile, kept); }
+  EXPECT_TRUE(profile.complete());
+  const std::string table = profile.Table();
+  {
+    const WorkTimer timer(&profile, lost);
+    no_memory_left = true;
+  }
+  no_memory_left = false;
+  { const WorkTimer timer(&profile, late); }  // no gaps
+  EXPECT_FALSE(profile.complete());
+  ASSERT_EQ(profile.work().size(), 1u);
+  EXPECT_EQ(profile.work()[0].path, kept.path);
+  EXPECT_EQ(profile.Table(), table + "incomplete: memory ran out\n");
+  profile.Clear();
+  { const WorkTimer timer(&profile, late); }
+  EXPECT_TRUE(profile.complete());
+  EXPECT_EQ(profile.work().size(), 1u);
 }
 
 }  // namespace
