@@ -1,9 +1,9 @@
 #ifndef HWYNN_KERNELS_SIMD_STATISTICS_H_
 #define HWYNN_KERNELS_SIMD_STATISTICS_H_
 
-// Moments of what a kernel writes, gathered on the way: blocks of 64 rows, summed in f32 and merged in f64
-// (block_moments-inl.h). A block is the next 64 rows in the order in which they come: neither the vectors nor the rows
-// of a tile decide what is added to what.
+// Moments of what a kernel writes, gathered on the way: blocks of up to 64 rows, summed in f32 as trees of 16 and
+// merged in f64 (block_moments-inl.h). A block is the next rows in the order in which they come: neither the vectors
+// nor the rows of a tile decide what is added to what.
 
 #include <cstdint>
 
