@@ -88,6 +88,15 @@ Tensor Scaled(ConstTensorView kernel, ConstTensorView mul, const Workspace& work
   return scaled;
 }
 
+// [N,…]
+Tensor Copy(ConstTensorView values, const Workspace& workspace) {
+  Tensor copy = workspace.NewTensor(values.shape());
+  ParallelFor(values.shape()[0], [&](int64_t image) {
+    std::ranges::copy(values.Rows(image, 1).span(), copy.view().Rows(image, 1).data());
+  });
+  return copy;
+}
+
 // A call that waits for its epilogue.
 class ConvCall final : public PendingConvolution {
  public:
@@ -196,6 +205,9 @@ ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient gr
     BiasGradient(gradient, scope.Gradient("bias"), scope.workspace());
   }
   if (!options_.input_gradient) return {};
+  // A block's gradient goes both ways as one array where no norm stands between: its main path's only convolution is to
+  // add to what it reads.
+  if (Overlap(gradient, grad_input)) grad_input = Copy(grad_input, scope.workspace());
   ActivationGradient result;
   Conv2dBackwardInputOptions call{.accumulate = !grad_input.empty()};
   if (input.normalized() != nullptr) {

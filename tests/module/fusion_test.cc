@@ -77,6 +77,14 @@ class OwnContainer final : public FusingModule {
   BatchNorm norm_ = Norm();
 };
 
+// A block of a user's own: its only convolution gets the gradient that is the shortcut's too.
+class OneConvBlock final : public ResidualBlock {
+ public:
+  explicit OneConvBlock(int64_t features)
+      : ResidualBlock({.filters = features}, Sequential().Add(Square(features)), "norm", features) {}
+  std::string_view TypeName() const override { return "OneConvBlock"; }
+};
+
 struct Case {
   std::string name;
   Sequential net;
@@ -161,6 +169,8 @@ std::vector<Case> Cases() {
       .Add(Observes())
       .Add(ResNetBlock({.filters = 8}));
   add("a block behind a norm").Add(Square(8)).Add(Norm({})).Add(ResNetBlock({.filters = 8}));
+  add("blocks of one convolution").Add(OneConvBlock(5)).Add(OneConvBlock(5)).Add(OneConvBlock(8)).Add(Square(6));
+  add("a block of one convolution behind a norm").Add(Square(8)).Add(Norm()).Add(OneConvBlock(8)).Add(Observes());
   Sequential wide = Sequential().Add(Square(64)).Add(Norm()).Add(Square(64)).Add(Norm()).Add(Square(32));
   cases.push_back({"winograd", std::move(wide), {4, 16, 16, 32}});
   Sequential one = Sequential().Add(Square(8, 1)).Add(Norm()).Add(Square(3, 1));
