@@ -164,13 +164,33 @@ BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, ActivationGra
   return {{.values = std::move(grad_input)}, std::move(grad_output.values)};
 }
 
+GraphValue BatchNorm::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  if (!IsConstant(scope)) return Module::AppendTo(graph, scope, input);
+  const GraphValue output = graph.Append(scope, ConstantOp(scope), {input});
+  return options_.relu ? graph.Append(scope, ReluOp{}, {output}) : output;
+}
+
+GraphValue BatchNorm::AppendAddTo(Graph& graph, const Scope& scope, GraphValue input, GraphValue residual) const {
+  Check(IsConstant(scope), "BatchNorm in \"/", scope.path(), "\": AppendAddTo of one that isn't constant");
+  const GraphValue normalized = graph.Append(scope, ConstantOp(scope), {input});
+  const GraphValue output = graph.Append(scope, AddOp{}, {normalized, residual});
+  return options_.relu ? graph.Append(scope, ReluOp{}, {output}) : output;
+}
+
+// An axis from the front is the last one for some ranks only.
+bool BatchNorm::IsConstant(const Scope& scope) const { return options_.axis == -1 && UsesRunningAverage(scope, {}); }
+
+BatchNormOp BatchNorm::ConstantOp(const Scope& scope) const {
+  return {Affine(scope, scope.Variable(kBatchStats, "mean"), scope.Variable(kBatchStats, "var"))};
+}
+
 bool BatchNorm::UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const {
   if (options_.use_running_average && call.use_running_average) scope.CheckGivenTwice("use_running_average");
   if (call.use_running_average) return *call.use_running_average;
   return options_.use_running_average.value_or(!scope.train() || scope.statistics() == BatchStatistics::kFrozen);
 }
 
-BatchNormAffine BatchNorm::Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const {
+BatchNormAffine BatchNorm::Affine(const Scope& scope, ConstTensorView mean, ConstTensorView var) const {
   BatchNormAffine affine{.mean = mean, .var = var, .epsilon = options_.epsilon};
   if (options_.use_scale) affine.scale = scope.Param("scale");
   if (options_.use_bias) affine.bias = scope.Param("bias");

@@ -69,6 +69,7 @@ class BatchNorm final : public FusingModule {
   Activation ForwardFused(const Scope& scope, Activation input) const override;
   ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                    Tensor grad_input) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
   Activation Forward(const Scope& scope, Activation input, const BatchNormCall& call) const;
   Tensor Backward(const Scope& scope, Tensor grad_output, const BatchNormCall& call) const;
@@ -84,6 +85,11 @@ class BatchNorm final : public FusingModule {
   /// Backward of ForwardAdd.
   AddGradients BackwardAdd(const Scope& scope, ActivationGradient grad_output) const;
 
+  /// Whether it multiplies by and adds constants in evaluation: it has running statistics, over the last axis.
+  bool IsConstant(const Scope& scope) const;
+  /// What ForwardAdd computes in evaluation, of one that IsConstant.
+  GraphValue AppendAddTo(Graph& graph, const Scope& scope, GraphValue input, GraphValue residual) const;
+
  private:
   bool UsesRunningAverage(const Scope& scope, const BatchNormCall& call) const;
   // What a call with batch statistics updates; empty where it updates nothing.
@@ -92,7 +98,8 @@ class BatchNorm final : public FusingModule {
   };
   Running RunningStatistics(const Scope& scope) const;
   void Update(const Scope& scope, const Running& running, int64_t images, const Tensor& mean, const Tensor& var) const;
-  BatchNormAffine Affine(const Scope& scope, const Tensor& mean, const Tensor& var) const;
+  BatchNormAffine Affine(const Scope& scope, ConstTensorView mean, ConstTensorView var) const;
+  BatchNormOp ConstantOp(const Scope& scope) const;
   // batch_norm(input), to be computed, without relu; saves what Backward needs. Channels last.
   Normalized Normalize(const Scope& scope, Activation input, const BatchNormCall& call) const;
   void SetRelu(Normalized& normalized) const;

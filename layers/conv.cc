@@ -175,6 +175,12 @@ Activation Conv::ForwardFused(const Scope& scope, Activation input) const {
   return Activation(std::move(call));
 }
 
+GraphValue Conv::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
+  return graph.Append(scope, Conv2dOp{.params = KernelParams(options_), .filter = scope.Param("kernel"), .bias = bias},
+                      {input});
+}
+
 ActivationGradient Conv::BackwardFused(const Scope& scope, ActivationGradient grad_output, Tensor grad_input) const {
   Check(options_.input_gradient || grad_input.empty(), "Conv in \"/", scope.path(), "\": made without input_gradient");
   Activation input = scope.Saved(this);

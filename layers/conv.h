@@ -40,6 +40,7 @@ class Conv final : public FusingModule {
   Activation ForwardFused(const Scope& scope, Activation input) const override;
   ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                    Tensor grad_input) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   ConvOptions options_;

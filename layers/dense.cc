@@ -51,6 +51,11 @@ Activation Dense::Forward(const Scope& scope, Activation input) const {
   return MakeActivation(std::move(output));
 }
 
+GraphValue Dense::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
+  return graph.Append(scope, DenseOp{.kernel = scope.Param("kernel"), .bias = bias}, {input});
+}
+
 Tensor Dense::Backward(const Scope& scope, Tensor grad_output) const {
   Activation input = scope.Saved(this);
   const ConstTensorView rows = Rows(std::as_const(grad_output));

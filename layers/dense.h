@@ -27,6 +27,7 @@ class Dense final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   DenseOptions options_;

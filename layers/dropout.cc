@@ -25,6 +25,8 @@ Activation Dropout::Forward(const Scope& scope, Activation input) const {
   return MakeActivation(std::move(output));
 }
 
+GraphValue Dropout::AppendTo(Graph&, const Scope&, GraphValue input) const { return input; }
+
 Tensor Dropout::Backward(const Scope& scope, Tensor grad_output) const {
   if (!Drops(scope)) return grad_output;
   const WorkTimer timer = scope.Observe("backward", WorkKind::kPass, {grad_output, grad_output});

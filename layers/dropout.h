@@ -21,6 +21,7 @@ class Dropout final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   bool Drops(const Scope& scope) const { return scope.train() && options_.rate > 0; }

@@ -19,6 +19,10 @@ Activation Flatten::Forward(const Scope& scope, Activation input) const {
   return input.Reshaped(FlatShape(input.shape()));
 }
 
+GraphValue Flatten::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, FlattenOp{}, {input});
+}
+
 Tensor Flatten::Backward(const Scope& scope, Tensor grad_output) const {
   const Activation input_shape = scope.Saved(this);
   if (!grad_output.empty()) grad_output.Reshape(input_shape.shape());

@@ -26,6 +26,10 @@ Activation MaxPool::Forward(const Scope& scope, Activation input) const {
   return output;
 }
 
+GraphValue MaxPool::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, MaxPoolOp{options_}, {input});
+}
+
 Tensor MaxPool::Backward(const Scope& scope, Tensor grad_output) const {
   const Activation output = scope.Saved(this);
   const Activation input = scope.Saved(this);
@@ -45,6 +49,10 @@ Activation AveragePool::Forward(const Scope& scope, Activation input) const {
   return MakeActivation(std::move(output));
 }
 
+GraphValue AveragePool::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, AveragePoolOp{options_}, {input});
+}
+
 Tensor AveragePool::Backward(const Scope& scope, Tensor grad_output) const {
   Tensor grad_input = scope.NewTensor(scope.Saved(this).shape());
   const WorkTimer timer = scope.Observe("backward", WorkKind::kPooling, {grad_output, grad_input});
@@ -60,6 +68,10 @@ Activation GlobalAveragePool::Forward(const Scope& scope, Activation input) cons
   GlobalAveragePoolForward(*input, output);
   scope.SaveShape(this, input.shape());
   return MakeActivation(std::move(output));
+}
+
+GraphValue GlobalAveragePool::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, GlobalAveragePoolOp{}, {input});
 }
 
 Tensor GlobalAveragePool::Backward(const Scope& scope, Tensor grad_output) const {

@@ -22,6 +22,7 @@ class MaxPool final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   PoolOptions options_;
@@ -39,6 +40,7 @@ class AveragePool final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   PoolOptions options_;
@@ -53,6 +55,7 @@ class GlobalAveragePool final : public Module {
   Shape Init(InitScope scope, const Shape& input) const override;
   Activation Forward(const Scope& scope, Activation input) const override;
   Tensor Backward(const Scope& scope, Tensor grad_output) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 };
 
 }  // namespace hwynn

@@ -31,6 +31,10 @@ Activation Relu::ForwardFused(const Scope& scope, Activation input) const {
   return output;
 }
 
+GraphValue Relu::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, ReluOp{.upper = options_.upper}, {input});
+}
+
 ActivationGradient Relu::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   const Activation output = scope.Saved(this);
   // With sums, who read a BatchNorm's output through this ReLU has masked the gradient already.

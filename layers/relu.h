@@ -19,6 +19,7 @@ class Relu final : public FusingModule {
   Activation ForwardFused(const Scope& scope, Activation input) const override;
   ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                    Tensor grad_input) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   ReluOptions options_;

@@ -80,6 +80,16 @@ Activation ResidualBlock::ForwardFused(const Scope& scope, Activation input) con
   return output;
 }
 
+GraphValue ResidualBlock::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  const Scope norm_scope = scope.Child(last_norm_name_);
+  if (!last_norm_.IsConstant(norm_scope)) return Module::AppendTo(graph, scope, input);
+  const GraphValue main = main_.AppendTo(graph, scope, input);
+  // There is a projection where the input's shape isn't the output's; where Init found that, it has variables.
+  const bool projects = scope.Child("conv_proj").HasVariable(kParams, "kernel");
+  const GraphValue shortcut = projects ? projection_.AppendTo(graph, scope, input) : input;
+  return last_norm_.AppendAddTo(graph, norm_scope, main, shortcut);
+}
+
 ActivationGradient ResidualBlock::BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                                 Tensor grad_input) const {
   const bool projects = Projects(scope.Saved(this).shape());

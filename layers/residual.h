@@ -39,6 +39,7 @@ class ResidualBlock : public FusingModule {
   Activation ForwardFused(const Scope& scope, Activation input) const override;
   ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                    Tensor grad_input) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  protected:
   /// `main` is the main path but for its last BatchNorm, which is called `last_norm_name`.

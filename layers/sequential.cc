@@ -29,6 +29,11 @@ Activation Sequential::ForwardFused(const Scope& scope, Activation input) const 
   return input;
 }
 
+GraphValue Sequential::AppendTo(Graph& graph, const Scope& scope, GraphValue value) const {
+  for (const auto& [name, module] : children_) value = module->AppendTo(graph, scope.Child(name), value);
+  return value;
+}
+
 ActivationGradient Sequential::BackwardFused(const Scope& scope, ActivationGradient gradient, Tensor grad_input) const {
   for (size_t i = children_.size(); i-- > 0;) {
     const auto& [name, module] = children_[i];

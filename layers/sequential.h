@@ -38,6 +38,7 @@ class Sequential : public FusingModule {
   Activation ForwardFused(const Scope& scope, Activation input) const override;
   ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output,
                                    Tensor grad_input) const override;
+  GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const override;
 
  private:
   struct Child {

@@ -24,6 +24,10 @@ ActivationGradient Module::BackwardFused(const Scope& scope, ActivationGradient 
   return {.values = BackwardAccumulate(scope, std::move(grad_output.values), std::move(grad_input))};
 }
 
+GraphValue Module::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
+  return graph.Append(scope, ModuleOp{this}, {input});
+}
+
 // Without anything around it that fuses, a module sees plain activations, and so gives plain gradients.
 Activation FusingModule::Forward(const Scope& scope, Activation input) const {
   return ForwardFused(scope, std::move(input).Plain()).Plain();

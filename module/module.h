@@ -18,6 +18,7 @@
 #include "hwynn/module/activation.h"
 #include "hwynn/module/fusion.h"
 #include "hwynn/module/gradients.h"
+#include "hwynn/module/graph.h"
 #include "hwynn/module/init_scope.h"
 #include "hwynn/module/scope.h"
 #include "hwynn/module/tape.h"
@@ -57,6 +58,10 @@ class Module {
   virtual Activation ForwardFused(const Scope& scope, Activation input) const;
   /// `grad_input`: empty, or what the gradient is added to, as in BackwardAccumulate.
   virtual ActivationGradient BackwardFused(const Scope& scope, ActivationGradient grad_output, Tensor grad_input) const;
+
+  /// Appends to `graph` what Forward computes in evaluation, and returns the value that is its output. The default
+  /// appends a call of Forward.
+  virtual GraphValue AppendTo(Graph& graph, const Scope& scope, GraphValue input) const;
 };
 
 /// A module that takes and gives activations and gradients that haven't been computed.

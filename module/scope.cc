@@ -44,6 +44,10 @@ ConstTensorView Scope::Variable(std::string_view collection, std::string_view na
   return {};
 }
 
+bool Scope::HasVariable(std::string_view collection, std::string_view name) const {
+  return Find(*context_->variables, collection, JoinPath(path_, name)) != nullptr;
+}
+
 TensorView Scope::MutableVariable(std::string_view collection, std::string_view name) const {
   Tensor* found = nullptr;
   if (context_->updates != nullptr) found = Find(*context_->updates, collection, JoinPath(path_, name));

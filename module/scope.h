@@ -75,6 +75,8 @@ class Scope {
   /// isn't there: `Could not find parameter named "kernel" in scope "/Dense_0".`
   ConstTensorView Variable(std::string_view collection, std::string_view name) const;
   ConstTensorView Param(std::string_view name) const { return Variable(kParams, name); }
+  /// Whether it is there.
+  bool HasVariable(std::string_view collection, std::string_view name) const;
 
   /// An array this call may write. Throws std::invalid_argument as Flax does: `Cannot update variable "mean" in
   /// "/BatchNorm_0" because collection "batch_stats" is immutable.`
