@@ -7,14 +7,33 @@
 #include <tbb/task_arena.h>
 
 #include <optional>
+#include <utility>
 
 #include "hwynn/core/check.h"
 
 namespace hwynn {
 
+namespace {
+
+thread_local bool alone = false;  // this thread shares its work with none
+
+// Sets `alone` of this thread until the end of the block.
+class ScopedAlone {
+ public:
+  explicit ScopedAlone(bool value) : previous_(std::exchange(alone, value)) {}
+  ~ScopedAlone() { alone = previous_; }
+  ScopedAlone(const ScopedAlone&) = delete;
+  ScopedAlone& operator=(const ScopedAlone&) = delete;
+
+ private:
+  bool previous_;
+};
+
+}  // namespace
+
 void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
-  if (num_tasks <= 1) {
-    if (num_tasks == 1) task(0);
+  if (num_tasks <= 1 || alone) {
+    for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;
   }
   // One index a leaf: tasks are cut coarse enough by the kernels, and TBB must not glue them together.
@@ -26,19 +45,45 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
       tbb::simple_partitioner());
 }
 
-void RunWithThreads(int threads, FunctionRef<void()> work) {
-  Check(threads >= 1, "RunWithThreads: threads (", threads, ") must be at least 1");
-  // oneTBB never runs more threads than the machine has processors unless this says so. Where it isn't needed it is
-  // left out: of several such limits the lowest holds.
-  constexpr auto kParallelism = tbb::global_control::max_allowed_parallelism;
-  std::optional<tbb::global_control> limit;
-  if (static_cast<size_t>(threads) > tbb::global_control::active_value(kParallelism)) {
-    limit.emplace(kParallelism, static_cast<size_t>(threads));
+struct Threads::Arena {
+  explicit Arena(int count) : arena(count) {
+    // oneTBB never runs more threads than the machine has processors unless this says so. Where it isn't needed it is
+    // left out: of several such limits the lowest holds.
+    constexpr auto kParallelism = tbb::global_control::max_allowed_parallelism;
+    if (static_cast<size_t>(count) > tbb::global_control::active_value(kParallelism)) {
+      limit.emplace(kParallelism, static_cast<size_t>(count));
+    }
   }
-  tbb::task_arena arena(threads);
-  arena.execute([&] { work(); });
+
+  std::optional<tbb::global_control> limit;
+  tbb::task_arena arena;
+};
+
+Threads::Threads(int count) : count_(count) {
+  Check(count >= 0, "Threads: count (", count, ") must not be negative");
+  if (count > 1) arena_ = std::make_unique<Arena>(count);
+}
+Threads::Threads(Threads&&) noexcept = default;
+Threads& Threads::operator=(Threads&&) noexcept = default;
+Threads::~Threads() = default;
+
+void Threads::Run(FunctionRef<void()> work) const {
+  if (arena_ != nullptr) {
+    arena_->arena.execute([&] {
+      const ScopedAlone shared(false);
+      work();
+    });
+  } else {
+    const ScopedAlone scoped(count_ == 1 || alone);
+    work();
+  }
 }
 
-int CurrentThreadLimit() { return tbb::this_task_arena::max_concurrency(); }
+void RunWithThreads(int threads, FunctionRef<void()> work) {
+  Check(threads >= 1, "RunWithThreads: threads (", threads, ") must be at least 1");
+  Threads(threads).Run(work);
+}
+
+int CurrentThreadLimit() { return alone ? 1 : tbb::this_task_arena::max_concurrency(); }
 
 }  // namespace hwynn

@@ -45,8 +45,30 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t task)> task);
 void ParallelForWithScratch(int64_t num_tasks, int64_t scratch_bytes,
                             FunctionRef<void(int64_t task, Scratch scratch)> task);
 
-/// Runs `work` on at most `threads` threads (≥ 1), whatever arena the caller is in. Programs use it for their
-/// --threads option; an application that has its own tbb::task_arena simply calls hwynn inside it.
+/// How many threads take part in the work that is given to it; kept between calls, so that a call allocates nothing.
+/// Without work no thread does anything: those that have none sleep.
+///
+/// Threads: Run may be called from several at once; they then share the `count`.
+class Threads {
+ public:
+  /// `count` ≥ 1: at most so many, the caller's among them, whatever arena it is in. 1: the calling thread alone, which
+  /// never waits for another. 0: those of the arena that the caller of Run is in. Throws std::invalid_argument below.
+  explicit Threads(int count = 0);
+  Threads(Threads&&) noexcept;
+  Threads& operator=(Threads&&) noexcept;
+  ~Threads();
+
+  int count() const { return count_; }
+  void Run(FunctionRef<void()> work) const;
+
+ private:
+  struct Arena;  // parallel.cc
+  int count_;
+  std::unique_ptr<Arena> arena_;
+};
+
+/// Runs `work` on at most `threads` threads (≥ 1). Programs use it for their --threads option; an application that has
+/// its own tbb::task_arena simply calls hwynn inside it.
 void RunWithThreads(int threads, FunctionRef<void()> work);
 
 /// Hardware threads this process may use: affinity mask and cgroup v1/v2 CPU quota (rounded up) taken into

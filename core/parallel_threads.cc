@@ -58,10 +58,21 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
   if (failure) std::rethrow_exception(failure);
 }
 
+struct Threads::Arena {};
+
+Threads::Threads(int count) : count_(count) { Check(count >= 0, "Threads: count (", count, ") must not be negative"); }
+Threads::Threads(Threads&&) noexcept = default;
+Threads& Threads::operator=(Threads&&) noexcept = default;
+Threads::~Threads() = default;
+
+void Threads::Run(FunctionRef<void()> work) const {
+  const ScopedThreadLimit limit(count_ > 0 ? count_ : thread_limit);
+  work();
+}
+
 void RunWithThreads(int threads, FunctionRef<void()> work) {
   Check(threads >= 1, "RunWithThreads: threads (", threads, ") must be at least 1");
-  const ScopedThreadLimit limit(threads);
-  work();
+  Threads(threads).Run(work);
 }
 
 int CurrentThreadLimit() {

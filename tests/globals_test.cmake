@@ -1,8 +1,8 @@
 # Nothing global but the target (SetTarget, which Highway keeps): run by ctest with OBJDUMP and LIBRARIES, static ones.
 #
 # Whatever lies in writable memory must be a table that its function makes at its first call, which the compiler marks by a
-# guard and tools/check_layering.py holds to be const, or a thread's: its scratch memory, and without oneTBB the number that
-# RunWithThreads was given.
+# guard and tools/check_layering.py holds to be const, or a thread's: its scratch memory, and how many threads it shares its
+# work with.
 set(tables 0)
 set(errors "")
 string(REPLACE "," ";" libraries "${LIBRARIES}")
@@ -22,7 +22,7 @@ foreach(library ${libraries})
     string(REGEX REPLACE "^_Z" "_ZGV" guard "${name}")
     string(FIND "${table}" " ${guard}\n" guarded)
     if(section MATCHES "^\\.t")
-      if(NOT name MATCHES "^_ZZN5hwynn13ThreadScratch" AND NOT name MATCHES "^_ZN5hwynn12_GLOBAL__N_1L12thread_limitE")
+      if(NOT name MATCHES "^_ZZN5hwynn13ThreadScratch" AND NOT name MATCHES "^_ZN5hwynn12_GLOBAL__N_1L?(12thread_limit|5alone)E")
         list(APPEND errors "${library}: ${name} belongs to each thread")
       endif()
     elseif(guarded EQUAL -1)

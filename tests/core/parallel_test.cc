@@ -97,6 +97,54 @@ TEST(ParallelForTest, NestedCallsRunEveryTaskOnce) {
   for (const auto& count : runs) ASSERT_EQ(count, 1);
 }
 
+TEST(ThreadsTest, ServeManyCallsOneAfterAnother) {
+  for (const int count : {0, 1, 2, 3}) {
+    const Threads threads(count);
+    EXPECT_EQ(threads.count(), count);
+    for (int call = 0; call < 50; ++call) {
+      std::atomic<int64_t> sum = 0;
+      threads.Run([&] { ParallelFor(10, [&](int64_t task) { sum += task; }); });
+      ASSERT_EQ(sum, 45);
+    }
+  }
+  EXPECT_THROW(Threads(-1), std::invalid_argument);
+}
+
+TEST(ThreadsTest, OneIsTheCallingThread) {
+  const Threads one(1);
+  std::atomic<int> elsewhere = 0;
+  const auto count = [&] {
+    const std::thread::id caller = std::this_thread::get_id();
+    ParallelFor(1000, [&](int64_t) { elsewhere += std::this_thread::get_id() != caller; });
+  };
+  one.Run(count);
+  EXPECT_EQ(elsewhere, 0);
+  one.Run([&] {
+    EXPECT_EQ(CurrentThreadLimit(), 1);
+    Threads(0).Run(count);  // the caller's
+    Threads(3).Run([] { EXPECT_EQ(CurrentThreadLimit(), 3); });
+  });
+  EXPECT_EQ(elsewhere, 0);
+  EXPECT_THROW(one.Run([] { ParallelFor(3, [](int64_t) { throw std::runtime_error("task"); }); }), std::runtime_error);
+  EXPECT_NE(CurrentThreadLimit(), 0);
+}
+
+TEST(ThreadsTest, TwoCallersAtOnce) {
+  const Threads threads(2);
+  std::atomic<int64_t> sum = 0;
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 3; ++caller) {
+      callers.emplace_back([&] {
+        for (int call = 0; call < 20; ++call) {
+          threads.Run([&] { ParallelFor(10, [&](int64_t task) { sum += task; }); });
+        }
+      });
+    }
+  }
+  EXPECT_EQ(sum, 3 * 20 * 45);
+}
+
 TEST(RunWithThreadsTest, RunsThatManyThreadsEvenOnFewerProcessors) {
   for (const int threads : {1, 2, 3, 5}) {
     Rendezvous rendezvous(threads);
