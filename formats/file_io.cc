@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -254,16 +255,38 @@ void ReplaceFile(const std::string& path, Pieces pieces, const struct stat* repl
   file.TakeName();
 }
 
-}  // namespace
-
-std::vector<std::byte> ReadFile(const std::string& path) {
-  const Descriptor file = Open(path, O_RDONLY | O_NONBLOCK);  // a pipe is no file, but would keep the program waiting
+// A regular file, for reading.
+Descriptor OpenFile(const std::string& path) {
+  Descriptor file = Open(path, O_RDONLY | O_NONBLOCK);  // a pipe is no file, but would keep the program waiting
   CheckSystem(file.ok(), path, "open");
+  return file;
+}
+
+size_t SizeOf(const Descriptor& file, const std::string& path) {
   struct stat status {};
   CheckSystem(fstat(file.get(), &status) == 0, path, "read the size");
   CheckData(S_ISREG(status.st_mode), path, ": not a regular file");
+  return static_cast<size_t>(status.st_size);
+}
 
-  std::vector<std::byte> bytes(static_cast<size_t>(status.st_size));
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) {
+  const Descriptor file = OpenFile(path);
+  const size_t size = SizeOf(file, path);
+  if (size == 0) return;  // which no system maps
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  CheckSystem(data != MAP_FAILED, path, "map");
+  bytes_ = {static_cast<const std::byte*>(data), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+std::vector<std::byte> ReadFile(const std::string& path) {
+  const Descriptor file = OpenFile(path);
+  std::vector<std::byte> bytes(SizeOf(file, path));
   size_t offset = 0;
   while (offset < bytes.size()) {
     const ssize_t count = read(file.get(), bytes.data() + offset, std::min(bytes.size() - offset, kMaxTransferBytes));

@@ -17,6 +17,22 @@ inline constexpr uint64_t kMaxInflation = 1032;
 /// The bytes of a regular file.
 std::vector<std::byte> ReadFile(const std::string& path);
 
+/// A regular file's bytes where the system keeps them, without a copy: pages are read when they are first looked at.
+/// The file must stay as it is meanwhile; a replaced one (WriteFileAtomically) stays, one that is cut short ends the
+/// program with SIGBUS.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
 /// Makes `pieces`, one after another, the content of `path`.
 ///
 /// A file is replaced as a whole or left untouched: the bytes go to a temporary file `<name>.tmp-XXXXXX` in the same

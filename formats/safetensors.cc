@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/split.h"
 #include "hwynn/formats/container.h"
 #include "hwynn/formats/dtype.h"
 #include "hwynn/formats/file_io.h"
@@ -186,9 +187,15 @@ class HeaderReader {
 SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, ReadContainer(path)) {}
 
 SafetensorsFile::SafetensorsFile(std::string path, std::vector<std::byte> file)
-    : path_(std::move(path)), file_(std::move(file)) {
-  CheckContainer(path_, file_, {Container::kSafetensors});
-  HeaderReader(path_, file_).Read(entries_, metadata_);
+    : SafetensorsFile(std::move(path), std::make_shared<const std::vector<std::byte>>(std::move(file))) {}
+
+SafetensorsFile::SafetensorsFile(std::string path, const std::shared_ptr<const std::vector<std::byte>>& file)
+    : SafetensorsFile(std::move(path), *file, file) {}
+
+SafetensorsFile::SafetensorsFile(std::string path, std::span<const std::byte> file, std::shared_ptr<const void> keeper)
+    : path_(std::move(path)), keeper_(std::move(keeper)) {
+  CheckContainer(path_, file, {Container::kSafetensors});
+  HeaderReader(path_, file).Read(entries_, metadata_);
 }
 
 const SafetensorsEntry& SafetensorsFile::Entry(const std::string& name) const {
@@ -197,7 +204,10 @@ const SafetensorsEntry& SafetensorsFile::Entry(const std::string& name) const {
   return found->second;
 }
 
-void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries, const SafetensorsMetadata& metadata) {
+void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries, const SafetensorsMetadata& metadata,
+                      int64_t alignment_bytes) {
+  Check(alignment_bytes > 0 && alignment_bytes % 8 == 0, "WriteSafetensors: alignment_bytes (", alignment_bytes,
+        ") must be a multiple of 8");
   struct Item {
     const std::string* name;
     const SafetensorsEntry* entry;
@@ -230,7 +240,9 @@ void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries
   } catch (const Json::type_error&) {
     throw std::invalid_argument("WriteSafetensors: a name or the metadata are not UTF-8");
   }
-  text.resize((text.size() + 7) / 8 * 8, ' ');
+  text.resize(
+      static_cast<size_t>(RoundUp(static_cast<int64_t>(kLengthBytes + text.size()), alignment_bytes)) - kLengthBytes,
+      ' ');
   Check(text.size() <= kMaxHeaderBytes, "WriteSafetensors: the header has ", text.size(), " bytes, above ",
         kMaxHeaderBytes);
 

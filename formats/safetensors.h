@@ -36,6 +36,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::string& path);
   /// The same for a file that is in memory already; errors call it `path`.
   SafetensorsFile(std::string path, std::vector<std::byte> file);
+  /// The same for a file that `keeper` keeps in memory, as a MappedFile does.
+  SafetensorsFile(std::string path, std::span<const std::byte> file, std::shared_ptr<const void> keeper);
 
   const std::string& path() const { return path_; }
   /// The arrays by name. The bytes live as long as this object and may be unaligned: copy them out.
@@ -49,8 +51,10 @@ class SafetensorsFile {
   SafetensorsFile& operator=(SafetensorsFile&&) = default;
 
  private:
+  SafetensorsFile(std::string path, const std::shared_ptr<const std::vector<std::byte>>& file);
+
   std::string path_;
-  std::vector<std::byte> file_;  // what entries_ points into: it may move, not be copied
+  std::shared_ptr<const void> keeper_;  // of what entries_ points into
   SafetensorsEntries entries_;
   SafetensorsMetadata metadata_;
 };
@@ -60,7 +64,10 @@ class SafetensorsFile {
 /// format's own writer, wide dtypes first, then by name.
 /// Throws std::invalid_argument for an unknown dtype, bytes that aren't the shape's, or the name "__metadata__";
 /// std::runtime_error with path and the system's reason when the file can't be written.
-void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries, const SafetensorsMetadata& metadata);
+///
+/// The first array begins at a multiple of `alignment_bytes` (a multiple of 8), for files that will be mapped.
+void WriteSafetensors(const std::string& path, const SafetensorsEntries& entries, const SafetensorsMetadata& metadata,
+                      int64_t alignment_bytes = 8);
 
 }  // namespace hwynn
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <filesystem>
@@ -97,6 +98,20 @@ TEST(FileIoTest, ReadsWhatWasWritten) {
   EXPECT_EQ(folder.CountFiles(), 1);
   WriteFileAtomically(folder / "file", "");
   EXPECT_TRUE(ReadFile(folder / "file").empty());
+}
+
+TEST(FileIoTest, AMappedFileKeepsItsBytesWhenItIsReplaced) {
+  const TempFolder folder;
+  const Bytes bytes(10'000, 7);
+  const std::string path = folder.Write("file", bytes);
+  const MappedFile file(path);
+  WriteFileAtomically(path, std::string("another"));
+  EXPECT_EQ(file.bytes().size(), bytes.size());
+  EXPECT_TRUE(std::ranges::all_of(file.bytes(), [](std::byte byte) { return byte == std::byte{7}; }));
+  EXPECT_EQ(MappedFile(path).bytes().size(), 7U);
+  EXPECT_TRUE(MappedFile(folder.Write("empty", {})).bytes().empty());
+  ExpectError([&] { MappedFile(folder / "nothing"); }, {"nothing", "No such file"});
+  ExpectError([&] { MappedFile(folder.path()); }, {"not a regular file"});
 }
 
 TEST(FileIoTest, ReadErrorsNameTheFile) {

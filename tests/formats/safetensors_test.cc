@@ -103,6 +103,22 @@ TEST(SafetensorsTest, BytesOfASmallFile) {
   EXPECT_EQ(testing::ReadBytes(folder / "file"), expected);
 }
 
+TEST(SafetensorsTest, ArraysBeginWhereTheyAreWanted) {
+  const TempFolder folder;
+  const std::string path = folder / "aligned";
+  const std::vector<float> values{1.0f, 2.0f};
+  const SafetensorsEntries entries{{"x", {"F32", Shape{2}, std::as_bytes(std::span(values))}}};
+  for (const int64_t alignment : {8, 64, 4096}) {
+    WriteSafetensors(path, entries, {{"key", "value"}}, alignment);
+    const Bytes bytes = testing::ReadBytes(path);
+    EXPECT_EQ((bytes.size() - 8) % static_cast<size_t>(alignment), 0U);
+    const SafetensorsFile file(path);
+    EXPECT_EQ(file.metadata().at("key"), "value");
+    EXPECT_EQ(std::memcmp(file.Entry("x").bytes.data(), values.data(), 8), 0);
+  }
+  EXPECT_THROW(WriteSafetensors(path, entries, {}, 12), std::invalid_argument);
+}
+
 TEST(SafetensorsTest, ReadsWhatOthersWrite) {
   const TempFolder folder;
   // Any order of arrays and keys, white space, no padding, an empty file.
