@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 add_library(hwynn_hwynn INTERFACE)
 add_library(hwynn::hwynn ALIAS hwynn_hwynn)
 set_target_properties(hwynn_hwynn PROPERTIES EXPORT_NAME hwynn)
-target_link_libraries(hwynn_hwynn INTERFACE hwynn_models hwynn_formats hwynn_layers hwynn_module hwynn_kernels hwynn_core)
+target_link_libraries(hwynn_hwynn INTERFACE hwynn_inference hwynn_models hwynn_formats hwynn_layers hwynn_module hwynn_kernels hwynn_core)
 
 if(HWYNN_INSTALL AND HWYNN_FETCHED)
   message(STATUS "No install rules: they need the system's packages, and these were fetched: ${HWYNN_FETCHED}")
@@ -16,12 +16,12 @@ if(NOT HWYNN_INSTALL)
 endif()
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hwynn)
-install(TARGETS hwynn_core hwynn_kernels hwynn_module hwynn_layers hwynn_formats hwynn_models hwynn_hwynn EXPORT hwynnTargets)
+install(TARGETS hwynn_core hwynn_kernels hwynn_module hwynn_layers hwynn_formats hwynn_models hwynn_inference hwynn_hwynn EXPORT hwynnTargets)
 install(TARGETS hwynn_data hwynn_training EXPORT hwynnTrainingTargets)
 install(EXPORT hwynnTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
 install(EXPORT hwynnTrainingTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
 # A folder's own headers are its public ones; what only its sources share stands in subfolders.
-foreach(folder core kernels module layers formats models data training)
+foreach(folder core kernels module layers formats models inference data training)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
   list(FILTER headers EXCLUDE REGEX "/thread_scratch\\.h$")  # not for users
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hwynn/${folder})

@@ -1,0 +1,180 @@
+#include "hwynn/inference/inference_model.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "hwynn/core/check.h"
+#include "hwynn/core/parallel.h"
+#include "hwynn/core/workspace.h"
+#include "hwynn/inference/program/model_file.h"
+#include "hwynn/inference/program/program.h"
+#include "hwynn/inference/program/shape_plan.h"
+#include "hwynn/module/packed_filters.h"
+
+namespace hwynn {
+
+struct InferenceModel::State {
+  Program program;
+  InferenceInfo info;
+  InferenceOptions options;
+  const Variables* variables = nullptr;  // of modules that are called
+  mutable PackedFilters packed_filters;  // which has a lock of its own
+};
+
+InferenceModel::InferenceModel(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+InferenceModel::InferenceModel(const Module& module, const Variables& variables, InferenceInfo info,
+                               const InferenceOptions& options) {
+  CheckInfo(info);
+  const Workspace workspace;
+  const CallContext context{.workspace = &workspace, .variables = &variables};
+  Graph graph;
+  const GraphValue output = module.AppendTo(graph, Scope(context), Graph::kInput);
+  auto state = std::make_shared<State>();
+  state->program = MakeProgram(graph, output);
+  state->info = std::move(info);
+  state->options = options;
+  if (state->program.calls_modules()) state->variables = &variables;
+  state_ = std::move(state);
+}
+
+InferenceModel InferenceModel::Load(const std::string& path, const InferenceOptions& options) {
+  ProgramFile file = ReadProgramFile(path);
+  auto state = std::make_shared<State>();
+  state->program = std::move(file.program);
+  state->info = std::move(file.info);
+  state->options = options;
+  return InferenceModel(std::move(state));
+}
+
+void InferenceModel::Save(const std::string& path) const { WriteProgramFile(path, state_->program, state_->info); }
+
+const InferenceInfo& InferenceModel::info() const { return state_->info; }
+
+int64_t InferenceModel::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const ProgramStep& step : state_->program.steps) {
+    for (const ConstTensorView& array : {step.filter, step.mean, step.scale, step.bias}) {
+      bytes += array.size() * static_cast<int64_t>(sizeof(float));
+    }
+  }
+  return bytes;
+}
+
+int64_t InferenceModel::packed_bytes() const { return state_->packed_filters.bytes(); }
+
+std::string InferenceModel::Describe() const {
+  constexpr std::array<const char*, 10> kNames{"conv2d",   "dense",        "normalize",           "relu",    "add",
+                                               "max_pool", "average_pool", "global_average_pool", "flatten", "module"};
+  std::string text;
+  for (size_t i = 0; i < state_->program.steps.size(); ++i) {
+    const ProgramStep& step = state_->program.steps[i];
+    text += StrCat("%", i + 1, " = ", kNames[static_cast<size_t>(step.kind)], "(%", step.input);
+    if (step.multiplies()) text += StrCat(", filter ", step.filter.shape());
+    if (step.kind == ProgramStep::Kind::kConv2d)
+      text += StrCat(", stride ", step.conv.stride[0], "x", step.conv.stride[1]);
+    if (step.conv.groups > 1) text += StrCat(", groups ", step.conv.groups);
+    text += ")";
+    if (step.bias.size() != 0) text += " + bias";
+    if (step.addend >= 0) text += StrCat(" + %", step.addend);
+    if (step.relu) text += ", relu";
+    if (step.relu && step.upper != std::numeric_limits<float>::infinity()) text += StrCat(" up to ", step.upper);
+    text += StrCat("  # ", step.path, "\n");
+  }
+  return text + StrCat("output %", state_->program.output, "\n");
+}
+
+struct InferenceContext::State {
+  State(InferenceModel model_, int count) : model(std::move(model_)), threads(count) {}
+
+  ConstTensorView Run(ConstTensorView input) {
+    ConstTensorView output;
+    threads.Run([&] { output = RunHere(input); });
+    return output;
+  }
+  ConstTensorView RunHere(ConstTensorView input);
+  void MakePlan(const Shape& input);
+  void Standardize(const uint8_t* images);
+
+  InferenceModel model;
+  Threads threads;
+  Workspace workspace;
+  Buffer memory;                  // of the plan's values
+  std::optional<ShapePlan> plan;  // of the last input's shape
+  Buffer images;                  // RunBytes: what the bytes become
+  std::vector<float> levels;      // [C·256], what each byte becomes
+};
+
+void InferenceContext::State::MakePlan(const Shape& input) {
+  const InferenceModel::State& of_model = *model.state_;
+  plan.reset();
+  plan.emplace(ProgramResources{.program = &of_model.program,
+                                .variables = of_model.variables,
+                                .packed_filters = &of_model.packed_filters,
+                                .batch_invariant = of_model.options.batch_invariant},
+               input, workspace);
+  if (memory.bytes() < plan->memory_bytes()) {
+    memory = Buffer();  // first, so that old and new don't stand side by side
+    memory = workspace.NewBuffer(plan->memory_bytes());
+  }
+}
+
+ConstTensorView InferenceContext::State::RunHere(ConstTensorView input) {
+  if (!plan || plan->input() != input.shape()) MakePlan(input.shape());
+  return plan->Run(input, memory.data(), workspace);
+}
+
+InferenceContext::InferenceContext(InferenceModel model, const InferenceContextOptions& options)
+    : state_(std::make_unique<State>(std::move(model), options.threads)) {}
+InferenceContext::InferenceContext(InferenceContext&&) noexcept = default;
+InferenceContext& InferenceContext::operator=(InferenceContext&&) noexcept = default;
+InferenceContext::~InferenceContext() = default;
+
+ConstTensorView InferenceContext::Run(ConstTensorView input) {
+  Check(input.size() > 0, "InferenceContext: input ", input.shape(), " has no elements");
+  return state_->Run(input);
+}
+
+ConstTensorView InferenceContext::RunBytes(const uint8_t* images, const Shape& shape) {
+  const InferenceInfo& info = model().info();
+  Check(shape.rank() == 4 && shape.num_elements() > 0, "InferenceContext: images ", shape,
+        " must be [N,H,W,C] without a 0");
+  const int64_t channels = shape.back();
+  Check(info.mean.empty() || static_cast<int64_t>(info.mean.size()) == channels, "InferenceContext: images ", shape,
+        ", but the model standardises ", info.mean.size(), " channels");
+  std::vector<float>& levels = state_->levels;
+  if (static_cast<int64_t>(levels.size()) != channels * 256) {
+    levels.clear();
+    for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+      const float mean = info.mean.empty() ? 0.0f : info.mean[c];
+      const float scale = info.mean.empty() ? 1.0f : 1.0f / info.stddev[c];
+      for (int byte = 0; byte < 256; ++byte) levels.push_back((static_cast<float>(byte) / 255.0f - mean) * scale);
+    }
+  }
+  if (state_->images.bytes() < TensorBytes(shape)) {
+    state_->images = Buffer();
+    state_->images = state_->workspace.NewBuffer(TensorBytes(shape));
+  }
+  auto* const floats = state_->images.as<float>();
+  const int64_t row = shape[2] * channels;
+  ConstTensorView output;
+  state_->threads.Run([&] {
+    ParallelFor(shape[0] * shape[1], [&](int64_t y) {
+      for (int64_t i = y * row; i < (y + 1) * row; i += channels) {
+        for (int64_t c = 0; c < channels; ++c) {
+          floats[i + c] = levels[static_cast<size_t>(c * 256 + images[i + c])];
+        }
+      }
+    });
+    output = state_->RunHere({floats, shape});
+  });
+  return output;
+}
+
+const InferenceModel& InferenceContext::model() const { return state_->model; }
+int64_t InferenceContext::bytes() const { return state_->workspace.bytes_reserved(); }
+
+}  // namespace hwynn

@@ -1,0 +1,230 @@
+#include "hwynn/inference/program/shape_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "hwynn/core/check.h"
+#include "hwynn/inference/program/memory_plan.h"
+#include "hwynn/kernels/batch_norm.h"
+#include "hwynn/kernels/elementwise.h"
+#include "hwynn/module/module.h"
+
+namespace hwynn {
+namespace {
+
+using Kind = ProgramStep::Kind;
+
+Shape WithLast(const Shape& shape, int64_t last) {
+  std::array<int64_t, Shape::kMaxRank> extents{};
+  std::ranges::copy(shape.extents(), extents.begin());
+  extents[static_cast<size_t>(shape.rank() - 1)] = last;
+  return Shape(std::span<const int64_t>(extents.data(), static_cast<size_t>(shape.rank())));
+}
+
+// A program of a few bytes may pad an image to any size: values may have so many bytes more than their input, and all
+// together so many times as many.
+constexpr int64_t kMostMoreBytes = int64_t{1} << 30;
+constexpr int64_t kMostTimesBytes = 4096;
+
+// What a dense layer multiplies: each row an image of one pixel, so that its sums don't depend on the others.
+Shape Rows(const Shape& shape) { return {shape.num_elements() / shape.back(), 1, 1, shape.back()}; }
+
+}  // namespace
+
+ShapePlan::ShapePlan(const ProgramResources& resources, const Shape& input, const Workspace& workspace)
+    : resources_(resources), steps_(resources.program->steps.size()) {
+  Check(input.num_elements() > 0 && input.rank() >= 1, "InferenceModel: input ", input, " has no elements");
+  values_.push_back({.shape = input});
+  for (int i = 0; i < static_cast<int>(steps_.size()); ++i) {
+    values_.push_back({.shape = PlanStep(i, workspace), .root = i + 1});
+  }
+  PlaceValues();
+  CheckSize(memory_bytes_);
+}
+
+void ShapePlan::CheckSize(int64_t bytes) const {
+  const int64_t input_bytes = TensorBytes(input());
+  Check((bytes - kMostMoreBytes) / kMostTimesBytes <= input_bytes, "InferenceModel: an input ", input(),
+        " makes values of ", bytes, " bytes, which is more than such a network can need");
+}
+
+Shape ShapePlan::PlanProduct(int index, const Conv2dParams& params, const Shape& input) {
+  const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
+  Step& plan = steps_[static_cast<size_t>(index)];
+  plan.conv.emplace(Conv2dPlan::Forward(params, input, step.filter.shape(), {.packed_filter = true}));
+  plan.packed = resources_.packed_filters->Get(StrCat(index), *plan.conv, step.filter);
+  return plan.conv->geometry().output_shape();
+}
+
+Shape ShapePlan::PlanStep(int index, const Workspace& workspace) {
+  const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
+  const Shape& input = values_[static_cast<size_t>(step.input)].shape;
+  const auto function = [&] { return StrCat("InferenceModel: \"/", step.path, "\""); };
+  Shape output = input;
+  switch (step.kind) {
+    case Kind::kConv2d: {
+      Conv2dParams params = step.conv;
+      params.batch_invariant = resources_.batch_invariant;
+      output = PlanProduct(index, params, input);
+      break;
+    }
+    case Kind::kDense: {
+      const int64_t channels = step.filter.shape()[2];
+      Check(input.rank() >= 2 && input.back() == channels, function(), ": input ", input, " must have ", channels,
+            " features");
+      Conv2dParams params = step.conv;
+      params.batch_invariant = true;
+      PlanProduct(index, params, Rows(input));
+      output = WithLast(input, step.filter.shape().back());
+      break;
+    }
+    case Kind::kNormalize:
+      Check(input.back() == step.scale.size(), function(), ": input ", input, " must have ", step.scale.size(),
+            " channels");
+      break;
+    case Kind::kRelu:
+    case Kind::kAdd:
+      break;
+    case Kind::kMaxPool:
+    case Kind::kAveragePool:
+      output = PoolOutputShape(function(), step.pool, input);
+      break;
+    case Kind::kGlobalAveragePool:
+      Check(input.rank() == 4, function(), ": input ", input, " must be [N,H,W,C]");
+      output = {input[0], input[3]};
+      break;
+    case Kind::kFlatten:
+      output = {input[0], input.num_elements() / input[0]};
+      break;
+    case Kind::kModule: {
+      Tensor zeros = workspace.NewTensor(input);
+      std::ranges::fill(zeros.span(), 0.0f);
+      output = CallModule(step, zeros, workspace).shape();
+      break;
+    }
+  }
+  if (step.addend >= 0) {
+    const Shape& addend = values_[static_cast<size_t>(step.addend)].shape;
+    Check(addend == output, function(), ": adds ", addend, " to ", output);
+  }
+  CheckSize(TensorBytes(output));
+  return output;
+}
+
+void ShapePlan::PlaceValues() {
+  const std::vector<ProgramStep>& steps = resources_.program->steps;
+  const auto end = static_cast<int>(steps.size());
+  std::vector<int> last(values_.size(), -1);  // the last step that reads a value, itself or as another's memory
+  const auto root = [&](int value) { return values_[static_cast<size_t>(value)].root; };
+  for (int i = 0; i < end; ++i) {
+    const ProgramStep& step = steps[static_cast<size_t>(i)];
+    last[static_cast<size_t>(step.input)] = i;
+    if (step.addend >= 0) last[static_cast<size_t>(step.addend)] = i;
+  }
+  last[static_cast<size_t>(resources_.program->output)] = end;
+
+  std::vector<Lifetime> lifetimes(values_.size());
+  for (int i = 0; i < end; ++i) {
+    const ProgramStep& step = steps[static_cast<size_t>(i)];
+    Value& value = values_[static_cast<size_t>(i) + 1];
+    const int source = root(step.input);
+    const bool elementwise = step.kind == Kind::kNormalize || step.kind == Kind::kRelu || step.kind == Kind::kAdd;
+    // The input itself isn't ours to write, and what a module made is const.
+    const bool in_place = elementwise && source != 0 && lifetimes[static_cast<size_t>(source)].bytes != 0 &&
+                          lifetimes[static_cast<size_t>(source)].last == i && step.input != step.addend;
+    const int read_until = std::max(last[static_cast<size_t>(i) + 1], i);
+    if (step.kind == Kind::kFlatten || in_place) {
+      value.root = source;
+      Lifetime& lifetime = lifetimes[static_cast<size_t>(source)];
+      lifetime.last = std::max(lifetime.last, read_until);
+    } else if (step.kind != Kind::kModule) {
+      lifetimes[static_cast<size_t>(i) + 1] = {.bytes = TensorBytes(value.shape), .first = i, .last = read_until};
+    }
+  }
+  const MemoryPlan plan = PlanMemory(lifetimes);
+  memory_bytes_ = plan.bytes;
+  for (size_t value = 0; value < values_.size(); ++value) {
+    if (lifetimes[value].bytes != 0) values_[value].offset = plan.offsets[value];
+  }
+}
+
+Activation ShapePlan::CallModule(const ProgramStep& step, ConstTensorView input, const Workspace& workspace) const {
+  const CallContext context{.workspace = &workspace,
+                            .variables = resources_.variables,
+                            .packed_filters = resources_.packed_filters,
+                            .batch_invariant = resources_.batch_invariant};
+  return step.module->Forward(Scope(context).Child(step.path), BorrowActivation(input)).Plain();
+}
+
+ConstTensorView ShapePlan::ValueOf(int value) const {
+  const auto& [shape, root, offset] = values_[static_cast<size_t>(value)];
+  if (root == 0) return {input_, shape};
+  const int64_t place = values_[static_cast<size_t>(root)].offset;
+  if (place < 0) return {steps_[static_cast<size_t>(root) - 1].output->data(), shape};
+  return {reinterpret_cast<const float*>(memory_ + place), shape};
+}
+
+void ShapePlan::RunStep(int index, const Workspace& workspace) {
+  const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
+  Step& plan = steps_[static_cast<size_t>(index)];
+  const ConstTensorView input = ValueOf(step.input);
+  const ConstTensorView addend = step.addend >= 0 ? ValueOf(step.addend) : ConstTensorView();
+  if (step.kind == Kind::kModule) {
+    plan.output = CallModule(step, input, workspace);
+    const Shape& planned = values_[static_cast<size_t>(index) + 1].shape;
+    Check(plan.output.shape() == planned, "InferenceModel: the module at \"/", step.path, "\" made ",
+          plan.output.shape(), " of an input of which it had made ", planned);
+    return;
+  }
+  const ConstTensorView place = ValueOf(index + 1);
+  const TensorView output(const_cast<float*>(place.data()), place.shape());  // in memory_, which is ours
+  switch (step.kind) {
+    case Kind::kConv2d:
+    case Kind::kDense: {
+      const Conv2dGeometry& geometry = plan.conv->geometry();
+      const Shape output_shape = geometry.output_shape();
+      Conv2dForwardOptions options;
+      options.epilogue.bias = step.bias;
+      if (step.addend >= 0) options.epilogue.residual = addend.Reshaped(output_shape);
+      options.epilogue.relu = step.relu;
+      options.epilogue.upper = step.upper;
+      plan.conv->RunForward(input.Reshaped(geometry.input_shape()), *plan.packed, output.Reshaped(output_shape),
+                            workspace, options);
+      break;
+    }
+    case Kind::kNormalize:
+      // The factor is scale/√(1 + 0).
+      BatchNormNormalize(input,
+                         {.mean = step.mean, .var = step.ones, .scale = step.scale, .bias = step.bias, .epsilon = 0},
+                         output, {.residual = addend, .relu = step.relu});
+      break;
+    case Kind::kRelu:
+      ReluForward(input, output, {.upper = step.upper});
+      break;
+    case Kind::kAdd:
+      AddForward(input, addend, output, {.relu = step.relu});
+      break;
+    case Kind::kMaxPool:
+      MaxPoolForward(step.pool, input, output);
+      break;
+    case Kind::kAveragePool:
+      AveragePoolForward(step.pool, input, output);
+      break;
+    case Kind::kGlobalAveragePool:
+      GlobalAveragePoolForward(input, output);
+      break;
+    case Kind::kFlatten:  // the same memory
+    case Kind::kModule:
+      break;
+  }
+}
+
+ConstTensorView ShapePlan::Run(ConstTensorView input, std::byte* memory, const Workspace& workspace) {
+  input_ = input.data();
+  memory_ = memory;
+  for (int i = 0; i < static_cast<int>(steps_.size()); ++i) RunStep(i, workspace);
+  return ValueOf(resources_.program->output);
+}
+
+}  // namespace hwynn
