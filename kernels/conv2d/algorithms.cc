@@ -96,8 +96,8 @@ const char* WhyNot(const Conv2dAlgorithm& row, const Conv2dChoice& choice, const
   return row.does_not_pay(batch, row.m);
 }
 
-const Conv2dAlgorithm& ChooseConv2dAlgorithm(std::string_view function, const Conv2dChoice& choice,
-                                             const Conv2dGeometry& g, std::string_view name) {
+const Conv2dAlgorithm& ChooseConv2dAlgorithm(std::string_view function, Conv2dChoice choice, const Conv2dGeometry& g,
+                                             std::string_view name) {
   if (!name.empty()) {
     const Conv2dAlgorithm& row = FindConv2dAlgorithm(choice.pass, name);
     const char* reason = Declines(row, choice.pass, g);

@@ -107,8 +107,8 @@ const char* WhyNot(const Conv2dAlgorithm& row, const Conv2dChoice& choice, const
 
 /// The row called `name`, or the first that the dispatcher takes. Throws std::invalid_argument, `function` in front,
 /// where the one named declines.
-const Conv2dAlgorithm& ChooseConv2dAlgorithm(std::string_view function, const Conv2dChoice& choice,
-                                             const Conv2dGeometry& g, std::string_view name);
+const Conv2dAlgorithm& ChooseConv2dAlgorithm(std::string_view function, Conv2dChoice choice, const Conv2dGeometry& g,
+                                             std::string_view name);
 
 // Register-tiled implicit matrix product; takes everything.
 int64_t DirectPackedFloats(const Conv2dFilterForm& form);

@@ -65,8 +65,8 @@ class DirectBackwardInput final : public Conv2dPassPlan {
   explicit DirectBackwardInput(const Conv2dSetup& setup) {
     for (Product& product : BackwardInputProducts(setup.geometry)) {
       if (product.taps.empty()) {
-        unreached_.push_back(product);
         unreached_parts_ += RowTasks(product).count;
+        unreached_.push_back(std::move(product));
       } else {
         products_.emplace_back(std::move(product), setup);
         scratch_bytes_ = std::max(scratch_bytes_, products_.back().windows.scratch_bytes());
