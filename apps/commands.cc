@@ -39,8 +39,7 @@ TrainedModel LoadTrainedModel(const std::string& path) {
   const Shape& image = trained.info.image_shape;
   try {
     trained.model = MakeRecipeModel(trained.info.recipe, static_cast<int64_t>(trained.info.class_names.size()));
-    trained.variables =
-        Init(*trained.model, KeyFromSeed(0), {1, image[0], image[1], image[2]}, checkpoint.num_elements());
+    trained.variables = InitZeros(*trained.model, {1, image[0], image[1], image[2]}, checkpoint.num_elements());
   } catch (const std::invalid_argument& error) {  // options and shapes are the file's
     throw std::runtime_error(StrCat(path, ": ", error.what()));
   }

@@ -48,7 +48,7 @@ TrainState MakeState(const std::string& path, const Checkpoint& checkpoint) {
   TrainState state;
   try {
     const auto model = MakeRecipeModel(info.recipe, static_cast<int64_t>(info.class_names.size()));
-    state.variables = Init(*model, Key(), {1, image[0], image[1], image[2]}, checkpoint.num_elements());
+    state.variables = InitZeros(*model, {1, image[0], image[1], image[2]}, checkpoint.num_elements());
     state.opt_state = Optimizer(info.recipe.training.optimizer).Init(GetCollection(state.variables, kParams));
   } catch (const std::invalid_argument& error) {  // options and shapes are the file's
     throw std::runtime_error(StrCat(path, ": ", error.what()));

@@ -19,8 +19,7 @@ void FineTune(const Checkpoint& checkpoint) {
   const auto classes = static_cast<int64_t>(info.class_names.size()) + 1;
   const auto model = MakeModel(info.recipe.model, RecipeModelOptions(info.recipe, classes));
   const Shape& image = info.image_shape;
-  Variables variables =
-      Init(*model, KeyFromSeed(0), {1, image[0], image[1], image[2]}, 2 * checkpoint.num_elements() + 1000);
+  Variables variables = InitZeros(*model, {1, image[0], image[1], image[2]}, 2 * checkpoint.num_elements() + 1000);
   Require(checkpoint.RestoreBody(variables).size() <= 2, "kernel and bias of the head alone start afresh");
 }
 

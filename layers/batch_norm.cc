@@ -167,14 +167,14 @@ BatchNorm::AddGradients BatchNorm::BackwardAdd(const Scope& scope, ActivationGra
 GraphValue BatchNorm::AppendTo(Graph& graph, const Scope& scope, GraphValue input) const {
   if (!IsConstant(scope)) return Module::AppendTo(graph, scope, input);
   const GraphValue output = graph.Append(scope, ConstantOp(scope), {input});
-  return options_.relu ? graph.Append(scope, ReluOp{}, {output}) : output;
+  return options_.relu ? graph.Append(scope, ReluOp{.upper = options_.upper}, {output}) : output;
 }
 
 GraphValue BatchNorm::AppendAddTo(Graph& graph, const Scope& scope, GraphValue input, GraphValue residual) const {
   Check(IsConstant(scope), "BatchNorm in \"/", scope.path(), "\": AppendAddTo of one that isn't constant");
   const GraphValue normalized = graph.Append(scope, ConstantOp(scope), {input});
   const GraphValue output = graph.Append(scope, AddOp{}, {normalized, residual});
-  return options_.relu ? graph.Append(scope, ReluOp{}, {output}) : output;
+  return options_.relu ? graph.Append(scope, ReluOp{.upper = options_.upper}, {output}) : output;
 }
 
 // An axis from the front is the last one for some ranks only.

@@ -4,15 +4,18 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/layers/conv.h"
+#include "hwynn/layers/pool.h"
 
 namespace hwynn {
 namespace {
 
-Conv SquareConv(int64_t features, int64_t size, int64_t stride, const ResidualBlockOptions& options) {
+Conv SquareConv(int64_t features, int64_t size, int64_t stride, const ResidualBlockOptions& options,
+                int64_t groups = 1) {
   return Conv({.features = features,
                .kernel_size = {size, size},
                .stride = {stride, stride},
                .padding = WindowPadding(options.padding, size),
+               .groups = groups,
                .precision = options.precision,
                .use_bias = false});
 }
@@ -36,9 +39,10 @@ Sequential BasicPath(const ResidualBlockOptions& options) {
 }
 
 Sequential BottleneckPath(const ResidualBlockOptions& options) {
+  const int64_t width = options.width > 0 ? options.width : options.filters;
   Sequential path;
-  path.Add(SquareConv(options.filters, 1, 1, options)).Add(BatchNorm(WithRelu(options.norm)));
-  path.Add(SquareConv(options.filters, 3, options.stride, options)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(width, 1, 1, options)).Add(BatchNorm(WithRelu(options.norm)));
+  path.Add(SquareConv(width, 3, options.stride, options, options.groups)).Add(BatchNorm(WithRelu(options.norm)));
   path.Add(SquareConv(4 * options.filters, 1, 1, options));
   return path;
 }
@@ -52,7 +56,14 @@ ResidualBlock::ResidualBlock(const ResidualBlockOptions& options, Sequential mai
       last_norm_(LastNorm(options.norm)),
       stride_(options.stride),
       output_channels_(output_channels) {
-  projection_.Add("conv_proj", SquareConv(output_channels, 1, options.stride, options))
+  const bool pools = options.average_projection && options.stride > 1;
+  if (pools) {
+    projection_.Add("pool_proj", AveragePool({.window = {options.stride, options.stride},
+                                              .stride = {options.stride, options.stride},
+                                              .ceil_mode = true,
+                                              .count_include_pad = false}));
+  }
+  projection_.Add("conv_proj", SquareConv(output_channels, 1, pools ? 1 : options.stride, options))
       .Add("norm_proj", BatchNorm(WithRelu(options.norm, false)));
 }
 
@@ -103,7 +114,9 @@ ActivationGradient ResidualBlock::BackwardFused(const Scope& scope, ActivationGr
 }
 
 ResNetBlock::ResNetBlock(const ResidualBlockOptions& options)
-    : ResidualBlock(options, BasicPath(options), "BatchNorm_1", options.filters) {}
+    : ResidualBlock(options, BasicPath(options), "BatchNorm_1", options.filters) {
+  Check(options.groups == 1 && options.width == 0, "ResNetBlock: groups and width are a bottleneck's");
+}
 
 BottleneckResNetBlock::BottleneckResNetBlock(const ResidualBlockOptions& options)
     : ResidualBlock(options, BottleneckPath(options), "BatchNorm_2", 4 * options.filters) {}

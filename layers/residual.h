@@ -1,7 +1,8 @@
 #ifndef HWYNN_LAYERS_RESIDUAL_H_
 #define HWYNN_LAYERS_RESIDUAL_H_
 
-// The residual blocks of ResNets, as Flax's ImageNet example has them. BatchNorm, the addition and ReLU are fused.
+// The residual blocks of ResNets, as Flax's ImageNet example has them, and their kin: ResNeXt, Wide ResNet, ResNet-D.
+// BatchNorm, the addition and ReLU are fused.
 
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
@@ -24,13 +25,19 @@ constexpr Padding WindowPadding(PaddingRule rule, int64_t size) {
 struct ResidualBlockOptions {
   int64_t filters = 0;  // required
   int64_t stride = 1;
+  int64_t groups = 1;  // of a bottleneck's 3×3 convolution: ResNeXt's cardinality
+  int64_t width = 0;   // channels within a bottleneck, a multiple of `groups`; 0: as many as filters
+  // ResNet-D's projection: in place of the 1×1 convolution's stride a mean over stride × stride pixels, of those inside
+  // the image.
+  bool average_projection = false;
   PaddingRule padding = PaddingRule::kFlax;
   Precision precision = Precision::kDefault;  // of its convolutions
   BatchNormOptions norm = {.momentum = 0.9};  // of all its BatchNorms; the last one's scale starts at 0
 };
 
 /// output = relu(batch_norm(main path) + shortcut). The shortcut is the input where its shape is the output's, else
-/// norm_proj(conv_proj(input)) with a 1×1 convolution of the block's stride.
+/// norm_proj(conv_proj(input)) with a 1×1 convolution of the block's stride, or with average_projection
+/// norm_proj(conv_proj(pool_proj(input))).
 ///
 /// Tape: what the children keep.
 class ResidualBlock : public FusingModule {
@@ -66,7 +73,7 @@ class ResNetBlock final : public ResidualBlock {
 };
 
 /// Conv_0 1×1 → BatchNorm_0 → ReLU → Conv_1 3×3 (stride) → BatchNorm_1 → ReLU → Conv_2 1×1 → BatchNorm_2: 4·filters
-/// channels. The stride is on the 3×3 convolution ("v1.5").
+/// channels, `width` within. The stride is on the 3×3 convolution ("v1.5").
 class BottleneckResNetBlock final : public ResidualBlock {
  public:
   explicit BottleneckResNetBlock(const ResidualBlockOptions& options);

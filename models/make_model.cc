@@ -5,12 +5,25 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/models/mlp.h"
+#include "hwynn/models/mobilenet.h"
 #include "hwynn/models/presets.h"
 
 namespace hwynn {
 namespace {
 
 constexpr std::string_view kMlp = "mlp";
+constexpr std::string_view kMobileNetV2 = "mobilenet_v2";
+
+MobileNetV2 MakeMobileNetV2(const ModelOptions& options) {
+  const ResNetStem stem = options.stem.value_or(ResNetStem::kImageNet);
+  Check(stem != ResNetStem::kDeep, "mobilenet_v2 has no deep stem");
+  return MobileNetV2({.width = options.width,
+                      .num_classes = options.num_classes,
+                      .stem_stride = stem == ResNetStem::kCifar ? 1 : 2,
+                      .padding = options.padding,
+                      .precision = options.precision,
+                      .norm = {.momentum = 0.9, .variance = options.variance}});
+}
 
 }  // namespace
 
@@ -18,6 +31,7 @@ std::span<const std::string_view> ModelNames() {
   static const std::vector<std::string_view> names = [] {
     std::vector<std::string_view> list;
     for (const NamedResNet& preset : ResNetPresets()) list.push_back(preset.name);
+    list.push_back(kMobileNetV2);
     list.push_back(kMlp);
     return list;
   }();
@@ -39,6 +53,7 @@ std::unique_ptr<const Module> MakeModel(std::string_view name, const ModelOption
     return std::make_unique<Mlp>(
         MlpOptions{.features = {256, 128, options.num_classes}, .norm = {.variance = options.variance}});
   }
+  if (name == kMobileNetV2) return std::make_unique<MobileNetV2>(MakeMobileNetV2(options));
   ResNetOptions resnet = ResNetPreset(name, options.width);
   resnet.num_classes = options.num_classes;
   resnet.stem = options.stem.value_or(resnet.stem);

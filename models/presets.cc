@@ -18,6 +18,18 @@ std::span<const NamedResNet> ResNetPresets() {
                            .num_filters = 64,
                            .num_classes = 1000};
     };
+    const auto wide = [&](ResNetOptions options, int64_t groups, int64_t width_per_group) {
+      options.groups = groups;
+      options.width_per_group = width_per_group;
+      return options;
+    };
+    const auto resnet_d = [](ResNetOptions options) {
+      options.stem = ResNetStem::kDeep;
+      options.average_projection = true;
+      return options;
+    };
+    const ResNetOptions resnet50 = image_net({3, 4, 6, 3}, true);
+    const ResNetOptions resnet101 = image_net({3, 4, 23, 3}, true);
     const auto cifar = [](int64_t blocks) {  // 6·blocks + 2 layers
       return ResNetOptions{
           .stage_sizes = {blocks, blocks, blocks}, .stem = ResNetStem::kCifar, .num_filters = 16, .num_classes = 10};
@@ -26,9 +38,19 @@ std::span<const NamedResNet> ResNetPresets() {
         {.name = "resnet18", .options = image_net({2, 2, 2, 2}, false)},
         {.name = "resnet26", .options = image_net({2, 2, 2, 2}, true)},
         {.name = "resnet34", .options = image_net({3, 4, 6, 3}, false)},
-        {.name = "resnet50", .options = image_net({3, 4, 6, 3}, true)},
-        {.name = "resnet101", .options = image_net({3, 4, 23, 3}, true)},
+        {.name = "resnet50", .options = resnet50},
+        {.name = "resnet101", .options = resnet101},
         {.name = "resnet152", .options = image_net({3, 8, 36, 3}, true)},
+        {.name = "wide_resnet50_2", .options = wide(resnet50, 1, 128)},
+        {.name = "wide_resnet101_2", .options = wide(resnet101, 1, 128)},
+        {.name = "resnext50_32x4d", .options = wide(resnet50, 32, 4)},
+        {.name = "resnext101_32x8d", .options = wide(resnet101, 32, 8)},
+        {.name = "resnet18d", .options = resnet_d(image_net({2, 2, 2, 2}, false))},
+        {.name = "resnet26d", .options = resnet_d(image_net({2, 2, 2, 2}, true))},
+        {.name = "resnet34d", .options = resnet_d(image_net({3, 4, 6, 3}, false))},
+        {.name = "resnet50d", .options = resnet_d(resnet50)},
+        {.name = "resnet101d", .options = resnet_d(resnet101)},
+        {.name = "resnet152d", .options = resnet_d(image_net({3, 8, 36, 3}, true))},
         {.name = "resnet20", .options = cifar(3)},
         {.name = "resnet32", .options = cifar(5)},
         {.name = "resnet44", .options = cifar(7)},
@@ -55,9 +77,14 @@ ResNetOptions ResNetPreset(std::string_view name, double width) {
   throw std::invalid_argument(StrCat("ResNetPreset: there is no \"", name, "\"; presets: ", names));
 }
 
+bool SameBlocks(const ResNetOptions& a, const ResNetOptions& b) {
+  return a.stage_sizes == b.stage_sizes && a.bottleneck == b.bottleneck && a.groups == b.groups &&
+         a.width_per_group == b.width_per_group && a.average_projection == b.average_projection;
+}
+
 std::optional<ResNetMatch> FindResNetPreset(const ResNetOptions& options) {
   for (const auto& [name, preset] : ResNetPresets()) {
-    if (preset.stage_sizes != options.stage_sizes || preset.bottleneck != options.bottleneck) continue;
+    if (!SameBlocks(preset, options)) continue;
     return ResNetMatch{.name = name,
                        .width = static_cast<double>(options.num_filters) / static_cast<double>(preset.num_filters),
                        .same_stem = preset.stem == options.stem};
@@ -69,7 +96,12 @@ std::string ResNetText(const ResNetOptions& options) {
   if (const auto preset = FindResNetPreset(options)) return std::string(preset->name);
   std::string sizes;
   for (const int64_t size : options.stage_sizes) sizes += StrCat(sizes.empty() ? "" : ", ", size);
-  return StrCat("a ResNet of ", sizes, options.bottleneck ? " bottleneck" : "", " blocks");
+  std::string text = StrCat("a ResNet of ", sizes, options.bottleneck ? " bottleneck" : "", " blocks");
+  if (options.groups != 1 || options.width_per_group != ResNetOptions().width_per_group) {
+    text += StrCat(" of ", options.groups, "x", options.width_per_group);
+  }
+  if (options.average_projection) text += " with average pools in their projections";
+  return text;
 }
 
 }  // namespace hwynn

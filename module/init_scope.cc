@@ -25,6 +25,10 @@ InitScope InitScope::Child(std::string_view name) const {
 
 void InitScope::Param(std::string_view name, const Shape& shape, const Initializer& initializer) {
   Tensor& values = Create(kParams, name, shape);
+  if (!draws_values_) {
+    std::ranges::fill(values.span(), 0.0f);
+    return;
+  }
   initializer(rngs_ != nullptr ? rngs_->Draw("params") : LinenKey(root_, path_, ++draws_), values);
 }
 

@@ -20,6 +20,12 @@ class InitScope {
   /// are created in all: for models described by a file that may lie.
   InitScope(Variables& variables, Key root, int64_t max_elements = std::numeric_limits<int64_t>::max())
       : variables_(&variables), root_(root), max_elements_(max_elements) {}
+  /// No keys: params are 0 in place of what their initializers draw. For who fills them with a file's arrays.
+  static InitScope Zeros(Variables& variables, int64_t max_elements = std::numeric_limits<int64_t>::max()) {
+    InitScope scope(variables, Key(), max_elements);
+    scope.draws_values_ = false;
+    return scope;
+  }
   /// NNX's keys: the draws of `rngs`, in the order of creation. Streams of Dropouts go to `dropout_streams`.
   InitScope(Variables& variables, nnx::Rngs& rngs, nnx::RngStreams& dropout_streams)
       : variables_(&variables), rngs_(&rngs), dropout_streams_(&dropout_streams) {}
@@ -42,6 +48,7 @@ class InitScope {
   nnx::Rngs* rngs_ = nullptr;                   // NNX: not null
   nnx::RngStreams* dropout_streams_ = nullptr;  // NNX: not null
   int64_t max_elements_ = std::numeric_limits<int64_t>::max();
+  bool draws_values_ = true;
   std::string path_;    // names joined with "/"
   uint32_t draws_ = 0;  // keys drawn in this scope
 };

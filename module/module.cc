@@ -64,6 +64,13 @@ Variables Init(const Module& module, Key key, const Shape& input, int64_t max_el
   return variables;
 }
 
+Variables InitZeros(const Module& module, const Shape& input, int64_t max_elements) {
+  Variables variables;
+  variables.emplace(kParams, Collection());
+  module.Init(InitScope::Zeros(variables, max_elements), input);
+  return variables;
+}
+
 Activation Predict(const Module& module, const Variables& variables, ConstTensorView input, const Workspace& workspace,
                    PackedFilters* packed_filters) {
   Check(input.size() > 0, "Predict: the input ", input.shape(), " is empty");

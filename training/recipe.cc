@@ -91,8 +91,8 @@ bool FromText(std::string_view text, std::vector<int64_t>& values) {
 
 template <>
 const std::map<std::string, ResNetStem>& EnumNames<ResNetStem>() {
-  static const std::map<std::string, ResNetStem> names{{"imagenet", ResNetStem::kImageNet},
-                                                       {"cifar", ResNetStem::kCifar}};
+  static const std::map<std::string, ResNetStem> names{
+      {"imagenet", ResNetStem::kImageNet}, {"cifar", ResNetStem::kCifar}, {"deep", ResNetStem::kDeep}};
   return names;
 }
 
@@ -161,6 +161,15 @@ void SetModel(const ResNetOptions& options, Recipe& recipe) {
   recipe.model = preset->name;
   recipe.width = preset->width;
   recipe.stem = preset->same_stem ? std::nullopt : std::optional(options.stem);
+  recipe.padding = options.padding;
+}
+
+void SetModel(const MobileNetV2Options& options, Recipe& recipe) {
+  Check(options.stem_stride == 1 || options.stem_stride == 2, "a recipe has no name for a stem of stride ",
+        options.stem_stride);
+  recipe.model = "mobilenet_v2";
+  recipe.width = options.width;
+  recipe.stem = options.stem_stride == 2 ? std::nullopt : std::optional(ResNetStem::kCifar);
   recipe.padding = options.padding;
 }
 

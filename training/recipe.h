@@ -12,6 +12,7 @@
 #include "hwynn/data/augmentation.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/models/make_model.h"
+#include "hwynn/models/mobilenet.h"
 #include "hwynn/training/optimizer.h"
 #include "hwynn/training/schedule.h"
 
@@ -36,7 +37,7 @@ struct TrainOptions {
 /// Fashion-MNIST within five minutes on two cores.
 struct Recipe {
   std::string model = "resnet20";
-  double width = 1.0;                // multiplies the filters of a ResNet
+  double width = 1.0;                // multiplies the filters of a ResNet, the channels of a MobileNetV2
   std::optional<ResNetStem> stem{};  // another than the model's of that name
   PaddingRule padding = PaddingRule::kFlax;
   std::string dataset = "fashion-mnist";
@@ -52,9 +53,11 @@ struct Recipe {
 template <class R, class Visitor>
 void VisitModelFields(R& recipe, Visitor&& visit) {
   visit("model", recipe.model, ModelNamesText());
-  visit("width", recipe.width, "multiplies the filters of a ResNet");
-  visit("stem", recipe.stem, "of a ResNet: imagenet (7x7, stride 2, max pool), cifar (3x3) or preset, the model's own");
-  visit("padding", recipe.padding, "of a ResNet's windows at stride 2: flax (at the end) or pytorch (both sides)");
+  visit("width", recipe.width, "multiplies the filters of a ResNet or the channels of a MobileNetV2");
+  visit("stem", recipe.stem,
+        "imagenet (7x7, stride 2, max pool), deep (three 3x3, stride 2, max pool), cifar (3x3) or preset, the model's "
+        "own; of a mobilenet_v2: imagenet (stride 2), cifar (stride 1)");
+  visit("padding", recipe.padding, "of windows at stride 2: flax (at the end) or pytorch (both sides)");
 }
 
 /// Calls visit(name, value, help) for every option of a Recipe or const Recipe. Values are strings, integers,
@@ -125,8 +128,10 @@ Recipe RecipeFromFields(std::map<std::string, std::string> fields);
 /// What MakeModel makes of a recipe's model.
 ModelOptions RecipeModelOptions(const Recipe& recipe, int64_t num_classes);
 
-/// Makes `options` the recipe's model. Throws std::invalid_argument when no preset has their stages of their blocks.
+/// Makes `options` the recipe's model. Throws std::invalid_argument when no preset has their stages of their blocks, or
+/// a stem no name.
 void SetModel(const ResNetOptions& options, Recipe& recipe);
+void SetModel(const MobileNetV2Options& options, Recipe& recipe);
 
 }  // namespace hwynn
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "hwynn/tests/support/double_net.h"
+#include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
 
@@ -13,6 +14,7 @@ using testing::CheckAgainstDouble;
 using testing::Describe;
 using testing::DoubleArray;
 using testing::DoubleNet;
+using testing::ExpectError;
 using testing::MaxDifference;
 using testing::ModuleBed;
 using testing::Normals;
@@ -76,6 +78,41 @@ TEST(ResidualTest, Gradients) {
       CheckAgainstDouble(BottleneckResNetBlock({.filters = 4, .stride = stride}), {8, 8, 6, 4}, mode, bottleneck);
     }
   }
+}
+
+// Groups, a width of its own, and the projection of ResNet-D, with odd extents too.
+TEST(ResidualTest, GradientsOfItsKin) {
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const bool pools : {false, true}) {
+        const auto basic = [&](const DoubleNet& net, const DoubleArray& x) {
+          return net.ResNetBlock("", x, stride, pools);
+        };
+        const auto bottleneck = [&](const DoubleNet& net, const DoubleArray& x) {
+          return net.BottleneckResNetBlock("", x, stride, pools);
+        };
+        CheckAgainstDouble(ResNetBlock({.filters = 6, .stride = stride, .average_projection = pools}), {8, 7, 5, 4},
+                           mode, basic);
+        CheckAgainstDouble(BottleneckResNetBlock(
+                               {.filters = 2, .stride = stride, .groups = 3, .width = 6, .average_projection = pools}),
+                           {8, 8, 7, 4}, mode, bottleneck);
+        CheckAgainstDouble(
+            BottleneckResNetBlock({.filters = 2, .stride = stride, .width = 5, .average_projection = pools}),
+            {8, 8, 6, 8}, mode, bottleneck);
+      }
+    }
+  }
+}
+
+TEST(ResidualTest, TreesOfItsKin) {
+  const BottleneckResNetBlock block({.filters = 4, .stride = 2, .groups = 2, .width = 6, .average_projection = true});
+  EXPECT_EQ(
+      Describe(GetCollection(Init(block, KeyFromSeed(0), {1, 8, 8, 4}), kParams)),
+      (Lines{"BatchNorm_0/bias[6]", "BatchNorm_0/scale[6]", "BatchNorm_1/bias[6]", "BatchNorm_1/scale[6]",
+             "BatchNorm_2/bias[16]", "BatchNorm_2/scale[16]", "Conv_0/kernel[1,1,4,6]", "Conv_1/kernel[3,3,3,6]",
+             "Conv_2/kernel[1,1,6,16]", "conv_proj/kernel[1,1,4,16]", "norm_proj/bias[16]", "norm_proj/scale[16]"}));
+  ExpectError<std::invalid_argument>([] { ResNetBlock({.filters = 4, .groups = 2}); }, {"a bottleneck's"});
+  ExpectError<std::invalid_argument>([] { ResNetBlock({.filters = 4, .width = 8}); }, {"a bottleneck's"});
 }
 
 // A stride that changes no extent needs no projection: Flax compares shapes.

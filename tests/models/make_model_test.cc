@@ -10,14 +10,14 @@ namespace {
 using testing::ExpectError;
 
 TEST(MakeModelTest, MakesEveryNamedModel) {
-  EXPECT_EQ(ModelNames().size(), 12U);
+  EXPECT_EQ(ModelNames().size(), 23U);
   for (const std::string_view name : ModelNames()) {
-    const bool wide = name == "resnet26" || name == "resnet50" || name == "resnet101" || name == "resnet152";
-    const double width = wide ? 0.0625 : 0.125;
-    const auto model = MakeModel(name, {.num_classes = 7, .width = width});
-    const Variables variables = Init(*model, KeyFromSeed(0), {1, 8, 8, 1});
+    const auto model = MakeModel(name, {.num_classes = 7, .width = 0.125});
+    const Variables variables = InitZeros(*model, {1, 8, 8, 1});
     const Collection& params = GetCollection(variables, kParams);
-    EXPECT_EQ(params.contains("conv_init/kernel"), name != "mlp") << name;
+    const bool deep = name.starts_with("resnet") && name.ends_with("d") && !name.starts_with("resnext");
+    EXPECT_EQ(params.contains("conv_init/kernel"), name != "mlp" && !deep) << name;
+    EXPECT_EQ(params.contains("conv_init_0/kernel"), deep) << name;
     const std::string_view head = name == "mlp" ? "Dense_2/bias" : "Dense_0/bias";
     ASSERT_TRUE(params.contains(head)) << name;
     EXPECT_EQ(params.find(head)->second.shape(), Shape({7})) << name;
@@ -36,9 +36,13 @@ TEST(MakeModelTest, FamiliesHaveTheirStems) {
   EXPECT_EQ(stem(cifar), Shape({3, 3, 3, 16}));
 }
 
+TEST(MakeModelTest, RefusesAStemThatAModelDoesNotHave) {
+  ExpectError<std::invalid_argument>([] { MakeModel("mobilenet_v2", {.stem = ResNetStem::kDeep}); }, {"deep stem"});
+}
+
 TEST(MakeModelTest, ListsTheNamesForAnUnknownOne) {
   ExpectError<std::invalid_argument>([] { MakeModel("resnet19", {}); },
-                                     {"\"resnet19\"", "resnet18, resnet26", "resnet110, mlp"});
+                                     {"\"resnet19\"", "resnet18, resnet26", "resnet110, mobilenet_v2, mlp"});
 }
 
 }  // namespace

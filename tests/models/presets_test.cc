@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
+#include <string>
 
 #include "hwynn/tests/support/files.h"
 
@@ -34,6 +36,20 @@ TEST(PresetsTest, HasTimmsResNet26) {
   EXPECT_EQ(CountElements(GetCollection(variables, kParams)), 15'995'176);
 }
 
+int64_t CountParams(const Module& model) {
+  return CountElements(GetCollection(InitZeros(model, {1, 32, 32, 3}), kParams));
+}
+
+// The counts that torchvision and timm print.
+TEST(PresetsTest, HaveTheirFrameworksNumbersOfParams) {
+  const std::map<std::string, int64_t> counts = {
+      {"resnet18", 11'689'512},         {"resnet26", 15'995'176},          {"resnet34", 21'797'672},
+      {"resnet50", 25'557'032},         {"resnet101", 44'549'160},         {"resnet152", 60'192'808},
+      {"wide_resnet50_2", 68'883'240},  {"wide_resnet101_2", 126'886'696}, {"resnext50_32x4d", 25'028'904},
+      {"resnext101_32x8d", 88'791'336}, {"resnet50d", 25'576'264}};
+  for (const auto& [name, count] : counts) EXPECT_EQ(CountParams(ResNet(ResNetPreset(name))), count) << name;
+}
+
 TEST(PresetsTest, WidthRounds) {
   EXPECT_EQ(ResNetPreset("resnet20", 0.6).num_filters, 10);  // 9.6
   EXPECT_EQ(ResNetPreset("resnet20", 0.58).num_filters, 9);  // 9.28
@@ -60,8 +76,21 @@ TEST(PresetsTest, EachIsFoundByItsStages) {
     other.stage_sizes.back() += 1;
     EXPECT_FALSE(FindResNetPreset(other));
   }
-  EXPECT_EQ(names.size(), 11U);
+  EXPECT_EQ(names.size(), 21U);
   EXPECT_FALSE(FindResNetPreset({.stage_sizes = {3, 3, 3}, .bottleneck = true}));
+  // Kin that no preset is.
+  ResNetOptions kin = ResNetPreset("resnext50_32x4d");
+  kin.width_per_group = 5;
+  EXPECT_FALSE(FindResNetPreset(kin));
+  EXPECT_EQ(ResNetText(kin), "a ResNet of 3, 4, 6, 3 bottleneck blocks of 32x5");
+  kin = ResNetPreset("wide_resnet50_2");
+  kin.average_projection = true;
+  EXPECT_EQ(ResNetText(kin),
+            "a ResNet of 3, 4, 6, 3 bottleneck blocks of 1x128 with average pools in their projections");
+  kin = ResNetPreset("resnet50");
+  kin.stem = ResNetStem::kDeep;
+  EXPECT_EQ(FindResNetPreset(kin)->name, "resnet50");
+  EXPECT_FALSE(FindResNetPreset(kin)->same_stem);
 }
 
 TEST(PresetsTest, NamesBadNamesAndWidths) {

@@ -13,6 +13,7 @@
 #include "hwynn/layers/relu.h"
 #include "hwynn/models/presets.h"
 #include "hwynn/tests/support/double_net.h"
+#include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/tests/support/module_bed.h"
 
@@ -95,14 +96,48 @@ TEST(ResNetTest, CifarFamily) {
   EXPECT_EQ(CountTopLevelNames(params), 18U);
 }
 
+TEST(ResNetTest, TreesOfItsKin) {
+  const auto shapes = [](const char* name) {
+    return [variables = InitZeros(ResNet(ResNetPreset(name)), {1, 32, 32, 3})](std::string_view path) {
+      return GetCollection(variables, kParams).find(path)->second.shape();
+    };
+  };
+  const auto resnext = shapes("resnext50_32x4d"), wide = shapes("wide_resnet50_2"), d = shapes("resnet50d");
+  EXPECT_EQ(resnext("BottleneckResNetBlock_0/Conv_0/kernel"), Shape({1, 1, 64, 128}));
+  EXPECT_EQ(resnext("BottleneckResNetBlock_0/Conv_1/kernel"), Shape({3, 3, 4, 128}));
+  EXPECT_EQ(resnext("BottleneckResNetBlock_15/Conv_1/kernel"), Shape({3, 3, 32, 1024}));
+  EXPECT_EQ(resnext("BottleneckResNetBlock_15/Conv_2/kernel"), Shape({1, 1, 1024, 2048}));
+  EXPECT_EQ(wide("BottleneckResNetBlock_3/Conv_1/kernel"), Shape({3, 3, 256, 256}));
+  EXPECT_EQ(wide("BottleneckResNetBlock_3/conv_proj/kernel"), Shape({1, 1, 256, 512}));
+  EXPECT_EQ(d("conv_init_0/kernel"), Shape({3, 3, 3, 32}));
+  EXPECT_EQ(d("conv_init_1/kernel"), Shape({3, 3, 32, 32}));
+  EXPECT_EQ(d("conv_init_2/kernel"), Shape({3, 3, 32, 64}));
+  EXPECT_EQ(d("bn_init_2/scale"), Shape({64}));
+  EXPECT_EQ(d("BottleneckResNetBlock_0/conv_proj/kernel"), Shape({1, 1, 64, 256}));
+  const auto expect = [](const ResNetOptions& options, const char* text) {
+    testing::ExpectError<std::invalid_argument>([&] { ResNet{options}; }, {text});
+  };
+  expect({.groups = 2}, "those of bottlenecks");
+  expect({.width_per_group = 128}, "those of bottlenecks");
+  expect({.bottleneck = true, .groups = 0}, "must be positive");
+}
+
 TEST(ResNetTest, OutputShapesForAnyImage) {
   const Workspace workspace;
   for (const PaddingRule padding : {PaddingRule::kFlax, PaddingRule::kPyTorch}) {
     const ResNet cifar(
         {.stage_sizes = {1, 1, 1}, .stem = ResNetStem::kCifar, .num_filters = 4, .num_classes = 3, .padding = padding});
     const ResNet image_net({.num_filters = 4, .num_classes = 3, .padding = padding});
+    const ResNet deep({.bottleneck = true,
+                       .stem = ResNetStem::kDeep,
+                       .groups = 2,
+                       .average_projection = true,
+                       .num_filters = 4,
+                       .num_classes = 3,
+                       .padding = padding});
     for (const Shape& shape : {Shape{2, 1, 1, 1}, Shape{2, 9, 14, 2}, Shape{1, 33, 32, 3}}) {
-      for (const Module* model : {static_cast<const Module*>(&cifar), static_cast<const Module*>(&image_net)}) {
+      for (const Module* model : {static_cast<const Module*>(&cifar), static_cast<const Module*>(&image_net),
+                                  static_cast<const Module*>(&deep)}) {
         const Variables variables = Init(*model, KeyFromSeed(0), shape);
         const Activation logits = Predict(*model, variables, Normals(shape, 1), workspace);
         EXPECT_EQ(logits->shape(), Shape({shape[0], 3}));

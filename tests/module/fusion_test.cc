@@ -13,6 +13,7 @@
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/conv.h"
 #include "hwynn/layers/dropout.h"
+#include "hwynn/layers/inverted_residual.h"
 #include "hwynn/layers/pool.h"
 #include "hwynn/layers/relu.h"
 #include "hwynn/layers/residual.h"
@@ -164,6 +165,25 @@ std::vector<Case> Cases() {
       .Add(BottleneckResNetBlock({.filters = 8}))
       .Add(BottleneckResNetBlock({.filters = 4, .stride = 2}))
       .Add(BottleneckResNetBlock({.filters = 4}));
+  add("kin of bottlenecks")
+      .Add(BottleneckResNetBlock({.filters = 8, .groups = 2, .width = 4}))
+      .Add(BottleneckResNetBlock({.filters = 4, .stride = 2, .width = 10, .average_projection = true}))
+      .Add(BottleneckResNetBlock({.filters = 4, .groups = 4, .width = 8}));
+  add("inverted residuals")
+      .Add(Square(4))
+      .Add(Norm({.relu = true, .upper = 6.0f}))
+      .Add(InvertedResidual(4, {.channels = 6, .expansion = 1}))
+      .Add(InvertedResidual(6, {.channels = 8, .stride = 2}))
+      .Add(InvertedResidual(8, {.channels = 8}))
+      .Add(InvertedResidual(8, {.channels = 8, .expansion = 3}))
+      .Add(InvertedResidual(8, {.channels = 5}))
+      .Add(Square(6, 1))
+      .Add(Norm({.relu = true, .upper = 6.0f}))
+      .Add(GlobalAveragePool());
+  add("a user's module between inverted residuals")
+      .Add(InvertedResidual(5, {.channels = 5}))
+      .Add(Observes())
+      .Add(InvertedResidual(5, {.channels = 5}));
   add("a user's module between blocks")
       .Add(ResNetBlock({.filters = 8}))
       .Add(Observes())

@@ -42,6 +42,18 @@ TEST(InitScopeTest, KeysAreLinens) {
   EXPECT_EQ(FirstKey(0, {"RNGSubModule_0", "RNGSubSubModule_0"}), (Key{234240654, 1028548813}));
 }
 
+TEST(InitScopeTest, ZerosDrawNothing) {
+  Variables variables;
+  InitScope scope = InitScope::Zeros(variables, 5).Child("norm");
+  Key key;
+  scope.Param("scale", {3}, Record(key));
+  scope.Variable(kBatchStats, "var", {2}, 1.0f);
+  EXPECT_EQ(key, Key());
+  for (const float value : GetCollection(variables, kParams).at("norm/scale").span()) EXPECT_EQ(value, 0.0f);
+  for (const float value : GetCollection(variables, kBatchStats).at("norm/var").span()) EXPECT_EQ(value, 1.0f);
+  EXPECT_THROW(scope.Param("bias", {1}, Record(key)), std::invalid_argument);
+}
+
 TEST(InitScopeTest, EveryParamDrawsOneKeyOfItsScope) {
   Variables variables;
   InitScope scope(variables, KeyFromSeed(0));

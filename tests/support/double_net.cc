@@ -40,6 +40,7 @@ DoubleNet::DoubleNet(const Variables& variables, Mode mode)
 DoubleArray DoubleNet::Conv(const std::string& path, const DoubleArray& input, int64_t stride) const {
   const DoubleArray& kernel = params_.at(path + "/kernel");
   const int64_t size = kernel.shape[0], in_channels = kernel.shape[2], channels = kernel.shape[3];
+  const int64_t image_channels = input.shape[3], group_outputs = channels / (image_channels / in_channels);
   const int64_t height = input.shape[1], width = input.shape[2];
   const int64_t out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
   const int64_t top = std::max<int64_t>((out_height - 1) * stride + size - height, 0) / 2;
@@ -53,10 +54,12 @@ DoubleArray DoubleNet::Conv(const std::string& path, const DoubleArray& input, i
           for (int64_t kx = 0; kx < size; ++kx) {
             const int64_t y = oy * stride + ky - top, x = ox * stride + kx - left;
             if (y < 0 || y >= height || x < 0 || x >= width) continue;
-            const double* pixel = input.values.data() + ((n * height + y) * width + x) * in_channels;
+            const double* pixel = input.values.data() + ((n * height + y) * width + x) * image_channels;
             const double* taps = kernel.values.data() + (ky * size + kx) * in_channels * channels;
             for (int64_t c = 0; c < in_channels; ++c) {
-              for (int64_t o = 0; o < channels; ++o) out[o] += pixel[c] * taps[c * channels + o];
+              for (int64_t o = 0; o < channels; ++o) {
+                out[o] += pixel[o / group_outputs * in_channels + c] * taps[c * channels + o];
+              }
             }
           }
         }
@@ -107,27 +110,61 @@ DoubleArray DoubleNet::Dense(const std::string& path, const DoubleArray& input) 
 }
 
 DoubleArray DoubleNet::AddShortcut(const std::string& path, const DoubleArray& main, const DoubleArray& input,
-                                   int64_t stride) const {
+                                   int64_t stride, bool pools) const {
   if (main.shape == input.shape) return Relu(Add(main, input));
-  return Relu(Add(main, BatchNorm(path + "norm_proj", Conv(path + "conv_proj", input, stride))));
+  const DoubleArray pooled = pools ? AveragePool(input, stride) : input;
+  return Relu(Add(main, BatchNorm(path + "norm_proj", Conv(path + "conv_proj", pooled, pools ? 1 : stride))));
 }
 
-DoubleArray DoubleNet::ResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride) const {
+DoubleArray DoubleNet::ResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride,
+                                   bool pools) const {
   DoubleArray x = Relu(BatchNorm(path + "BatchNorm_0", Conv(path + "Conv_0", input, stride)));
   x = BatchNorm(path + "BatchNorm_1", Conv(path + "Conv_1", x));
-  return AddShortcut(path, x, input, stride);
+  return AddShortcut(path, x, input, stride, pools);
 }
 
-DoubleArray DoubleNet::BottleneckResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride) const {
+DoubleArray DoubleNet::BottleneckResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride,
+                                             bool pools) const {
   DoubleArray x = Relu(BatchNorm(path + "BatchNorm_0", Conv(path + "Conv_0", input)));
   x = Relu(BatchNorm(path + "BatchNorm_1", Conv(path + "Conv_1", x, stride)));
   x = BatchNorm(path + "BatchNorm_2", Conv(path + "Conv_2", x));
-  return AddShortcut(path, x, input, stride);
+  return AddShortcut(path, x, input, stride, pools);
+}
+
+DoubleArray DoubleNet::InvertedResidual(const std::string& path, const DoubleArray& input, int64_t stride) const {
+  const bool expands = params_.contains(path + "Conv_2/kernel");
+  int convs = 0;
+  const auto step = [&](const DoubleArray& x, int64_t conv_stride) {
+    const std::string number = std::to_string(convs++);
+    return BatchNorm(path + "BatchNorm_" + number, Conv(path + "Conv_" + number, x, conv_stride));
+  };
+  DoubleArray x = expands ? Relu6(step(input, 1)) : input;
+  x = step(Relu6(step(x, stride)), 1);
+  return stride == 1 && x.shape == input.shape ? Add(x, input) : x;
 }
 
 DoubleArray DoubleNet::Relu(DoubleArray input) {
   for (double& value : input.values) value = std::max(value, 0.0);
   return input;
+}
+
+DoubleArray DoubleNet::Relu6(DoubleArray input) {
+  for (double& value : input.values) value = std::clamp(value, 0.0, 6.0);
+  return input;
+}
+
+DoubleArray DoubleNet::AveragePool(const DoubleArray& input, int64_t size) {
+  const int64_t height = input.shape[1], width = input.shape[2], channels = input.shape[3];
+  const int64_t out_height = (height + size - 1) / size, out_width = (width + size - 1) / size;
+  DoubleArray output(Shape{input.shape[0], out_height, out_width, channels});
+  for (int64_t i = 0; i < input.shape.num_elements(); ++i) {
+    const int64_t c = i % channels, x = i / channels % width, y = i / (channels * width) % height;
+    const int64_t n = i / (channels * width * height);
+    const int64_t rows = std::min(size, height - y / size * size), columns = std::min(size, width - x / size * size);
+    output.values[static_cast<size_t>(((n * out_height + y / size) * out_width + x / size) * channels + c)] +=
+        input.values[static_cast<size_t>(i)] / static_cast<double>(rows * columns);
+  }
+  return output;
 }
 
 DoubleArray DoubleNet::Add(DoubleArray a, const DoubleArray& b) {

@@ -27,15 +27,23 @@ class DoubleNet {
  public:
   DoubleNet(const Variables& variables, Mode mode);
 
+  /// In as many groups as the kernel's shape says.
   DoubleArray Conv(const std::string& path, const DoubleArray& input, int64_t stride = 1) const;
   /// In training from the batch's own statistics.
   DoubleArray BatchNorm(const std::string& path, const DoubleArray& input) const;
   DoubleArray Dense(const std::string& path, const DoubleArray& input) const;
-  /// The residual blocks of layers/residual.h. `path` is empty or ends in "/".
-  DoubleArray ResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride = 1) const;
-  DoubleArray BottleneckResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride = 1) const;
+  /// The residual blocks of layers/residual.h. `path` is empty or ends in "/". `pools`: average_projection.
+  DoubleArray ResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride = 1,
+                          bool pools = false) const;
+  DoubleArray BottleneckResNetBlock(const std::string& path, const DoubleArray& input, int64_t stride = 1,
+                                    bool pools = false) const;
+  /// The block of layers/inverted_residual.h, with an expansion or without.
+  DoubleArray InvertedResidual(const std::string& path, const DoubleArray& input, int64_t stride = 1) const;
 
   static DoubleArray Relu(DoubleArray input);
+  static DoubleArray Relu6(DoubleArray input);
+  /// The mean over size × size pixels at that stride, of those inside the image.
+  static DoubleArray AveragePool(const DoubleArray& input, int64_t size);
   static DoubleArray Add(DoubleArray a, const DoubleArray& b);
   static DoubleArray GlobalAverage(const DoubleArray& input);
   static DoubleArray Reshaped(DoubleArray input, const Shape& shape);
@@ -43,8 +51,8 @@ class DoubleNet {
   DoubleArray& param(const std::string& path) { return params_.at(path); }
 
  private:
-  DoubleArray AddShortcut(const std::string& path, const DoubleArray& main, const DoubleArray& input,
-                          int64_t stride) const;
+  DoubleArray AddShortcut(const std::string& path, const DoubleArray& main, const DoubleArray& input, int64_t stride,
+                          bool pools) const;
 
   Mode mode_;
   std::map<std::string, DoubleArray> params_;

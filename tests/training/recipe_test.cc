@@ -142,8 +142,9 @@ TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
 }
 
 TEST(RecipeTest, AModelOfOptionsIsTheRecipes) {
-  for (const char* name : {"resnet18", "resnet50", "resnet20"}) {
-    for (const ResNetStem stem : {ResNetStem::kImageNet, ResNetStem::kCifar}) {
+  for (const NamedResNet& preset : ResNetPresets()) {
+    const std::string name(preset.name);
+    for (const ResNetStem stem : {ResNetStem::kImageNet, ResNetStem::kCifar, ResNetStem::kDeep}) {
       ResNetOptions options = ResNetPreset(name);
       options.num_filters = 3;
       options.stem = stem;
@@ -157,10 +158,24 @@ TEST(RecipeTest, AModelOfOptionsIsTheRecipes) {
       EXPECT_EQ(made.padding, PaddingRule::kPyTorch);
       EXPECT_EQ(ResNetPreset(recipe.model, made.width).num_filters, 3);
       EXPECT_EQ(made.stem.value_or(ResNetPreset(name).stem), stem);
+      EXPECT_TRUE(SameBlocks(ResNetPreset(recipe.model), options));
     }
   }
   Recipe recipe;
-  ExpectError<std::invalid_argument>([&] { SetModel({.stage_sizes = {1, 2}}, recipe); }, {"a ResNet of 1, 2 blocks"});
+  for (const int64_t stride : {1, 2}) {
+    SetModel(MobileNetV2Options{.width = 1.4, .stem_stride = stride, .padding = PaddingRule::kPyTorch}, recipe);
+    EXPECT_EQ(recipe.model, "mobilenet_v2");
+    const ModelOptions made = RecipeModelOptions(RecipeFromFields(ToFields(recipe)), 7);
+    EXPECT_EQ(made.width, 1.4);
+    EXPECT_EQ(made.padding, PaddingRule::kPyTorch);
+    EXPECT_EQ(made.stem.value_or(ResNetStem::kImageNet), stride == 2 ? ResNetStem::kImageNet : ResNetStem::kCifar);
+  }
+  ExpectError<std::invalid_argument>([&] { SetModel(MobileNetV2Options{.stem_stride = 3}, recipe); }, {"stride 3"});
+  ExpectError<std::invalid_argument>(
+      [&] {
+        SetModel(ResNetOptions{.stage_sizes = {1, 2}}, recipe);
+      },
+      {"a ResNet of 1, 2 blocks"});
 }
 
 }  // namespace
