@@ -96,7 +96,8 @@ void ConvertCheckpoint(const ConvertOptions& options) {
 }
 
 void ConvertPyTorch(const SafetensorsFile& file, const ConvertOptions& options) {
-  ImportedResNet imported = ImportPyTorchResNet(file);
+  ImportedModel imported = ImportPyTorchModel(file);
+  const ImportedOptions& model = imported.options;
   if (IsMsgpackName(options.output)) {
     WriteMsgpack(options.output, FlaxFromSafetensors(NamedArrays(imported.variables), {}, options.input));
     Note("PyTorch pads windows at stride 2 on both sides, which is not in " + options.output);
@@ -104,26 +105,26 @@ void ConvertPyTorch(const SafetensorsFile& file, const ConvertOptions& options) 
   }
   CheckpointInfo info;
   try {
-    SetModel(imported.options, info.recipe);
+    std::visit([&](const auto& model_options) { SetModel(model_options, info.recipe); }, model.model);
   } catch (const std::invalid_argument& error) {  // the file's
     throw std::runtime_error(StrCat(options.input, ": ", error.what()));
   }
   info.recipe.dataset.clear();
-  info.image_shape = {options.image_size, options.image_size, imported.channels};
-  for (int64_t i = 0; i < imported.options.num_classes; ++i) info.class_names.push_back(std::to_string(i));
-  if (static_cast<int64_t>(options.mean.size()) == imported.channels) {
+  info.image_shape = {options.image_size, options.image_size, model.channels};
+  for (int64_t i = 0; i < model.num_classes(); ++i) info.class_names.push_back(std::to_string(i));
+  if (static_cast<int64_t>(options.mean.size()) == model.channels) {
     info.standardization = {options.mean, options.stddev};
   } else {
-    Note("images are not standardised: there are no means for " + std::to_string(imported.channels) + " channels");
+    Note("images are not standardised: there are no means for " + std::to_string(model.channels) + " channels");
   }
-  CheckStandardization(info.standardization, imported.channels);
+  CheckStandardization(info.standardization, model.channels);
   TrainState state;
   state.variables = std::move(imported.variables);
   SaveCheckpoint(options.output, info, state);
-  if (info.recipe.stem) {
+  if (info.recipe.stem == ResNetStem::kCifar) {
     Note("the names don't say whether a max pool follows the 3x3 stem: none does here, and its stride is 1");
   }
-  std::cout << info.recipe.model << ", " << imported.options.num_classes << " classes" << std::endl;
+  std::cout << info.recipe.model << ", " << model.num_classes() << " classes" << std::endl;
 }
 
 void RunConvert(const ConvertOptions& options) {
@@ -161,7 +162,8 @@ void RunConvert(const ConvertOptions& options) {
 
 void AddConvertCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "convert", "checkpoints between Flax's msgpack, safetensors and hwynn; imports PyTorch's ResNets");
+      "convert",
+      "checkpoints between Flax's msgpack, safetensors and hwynn; imports PyTorch's ResNets and MobileNetV2");
   const auto options = std::make_shared<ConvertOptions>();
   command->add_option("input", options->input, "msgpack or safetensors, as its bytes say; a folder of checkpoint_<n>")
       ->required()

@@ -1,4 +1,4 @@
-// A ResNet with PyTorch's names: what is imported is the variables of the model that it is said to be.
+// A model with PyTorch's names: what is imported is the variables of the model that it is said to be.
 
 #include "hwynn/models/pytorch_import.h"
 
@@ -12,8 +12,8 @@ namespace {
 
 void Read(const std::vector<std::byte>& bytes) {
   const SafetensorsFile file("input", bytes);
-  const ImportedResNet imported = ImportPyTorchResNet(file);
-  const Variables expected = Init(ResNet(imported.options), KeyFromSeed(0), {1, 32, 32, imported.channels});
+  const ImportedModel imported = ImportPyTorchModel(file);
+  const Variables expected = InitZeros(*imported.options.MakeModel(), {1, 32, 32, imported.options.channels});
   Require(imported.variables.size() == expected.size(), "an imported model has all collections");
   for (const auto& [name, collection] : expected) {
     const Collection& arrays = GetCollection(imported.variables, name);

@@ -1,4 +1,4 @@
-// PyTorch's ResNets give PyTorch's logits: tests/golden/pytorch_logits.safetensors, which
+// PyTorch's models give PyTorch's logits: tests/golden/pytorch_logits.safetensors, which
 // tests/golden/pytorch_golden.py wrote for weights that are formulas.
 
 #include "hwynn/models/pytorch_import.h"
@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 
+#include "hwynn/models/presets.h"
 #include "hwynn/tests/support/files.h"
 #include "hwynn/tests/support/pytorch_weights.h"
 #include "hwynn/tests/support/targets.h"
@@ -18,6 +19,7 @@ namespace hwynn {
 namespace {
 
 using testing::ExpectError;
+using testing::MakeMobileNetV2Weights;
 using testing::MakeWeights;
 using testing::Renamed;
 using testing::Uniforms;
@@ -37,16 +39,16 @@ Tensor GoldenImages() {
   return images;
 }
 
-std::vector<float> Logits(const ResNetOptions& options, const Variables& variables, const Tensor& images) {
-  const Activation logits = Predict(ResNet(options), variables, images, Workspace());
+std::vector<float> Logits(const ImportedModel& imported, const Tensor& images) {
+  const Activation logits = Predict(*imported.options.MakeModel(), imported.variables, images, Workspace());
   return {logits->span().begin(), logits->span().end()};
 }
 
 class PyTorchImportTest : public ::testing::Test {
  protected:
-  ImportedResNet Import(const Weights& weights) {
+  ImportedModel Import(const Weights& weights) {
     weights.Write(path_);
-    return ImportPyTorchResNet(SafetensorsFile(path_));
+    return ImportPyTorchModel(SafetensorsFile(path_));
   }
 
   const testing::TempFolder folder_;
@@ -56,31 +58,50 @@ class PyTorchImportTest : public ::testing::Test {
 TEST_F(PyTorchImportTest, LogitsArePyTorchs) {
   const SafetensorsFile golden(HWYNN_GOLDEN_DIR "/pytorch_logits.safetensors");
   const Tensor images = GoldenImages();
-  struct Case {
-    const char* name;
-    std::vector<int64_t> stage_sizes;
-    bool bottleneck;
-    int64_t stem;
+  const auto kin = [](const char* name, int64_t filters) {
+    ResNetOptions options = ResNetPreset(name);
+    options.num_filters = filters;
+    options.num_classes = 7;
+    return options;
   };
-  for (const Case& c : {Case{"resnet18", {2, 2, 2, 2}, false, 7}, Case{"resnet50", {3, 4, 6, 3}, true, 7},
-                        Case{"resnet18_small_stem", {2, 2, 2, 2}, false, 3}}) {
-    SCOPED_TRACE(c.name);
-    const ImportedResNet imported = Import(MakeWeights(c.stage_sizes, c.bottleneck, 8, 7, c.stem));
-    EXPECT_EQ(imported.options.stage_sizes, c.stage_sizes);
-    EXPECT_EQ(imported.options.bottleneck, c.bottleneck);
-    EXPECT_EQ(imported.options.stem, c.stem == 7 ? ResNetStem::kImageNet : ResNetStem::kCifar);
-    EXPECT_EQ(imported.options.num_filters, 8);
-    EXPECT_EQ(imported.options.num_classes, 7);
-    EXPECT_EQ(imported.options.padding, PaddingRule::kPyTorch);
-    EXPECT_EQ(imported.channels, 3);
+  ResNetOptions small_stem = kin("resnet18", 8);
+  small_stem.stem = ResNetStem::kCifar;
+  std::vector<std::pair<std::string, ImportedOptions>> cases = {
+      {"resnet18", {kin("resnet18", 8)}},
+      {"resnet50", {kin("resnet50", 8)}},
+      {"resnet18_small_stem", {small_stem}},
+      {"resnext50_32x4d", {kin("resnext50_32x4d", 16)}},
+      {"wide_resnet50_2", {kin("wide_resnet50_2", 8)}},
+      {"resnet50d", {kin("resnet50d", 8)}},
+      {"resnet18d", {kin("resnet18d", 8)}},
+      {"mobilenet_v2", {MobileNetV2Options{.width = 0.25, .num_classes = 7}}}};
+  for (auto& [name, expected_options] : cases) {
+    SCOPED_TRACE(name);
+    const auto* resnet = std::get_if<ResNetOptions>(&expected_options.model);
+    const ImportedModel imported = Import(resnet != nullptr ? MakeWeights(*resnet) : MakeMobileNetV2Weights(0.25, 7));
+    EXPECT_EQ(imported.options.channels, 3);
+    EXPECT_EQ(imported.options.num_classes(), 7);
+    EXPECT_EQ(imported.options.Text(), name == "resnet18_small_stem" ? "resnet18" : name);
+    if (resnet != nullptr) {
+      const auto& options = std::get<ResNetOptions>(imported.options.model);
+      EXPECT_TRUE(SameBlocks(options, *resnet));
+      EXPECT_EQ(options.stem, resnet->stem);
+      EXPECT_EQ(options.num_filters, resnet->num_filters);
+      EXPECT_EQ(options.padding, PaddingRule::kPyTorch);
+    } else {
+      const auto& options = std::get<MobileNetV2Options>(imported.options.model);
+      EXPECT_EQ(options.width, 0.25);
+      EXPECT_EQ(options.stem_stride, 2);
+      EXPECT_EQ(options.padding, PaddingRule::kPyTorch);
+    }
     std::vector<float> expected(14);
-    ASSERT_EQ(golden.Entry(c.name).bytes.size(), expected.size() * sizeof(float));
-    std::memcpy(expected.data(), golden.Entry(c.name).bytes.data(), golden.Entry(c.name).bytes.size());
+    ASSERT_EQ(golden.Entry(name).bytes.size(), expected.size() * sizeof(float));
+    std::memcpy(expected.data(), golden.Entry(name).bytes.data(), golden.Entry(name).bytes.size());
     testing::ForEachTarget([&](const std::string&) {
       for (const PaddingRule padding : {PaddingRule::kPyTorch, PaddingRule::kFlax}) {
-        ResNetOptions options = imported.options;
-        options.padding = padding;
-        const std::vector<float> logits = Logits(options, imported.variables, images);
+        ImportedModel model{.options = imported.options, .variables = Clone(imported.variables)};
+        std::visit([&](auto& options) { options.padding = padding; }, model.options.model);
+        const std::vector<float> logits = Logits(model, images);
         double error = 0;
         double largest = 0;
         for (size_t i = 0; i < expected.size(); ++i) {
@@ -98,11 +119,35 @@ TEST_F(PyTorchImportTest, LogitsArePyTorchs) {
   }
 }
 
+// timm's names are those arrays of torchvision's, and give the same model.
+TEST_F(PyTorchImportTest, TimmsMobileNetV2) {
+  const Weights weights = MakeMobileNetV2Weights(0.25, 7);
+  const Tensor images = GoldenImages();
+  const std::vector<float> expected = Logits(Import(weights), images);
+  EXPECT_EQ(Logits(Import(Renamed(weights, testing::TimmsName)), images), expected);
+  EXPECT_EQ(testing::TimmsName("features.1.conv.2.bias"), "blocks.0.0.bn2.bias");
+  EXPECT_EQ(testing::TimmsName("features.4.conv.2.weight"), "blocks.2.0.conv_pwl.weight");
+  const auto wrapped = [](const std::string& name) { return "module." + testing::TimmsName(name); };
+  EXPECT_EQ(Logits(Import(Renamed(weights, wrapped)), images), expected);
+}
+
+// Widths that channels tell: of several that make the same ones the roundest.
+TEST_F(PyTorchImportTest, WidthsOfMobileNetV2) {
+  for (const double width : {0.1, 0.35, 0.5, 0.75, 1.0}) {
+    const ImportedModel imported = Import(MakeMobileNetV2Weights(width, 2));
+    const double found = std::get<MobileNetV2Options>(imported.options.model).width;
+    EXPECT_EQ(MobileNetV2Channels(320, found), MobileNetV2Channels(320, width));
+    if (width >= 0.35) {
+      EXPECT_EQ(found, width);
+    }
+  }
+}
+
 TEST_F(PyTorchImportTest, WrappersNamesAreLeftOut) {
   const Weights weights = MakeWeights({1, 1, 1, 1}, false, 4, 3);
   const Tensor images = GoldenImages();
-  const ImportedResNet plain = Import(weights);
-  const std::vector<float> expected = Logits(plain.options, plain.variables, images);
+  const ImportedModel plain = Import(weights);
+  const std::vector<float> expected = Logits(plain, images);
   using Rename = std::function<std::string(const std::string&)>;
   std::vector<Rename> renames;
   for (const std::string prefix : {"module.", "model.", "_orig_mod.", "backbone.", "module.model.", "model.module.",
@@ -116,9 +161,9 @@ TEST_F(PyTorchImportTest, WrappersNamesAreLeftOut) {
   for (const Rename& rename : renames) {
     const Weights renamed = Renamed(weights, rename);
     SCOPED_TRACE(renamed.arrays.begin()->first);
-    const ImportedResNet imported = Import(renamed);
+    const ImportedModel imported = Import(renamed);
     EXPECT_TRUE(HasPyTorchNames(SafetensorsFile(path_)));
-    EXPECT_EQ(Logits(imported.options, imported.variables, images), expected);
+    EXPECT_EQ(Logits(imported, images), expected);
   }
   // Two models in one file.
   Weights both = weights;
@@ -158,7 +203,7 @@ TEST_F(PyTorchImportTest, NarrowDtypesBecomeFloats) {
     std::memcpy(array.values.data(), bytes.data(), bytes.size());
     weights.arrays["fc.weight"] = {
         "F32", {array.shape[0], 16}, std::vector<float>(static_cast<size_t>(array.shape[0]) * 16)};
-    const ImportedResNet imported = Import(weights);
+    const ImportedModel imported = Import(weights);
     const Tensor& bias = imported.variables.at("params").at("Dense_0/bias");
     return std::vector<float>(bias.span().begin(), bias.span().end());
   };
@@ -219,7 +264,9 @@ TEST_F(PyTorchImportTest, WhatDoesNotFitIsNamed) {
         w.arrays.erase("conv1.weight");
         for (const char* name : {"conv1.0.weight", "conv1.3.weight", "conv1.6.weight"}) resize(w, name, {2, 3, 3, 3});
       },
-      "\"conv1.0.weight\" is of a stem of several convolutions");
+      "\"conv1.0.weight\" becomes [3,3,3,2]");
+  expect([&](Weights& w) { resize(w, "conv1.9.weight", {2, 2, 3, 3}); }, "\"conv1.9.weight\" is of a stem of more");
+  expect([&](Weights& w) { resize(w, "conv1.2.weight", {2}); }, "\"conv1.2.weight\" isn't one of a ResNet");
   expect([&](Weights& w) { resize(w, "conv1.bias", {2}); }, "\"conv1.bias\" is a bias of the stem");
   expect([&](Weights& w) { resize(w, "conv1.weight", {2, 3, 5, 5}); }, "\"conv1.weight\" is a convolution of 5x5");
   const auto expect_bottleneck = [&](const std::string& name, const Shape& shape, const std::string& text) {
@@ -227,10 +274,57 @@ TEST_F(PyTorchImportTest, WhatDoesNotFitIsNamed) {
     resize(weights, name, shape);
     ExpectError([&] { Import(weights); }, {path_, name, text});
   };
-  expect_bottleneck("layer1.0.conv2.weight", {4, 2, 3, 3}, "no grouped convolutions");
-  expect_bottleneck("layer1.0.conv1.weight", {8, 4, 1, 1}, "no wider bottlenecks");
-  expect_bottleneck("layer1.0.bn1.running_mean", {8}, "no wider bottlenecks");
-  EXPECT_EQ(Import(good).options.num_classes, 3);
+  expect_bottleneck("layer1.0.conv2.weight", {4, 3, 3, 3}, "has filters of 3 channels, which 4 channels can't be cut");
+  expect_bottleneck("layer2.0.conv2.weight", {8, 4, 3, 3}, "becomes [3,3,4,8]");
+  expect_bottleneck("layer2.0.conv1.weight", {16, 16, 1, 1}, "becomes [1,1,16,16]");
+  expect_bottleneck("layer1.0.bn1.running_mean", {8}, "becomes [8]");
+  expect_bottleneck("layer2.0.downsample.2.weight", {32}, "isn't one of");
+  EXPECT_EQ(Import(good).options.num_classes(), 3);
+}
+
+TEST_F(PyTorchImportTest, WhatIsNoMobileNetV2IsNamed) {
+  const Weights good = MakeMobileNetV2Weights(0.1, 3);
+  const auto expect = [&](const std::function<void(Weights&)>& change, const std::string& text) {
+    for (const bool timm : {false, true}) {
+      Weights weights = good;
+      change(weights);
+      if (timm)
+        weights = Renamed(weights, [](const std::string& name) {
+          return name.starts_with("features.") || name.starts_with("classifier.") ? testing::TimmsName(name) : name;
+        });
+      ExpectError([&] { Import(weights); }, {path_, text});
+    }
+  };
+  const auto resize = [](Weights& weights, const std::string& name, const Shape& shape) {
+    weights.arrays[name] = {"F32", shape, std::vector<float>(static_cast<size_t>(shape.num_elements()), 1.0f)};
+  };
+  EXPECT_EQ(Import(good).options.num_classes(), 3);
+  expect([](Weights& w) { w.arrays.erase("classifier.1.weight"); }, "has no array \"classifier.1.weight\"");
+  expect([](Weights& w) { w.arrays.erase("features.3.conv.1.1.running_var"); },
+         "has no array for batch_stats/InvertedResidual_2/BatchNorm_1/var of mobilenet_v2");
+  // A 5×5 convolution, as EfficientNets have them under the same names; other numbers of channels.
+  expect([&](Weights& w) { resize(w, "features.4.conv.1.0.weight", {48, 1, 5, 5}); }, "becomes [5,5,1,48]");
+  expect([&](Weights& w) { resize(w, "features.4.conv.1.0.weight", {48, 2, 3, 3}); }, "becomes [3,3,2,48]");
+  expect([&](Weights& w) { resize(w, "features.18.0.weight", {640, 32, 1, 1}); }, "of mobilenet_v2 is");
+  for (const char* name :
+       {"features.19.0.weight", "features.18.2.weight", "features.1.conv.1.0.weight", "features.2.conv.2.0.weight",
+        "features.2.conv.4.weight", "features.0.conv.0.0.weight", "features.18.conv.0.0.weight", "features.2.0.weight",
+        "features.0.0.bias", "blocks.0.1.conv_dw.weight", "blocks.7.0.conv_pw.weight", "blocks.0.0.conv_pwl.weight",
+        "blocks.0.0.bn3.weight", "blocks.1.0.se.conv_reduce.weight", "blocks.1.0.conv_pw.bias", "conv_head.bias",
+        "fc.weight", "layer1.0.conv1.weight"}) {
+    Weights weights = good;
+    resize(weights, name, {8});
+    ExpectError([&] { Import(weights); }, {path_, StrCat("\"", name, "\" isn't one of a MobileNetV2")});
+  }
+  Weights weights = good;
+  resize(weights, "features.0.1.momentum", {8});
+  ExpectError([&] { Import(weights); }, {path_, "\"features.0.1.momentum\" isn't one of a BatchNorm"});
+  weights = good;
+  resize(weights, "conv_stem.weight", {8, 3, 3, 3});
+  ExpectError([&] { Import(weights); }, {path_, "is there twice"});
+  weights = good;
+  resize(weights, "features.2." + std::string(100000, 'w'), {1});
+  ExpectError([&] { Import(weights); }, {path_, "isn't one of a MobileNetV2"});
 }
 
 }  // namespace
