@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hwynn/data/dataset.h"
+#include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/training/checkpoint.h"
 
@@ -46,7 +47,7 @@ struct TrainedModel {
   std::unique_ptr<const Module> model;
   Variables variables;
 };
-TrainedModel LoadTrainedModel(const std::string& checkpoint);
+TrainedModel LoadTrainedModel(const std::string& checkpoint, Precision precision = Precision::kDefault);
 
 }  // namespace hwynn::apps
 

@@ -20,6 +20,7 @@ struct PredictOptions {
   std::string arrays;
   std::string output;
   int64_t top = 3;
+  std::string precision = "default";
   MachineOptions machine;
 };
 
@@ -85,7 +86,8 @@ void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
 }
 
 void RunPredict(const PredictOptions& options) {
-  const TrainedModel trained = LoadTrainedModel(options.checkpoint);
+  const TrainedModel trained =
+      LoadTrainedModel(options.checkpoint, options.precision == "highest" ? Precision::kHighest : Precision::kDefault);
   if (options.arrays.empty()) {
     PredictImages(trained, options);
   } else {
@@ -112,6 +114,11 @@ void AddPredictCommand(CLI::App& app) {
   arrays->needs(output);
   command->add_option("--top", options->top, "how many classes to show")
       ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command
+      ->add_option("--precision", options->precision,
+                   "of convolutions: default, or highest, without the algorithms that multiply less and round more")
+      ->check(CLI::IsMember({"default", "highest"}))
       ->capture_default_str();
   options->machine.AddTo(*command);
   command->callback([options] {

@@ -392,6 +392,28 @@ def add_pytorch_imports():
     bad("stem_of_integers", "is I32, not F32", {"conv1.weight": ("I32", [1, 3, 7, 7], bytes(588))})
     bad("block_of_a_billion", "isn't one of a ResNet", {"conv1.weight": conv, "layer1.999999999.conv1.weight": conv})
     bad("block_overflows", "isn't one of a ResNet", {"conv1.weight": conv, "layer1.99999999999999999999.conv1.weight": conv})
+    def filters(*shape):
+        size = 1
+        for extent in shape:
+            size *= extent
+        return ("F16", list(shape), struct.pack(f"<{size}e", *([1.0] * size)))
+
+    bottleneck = {"conv1.weight": conv, "fc.weight": filters(2, 16), "layer1.0.conv1.weight": filters(4, 1, 1, 1),
+                  "layer1.0.conv3.weight": filters(4, 4, 1, 1)}
+    bad("groups_that_do_not_divide", "can't be cut into", {**bottleneck, "layer1.0.conv2.weight": filters(4, 3, 3, 3)})
+    bad("groups_of_other_channels", "of a ResNet of 1 bottleneck blocks of 2x128", {**bottleneck, "layer1.0.conv2.weight": filters(3, 2, 3, 3)})
+    bad("bottleneck_without_its_middle", "has no array \"layer1.0.conv2.weight\"", bottleneck)
+    deep = {"conv1.0.weight": filters(1, 3, 3, 3), "conv1.6.weight": filters(2, 1, 3, 3), "fc.weight": filters(2, 16)}
+    bad("deep_stem_alone", "has no array for", deep)
+    bad("deep_stem_too_deep", "more than three convolutions", {**deep, "conv1.9.weight": filters(1)})
+    mobile = {"features.0.0.weight": filters(8, 3, 3, 3)}
+    bad("mobilenet_stem_alone", "has no array \"features.1.conv.1.weight\"", mobile)
+    bad("mobilenet_other_name", "isn't one of a MobileNetV2", {**mobile, "features.99.conv.0.0.weight": filters(1)})
+    bad("mobilenet_of_timm", "has no array \"features.1.conv.1.weight\"", {"conv_stem.weight": filters(8, 3, 3, 3)})
+    bad("mobilenet_block_overflows", "isn't one of a MobileNetV2", {**mobile, "features.99999999999.conv.0.0.weight": filters(1)})
+    ends = {"conv_head.weight": filters(9, 8, 1, 1), "classifier.weight": filters(2, 9)}
+    projections = {f"blocks.{s}.0.conv_pw{'l' if s else ''}.weight": filters(8, 8, 1, 1) for s in range(7)}
+    bad("mobilenet_of_odd_channels", "of mobilenet_v2", {**mobile, **ends, **projections})
     bad("other_name", "isn't one of a ResNet", {"conv1.weight": conv, "conv1.weights": conv})
 
 

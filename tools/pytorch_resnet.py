@@ -22,21 +22,25 @@ STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 class Block(nn.Module):
-    """torchvision's BasicBlock, or Bottleneck with the stride on its 3x3 convolution."""
+    """torchvision's BasicBlock, or Bottleneck with the stride on its 3x3 convolution; timm's with an average projection."""
 
-    def __init__(self, inputs, filters, stride, bottleneck):
+    def __init__(self, inputs, filters, stride, bottleneck, groups=1, width_per_group=64, average=False):
         super().__init__()
-        sizes = [(inputs, filters, 1), (filters, filters, 3), (filters, 4 * filters, 1)] if bottleneck else [
+        width = filters * width_per_group // 64 * groups
+        sizes = [(inputs, width, 1), (width, width, 3), (width, 4 * filters, 1)] if bottleneck else [
             (inputs, filters, 3), (filters, filters, 3)]
         strided = 1 if bottleneck else 0
         for i, (fan_in, outputs, size) in enumerate(sizes):
-            conv = nn.Conv2d(fan_in, outputs, size, stride if i == strided else 1, size // 2, bias=False)
+            conv = nn.Conv2d(fan_in, outputs, size, stride if i == strided else 1, size // 2,
+                             groups=groups if bottleneck and size == 3 else 1, bias=False)
             self.add_module(f"conv{i + 1}", conv)
             self.add_module(f"bn{i + 1}", nn.BatchNorm2d(outputs))
         self.convs = len(sizes)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride != 1 else nn.Identity()
+            conv = nn.Conv2d(inputs, outputs, 1, 1 if average else stride, bias=False)
+            self.downsample = nn.Sequential(*([pool] if average else []), conv, nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         y = x
@@ -50,22 +54,31 @@ class Block(nn.Module):
 
 class ResNet(nn.Module):
     """torchvision.models.resnet<depth>, with other numbers of filters, channels and classes if asked for, and the
-    CIFAR family: three stages, 16 filters, a stem of one 3x3 convolution, which small_stem gives to the others."""
+    CIFAR family: three stages, 16 filters, a stem of one 3x3 convolution, which small_stem gives to the others. `d`:
+    timm's resnet<depth>d."""
 
-    def __init__(self, depth, num_classes=1000, filters=None, channels=3, small_stem=False):
+    def __init__(self, depth, num_classes=1000, filters=None, channels=3, small_stem=False, groups=1,
+                 width_per_group=64, d=False):
         super().__init__()
         bottleneck = depth >= 50
         cifar = len(STAGES[depth]) == 3
         filters = filters or (16 if cifar else 64)
         small_stem = small_stem or cifar
-        self.conv1 = nn.Conv2d(channels, filters, *((3, 1, 1) if small_stem else (7, 2, 3)), bias=False)
+        if d:
+            half = filters // 2
+            conv = lambda inputs, outputs, stride: nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+            norm = lambda: (nn.BatchNorm2d(half), nn.ReLU())
+            self.conv1 = nn.Sequential(conv(channels, half, 2), *norm(), conv(half, half, 1), *norm(), conv(half, filters, 1))
+        else:
+            self.conv1 = nn.Conv2d(channels, filters, *((3, 1, 1) if small_stem else (7, 2, 3)), bias=False)
         self.bn1 = nn.BatchNorm2d(filters)
         self.maxpool = nn.Identity() if small_stem else nn.MaxPool2d(3, 2, 1)
         inputs = filters
         for stage, count in enumerate(STAGES[depth]):
             blocks = []
             for i in range(count):
-                blocks.append(Block(inputs, filters << stage, 2 if stage and not i else 1, bottleneck))
+                blocks.append(Block(inputs, filters << stage, 2 if stage and not i else 1, bottleneck, groups, width_per_group,
+                                    average=d))
                 inputs = (filters << stage) * (4 if bottleneck else 1)
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.stages = len(STAGES[depth])

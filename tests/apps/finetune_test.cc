@@ -7,6 +7,7 @@
 
 #include "hwynn/formats/file_io.h"
 #include "hwynn/formats/tensor_io.h"
+#include "hwynn/models/presets.h"
 #include "hwynn/tests/support/program.h"
 #include "hwynn/tests/support/pytorch_weights.h"
 #include "hwynn/training/checkpoint.h"
@@ -174,6 +175,36 @@ TEST_F(FinetuneTest, AnImportIsResumedConvertedAndFineTuned) {
   RunWell({"convert", weights, folder_ / "colours.safetensors"});
   ExpectRefused(Train("colours", {"--finetune", folder_ / "colours.safetensors", "--dataset=synthetic"}),
                 {folder_ / "colours.safetensors", "3 channels", "have 1"});
+}
+
+TEST_F(FinetuneTest, ImportsOfEachFamilyTrainOn) {
+  const std::string weights = folder_ / "weights.safetensors";
+  const auto small = [](const char* name) {
+    ResNetOptions options = ResNetPreset(name, 0.25);
+    options.num_classes = 10;
+    return MakeWeights(options, 1);
+  };
+  const std::vector<std::pair<std::string, testing::Weights>> models = {
+      {"resnext50_32x4d", small("resnext50_32x4d")},
+      {"resnet18d", small("resnet18d")},
+      {"mobilenet_v2", testing::Renamed(testing::MakeMobileNetV2Weights(0.25, 10, 1), testing::TimmsName)}};
+  for (const auto& [name, arrays] : models) {
+    SCOPED_TRACE(name);
+    arrays.Write(weights);
+    std::filesystem::create_directory(folder_ / name);
+    const std::string checkpoint = CheckpointOf(name);
+    const ProgramResult converted =
+        RunWell({"convert", weights, checkpoint, "--image-size=28", "--mean=0.4", "--stddev=0.2"});
+    EXPECT_NE(converted.out.find(name + ", 10 classes"), std::string::npos) << converted.out;
+    EXPECT_EQ(converted.out.find("max pool"), std::string::npos) << converted.out;
+    EXPECT_EQ(InfoOf(name).recipe.model, name);
+    EXPECT_EQ(InfoOf(name).recipe.width, 0.25);
+    EXPECT_FALSE(InfoOf(name).recipe.stem);
+    RunWell({"evaluate", "--checkpoint", checkpoint, "--dataset=synthetic"});
+    RunWell({"convert", checkpoint, folder_ / "a.msgpack"});
+    RunWell(Train(name, {"--resume", "--dataset=synthetic", "--epochs=1", "--max-steps=2"}));
+    EXPECT_EQ(Checkpoint(checkpoint).step(), 2);
+  }
 }
 
 // tests/golden/checkpoint_1.safetensors, which the first version of the format wrote:

@@ -17,6 +17,7 @@
 #include "hwynn/layers/flatten.h"
 #include "hwynn/layers/pool.h"
 #include "hwynn/layers/relu.h"
+#include "hwynn/models/mobilenet.h"
 #include "hwynn/models/presets.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/tests/support/files.h"
@@ -93,6 +94,34 @@ TEST(InferenceModelTest, ResNetsGiveEvaluationsNumbers) {
     }
   }
   ExpectSameAsPredict(ResNet({.stage_sizes = {2, 2}, .num_filters = 32, .num_classes = 10}), {3, 40, 40, 3}, 2e-5);
+}
+
+TEST(InferenceModelTest, TheResNetsKinAndMobileNetV2GiveEvaluationsNumbers) {
+  for (const char* name : {"resnext50_32x4d", "wide_resnet50_2", "resnet18d", "resnet50d"}) {
+    SCOPED_TRACE(name);
+    ResNetOptions options = ResNetPreset(name, 0.25);
+    options.stage_sizes = {1, 2, 1};
+    options.num_classes = 10;
+    options.precision = Precision::kHighest;
+    ExpectSameAsPredict(ResNet(options), {2, 37, 33, 3});
+  }
+  for (const int64_t stride : {1, 2}) {
+    ExpectSameAsPredict(MobileNetV2({.width = 0.25, .num_classes = 10, .stem_stride = stride}), {2, 37, 33, 3}, 1e-5);
+  }
+  // Nothing is a pass of its own.
+  const MobileNetV2 network({.width = 0.1, .num_classes = 10});
+  const std::string steps = InferenceModel(network, TrainedVariables(network, {1, 32, 32, 3})).Describe();
+  EXPECT_EQ(std::ranges::count(steps, '\n'), 1 + 52 + 1 + 1) << steps;
+}
+
+// A BatchNorm's own ReLU has an upper end too.
+TEST(InferenceModelTest, BatchNormsClipAtBothEnds) {
+  Sequential network;
+  network.Add(Square(8, 3)).Add(BatchNorm({.relu = true, .upper = 0.5f}));
+  ExpectSameAsPredict(network, {2, 9, 8, 3});
+  Sequential alone;
+  alone.Add(BatchNorm({.relu = true, .upper = 0.5f})).Add(Square(8, 3));
+  ExpectSameAsPredict(alone, {2, 9, 8, 3});
 }
 
 TEST(InferenceModelTest, EveryStepOfAResNetIsAConvolutionPoolOrDense) {

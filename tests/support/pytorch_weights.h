@@ -134,14 +134,14 @@ inline Weights MakeWeights(const std::vector<int64_t>& stage_sizes, bool bottlen
 }
 
 /// torchvision's names and shapes of a MobileNetV2.
-inline Weights MakeMobileNetV2Weights(double width, int64_t num_classes) {
+inline Weights MakeMobileNetV2Weights(double width, int64_t num_classes, int64_t channels = 3) {
   Weights weights;
   const auto conv_norm = [&](const std::string& conv, const std::string& norm, const Shape& shape) {
     weights.Add(conv + ".weight", shape);
     weights.AddNorm(norm, shape[0]);
   };
   int64_t inputs = MobileNetV2Channels(32, width);
-  conv_norm("features.0.0", "features.0.1", {inputs, 3, 3, 3});
+  conv_norm("features.0.0", "features.0.1", {inputs, channels, 3, 3});
   int64_t feature = 1;
   for (const InvertedResidualStage& stage : MobileNetV2Stages()) {
     for (int64_t block = 0; block < stage.blocks; ++block, ++feature) {
