@@ -5,7 +5,8 @@
     python tools/compare_models.py --hwynn build/release/bin/hwynn --models all
 
 The weights and running statistics are random, the reference is the framework itself in float64. Each model's file is of
-another kind: its dtype, its number of classes, what a wrapper put before its names.
+another kind: its dtype, its number of classes, what a wrapper put before its names. Some random networks make much of
+roundings: of those hwynn may be as far off as twice what PyTorch in float32 is.
 """
 
 import argparse
@@ -27,7 +28,7 @@ FEW = "resnet18,resnet50,wide_resnet50_2,resnext50_32x4d,resnet18d,resnet50d,mob
 
 
 def compare(name, rng, args, folder):
-    """The largest error by precision, and what the file was."""
+    """The largest error by precision, that of PyTorch in float32, and what the file was."""
     weights, imported, inputs, outputs = (str(folder / f"{part}.safetensors") for part in "whxy")
     classes = rng.choice([1000, 10, 7])
     dtype, prefix = rng.choice(DTYPES), rng.choice(PREFIXES)
@@ -42,13 +43,14 @@ def compare(name, rng, args, folder):
     save_file({"x": x.permute(0, 2, 3, 1).contiguous()}, inputs)
     with torch.no_grad():
         expected = model(x.double())
+        single = model.float()(x)
+    error_of = lambda logits: ((logits.double() - expected).abs().max() / expected.abs().max()).item()
     for precision in TOLERANCE:
         subprocess.run([args.hwynn, "predict", "--checkpoint", imported, "--arrays", inputs, "--output", outputs,
                         "--precision", precision], check=True)
-        logits = load_file(outputs)["logits"].double()
-        errors[precision] = ((logits - expected).abs().max() / expected.abs().max()).item()
+        errors[precision] = error_of(load_file(outputs)["logits"])
     what = f"{height}x{width}, {classes} classes, {str(dtype).removeprefix('torch.')}, {prefix or 'no prefix'}"
-    return errors, what
+    return errors, error_of(single), what
 
 
 def main():
@@ -62,9 +64,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             rng = random.Random(f"{args.seed} {name}")
-            errors, what = compare(name, rng, args, pathlib.Path(folder))
-            print(f"{name} ({what}): " + ", ".join(f"{precision} {error:.2e}" for precision, error in errors.items()), flush=True)
-            if not all(errors[precision] <= TOLERANCE[precision] for precision in TOLERANCE):  # a NaN is no agreement
+            errors, single, what = compare(name, rng, args, pathlib.Path(folder))
+            print(f"{name} ({what}): " + ", ".join(f"{precision} {error:.2e}" for precision, error in errors.items()) +
+                  f", PyTorch in float32 {single:.2e} of the largest logit", flush=True)
+            if not all(errors[precision] <= max(TOLERANCE[precision], 2 * single) for precision in TOLERANCE):  # nor NaN
                 failed.append(name)
     if failed:
         sys.exit("differ by more than " + ", ".join(f"{t:g} ({p})" for p, t in TOLERANCE.items()) + ": " + ", ".join(failed))
