@@ -93,16 +93,16 @@ int main(int argc, char** argv) {
     const auto family = [](int64_t size, int64_t channels, int64_t batch, int threads, const std::string& model) {
       for (const bool train : {true, false}) Register({model, size, channels, batch, train}, threads);
     };
-    if (user != nullptr) {  // --shape=224x224x3: every ResNet of the size's family
+    if (user != nullptr) {  // --shape=224x224x3: every model, whatever its usual size
       const std::vector<int64_t> extents = ParseExtents(user->shape, 3);
       hwynn::Check(extents[0] == extents[1], "--shape: images must be square");
-      for (const char* model : {"resnet18", "resnet50", "resnet20", "resnet56"}) {
+      for (const char* model : {"resnet18", "resnet50", "resnet20", "resnet56", "mobilenet_v2"}) {
         family(extents[0], extents[2], user->batch, user->threads, model);
       }
       return;
     }
     for (const int threads : {1, 2}) {
-      for (const char* model : {"resnet18", "resnet50"}) {
+      for (const char* model : {"resnet18", "resnet50", "mobilenet_v2"}) {
         family(224, 3, 32, threads, model);
         for (const int64_t batch : {1, 16}) Register({model, 224, 3, batch, false}, threads);
       }

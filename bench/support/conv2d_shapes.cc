@@ -45,8 +45,7 @@ const std::vector<ConvShape>& ConvShapes() {
     // channels 1/filters of its.
     const auto add_model = [&](const char* name, int64_t filters, const Shape& images) {
       const auto model = MakeModel(name, {.width = 1.0 / static_cast<double>(filters)});
-      const Variables variables = Init(*model, Key{}, images);
-      for (const ModelConv& conv : ConvolutionsOf(GetCollection(variables, kParams), images)) {
+      for (const ModelConv& conv : ConvolutionsOf(*model, InitZeros(*model, images), images)) {
         const Conv2dGeometry& g = conv.geometry;
         const bool first = !conv.input_gradient;
         const bool dense = g.IH == 1;

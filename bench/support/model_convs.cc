@@ -1,54 +1,76 @@
 #include "hwynn/bench/support/model_convs.h"
 
-#include <string>
+#include <stdexcept>
+#include <utility>
+#include <variant>
 
 #include "hwynn/core/check.h"
+#include "hwynn/module/graph.h"
 
 namespace hwynn::bench {
+namespace {
 
-std::vector<ModelConv> ConvolutionsOf(const Collection& params, const Shape& images) {
-  std::vector<ModelConv> convs;
-  // Adds the convolution at `path`, on images of `extent`, and returns the extent of its output.
-  const auto add = [&](const std::string& path, int64_t extent, int64_t stride) {
-    const Shape& kernel = params.find(path + "/kernel")->second.shape();
-    const bool dense = kernel.rank() == 2;
-    const Shape filter = dense ? Shape{1, 1, kernel[0], kernel[1]} : kernel;
-    const Conv2dParams conv_params{.stride = {stride, stride},
-                                   .padding = filter[0] == 7 ? Padding::Symmetric(3) : Padding::Same()};
-    const Conv2dGeometry g =
-        ResolveConv2d("ConvolutionsOf", conv_params, {images[0], extent, extent, filter[2]}, filter);
-    for (ModelConv& conv : convs) {
-      const bool same = conv.geometry.input_shape() == g.input_shape() &&
-                        conv.geometry.filter_shape() == g.filter_shape() && conv.params.stride == conv_params.stride;
-      if (same && conv.input_gradient) {
-        ++conv.count;
-        return g.OH;
-      }
-    }
-    convs.push_back({conv_params, g, 1, !convs.empty()});
-    return g.OH;
-  };
-  const auto has = [&](const std::string& path) { return params.contains(path + "/kernel"); };
-
-  Check(has("conv_init") && has("Dense_0"), "ConvolutionsOf: these aren't the params of a ResNet");
-  const bool image_net = params.find("conv_init/kernel")->second.shape()[0] == 7;
-  int64_t extent = add("conv_init", images[1], image_net ? 2 : 1);
-  if (image_net) extent = (extent + 1) / 2;  // the max pool
-  const std::string blocks = has("BottleneckResNetBlock_0/Conv_0") ? "BottleneckResNetBlock_" : "ResNetBlock_";
-  for (int k = 0; has(StrCat(blocks, k, "/Conv_0")); ++k) {
-    const std::string block = StrCat(blocks, k, "/");
-    const bool projects = has(block + "conv_proj");
-    int64_t stride = projects && k > 0 ? 2 : 1;  // of the block's first 3×3
-    if (projects) add(block + "conv_proj", extent, stride);
-    for (int i = 0; has(StrCat(block, "Conv_", i)); ++i) {
-      const std::string conv = StrCat(block, "Conv_", i);
-      const bool square = params.find(conv + "/kernel")->second.shape()[0] == 3;
-      extent = add(conv, extent, square ? stride : 1);
-      if (square) stride = 1;
-    }
+class ConvLister {
+ public:
+  /// The shape of an operation's result from that of its first input; lists convolutions.
+  Shape operator()(const Conv2dOp& op, const Shape& input) {
+    const Conv2dGeometry g = ResolveConv2d("ConvolutionsOf", op.params, input, op.filter.shape());
+    Add(op.params, g);
+    return g.output_shape();
   }
-  add("Dense_0", 1, 1);
-  return convs;
+  Shape operator()(const DenseOp& op, const Shape& input) {
+    const Shape& kernel = op.kernel.shape();
+    const Shape filter{1, 1, kernel[0], kernel[1]};
+    Add({}, ResolveConv2d("ConvolutionsOf", {}, {input[0], 1, 1, kernel[0]}, filter));
+    return {input[0], kernel[1]};
+  }
+  Shape operator()(const MaxPoolOp& op, const Shape& input) {
+    return PoolOutputShape("ConvolutionsOf", op.params, input);
+  }
+  Shape operator()(const AveragePoolOp& op, const Shape& input) {
+    return PoolOutputShape("ConvolutionsOf", op.params, input);
+  }
+  Shape operator()(const GlobalAveragePoolOp&, const Shape& input) { return {input[0], input[3]}; }
+  Shape operator()(const FlattenOp&, const Shape& input) { return {input[0], input.num_elements() / input[0]}; }
+  Shape operator()(const ModuleOp&, const Shape&) {
+    throw std::invalid_argument("ConvolutionsOf: a module says nothing of its operations");
+  }
+  template <class Other>
+  Shape operator()(const Other&, const Shape& input) {
+    return input;
+  }
+
+  std::vector<ModelConv> Take() { return std::move(convs_); }
+
+ private:
+  void Add(const Conv2dParams& params, const Conv2dGeometry& g) {
+    for (ModelConv& conv : convs_) {
+      const bool same = conv.geometry.input_shape() == g.input_shape() &&
+                        conv.geometry.filter_shape() == g.filter_shape() && conv.params.stride == params.stride;
+      if (!same || !conv.input_gradient) continue;
+      ++conv.count;
+      return;
+    }
+    convs_.push_back({params, g, 1, !convs_.empty()});
+  }
+
+  std::vector<ModelConv> convs_;
+};
+
+}  // namespace
+
+std::vector<ModelConv> ConvolutionsOf(const Module& model, const Variables& variables, const Shape& images) {
+  const Workspace workspace;
+  const CallContext context{.workspace = &workspace, .variables = &variables};
+  Graph graph;
+  model.AppendTo(graph, Scope(context), Graph::kInput);
+  ConvLister lister;
+  std::vector<Shape> shapes = {images};
+  for (const GraphNode& node : graph.nodes()) {
+    const Shape input = shapes[static_cast<size_t>(node.inputs[0])];
+    shapes.push_back(std::visit([&](const auto& op) { return lister(op, input); }, node.op));
+  }
+  return lister.Take();
 }
 
 }  // namespace hwynn::bench

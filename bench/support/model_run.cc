@@ -21,7 +21,7 @@ ModelRun::ModelRun(const ModelCase& model_case)
       state_(CreateTrainState(*model_, kSgd, KeyFromSeed(0), {case_.size, case_.size, case_.channels})),
       stepper_(*model_, kSgd, case_.step),
       images_({case_.batch, case_.size, case_.size, case_.channels}),
-      convs_(ConvolutionsOf(GetCollection(state_.variables, kParams), images_.shape())) {
+      convs_(ConvolutionsOf(*model_, state_.variables, images_.shape())) {
   Fill(images_, 1);
   for (int64_t i = 0; i < case_.batch; ++i) labels_.push_back(static_cast<int32_t>(i % case_.classes()));
 }
