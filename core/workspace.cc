@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory_resource>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -37,8 +38,9 @@ struct Region {
 // all that will ever be asked for, and then free neighbours merge wherever they lie.
 class Chunk {
  public:
-  /// At least `bytes`, with so many addresses if the system grants them. Throws std::bad_alloc.
-  Chunk(size_t bytes, size_t addresses);
+  /// At least `bytes`, with so many addresses if the system grants them. `nodes` is where the list of regions lives.
+  /// Throws std::bad_alloc.
+  Chunk(size_t bytes, size_t addresses, std::pmr::memory_resource& nodes);
   Chunk(Chunk&& other) noexcept
       : regions(std::move(other.regions)),
         used(other.used),
@@ -51,8 +53,8 @@ class Chunk {
   char* data() const { return data_; }
   size_t size() const { return size_; }
 
-  std::map<size_t, Region> regions;  // by offset
-  size_t used = 0;                   // bytes from the front that were ever handed out
+  std::pmr::map<size_t, Region> regions;  // by offset
+  size_t used = 0;                        // bytes from the front that were ever handed out
 
  private:
   size_t size_;
@@ -60,7 +62,8 @@ class Chunk {
   char* data_ = nullptr;
 };
 
-Chunk::Chunk(size_t bytes, size_t addresses) : size_(WholeUnits(bytes, kHugePageBytes)) {
+Chunk::Chunk(size_t bytes, size_t addresses, std::pmr::memory_resource& nodes)
+    : regions(&nodes), size_(WholeUnits(bytes, kHugePageBytes)) {
 #if defined(__linux__)
   const size_t wanted = std::max(size_, addresses);
   void* mapped = mmap(nullptr, wanted + kHugePageBytes, PROT_READ | PROT_WRITE,
@@ -102,7 +105,7 @@ class PooledMemory final : public WorkspaceMemory {
     char* data = TakeFirstFit(size);
     if (data == nullptr) {
       const bool small = chunks_.empty() && size <= kMinChunkBytes;
-      chunks_.emplace_back(size, small ? kMinChunkBytes : kChunkBytes);
+      chunks_.emplace_back(size, small ? kMinChunkBytes : kChunkBytes, nodes_);
       data = TakeFirstFit(size);
     }
     in_use_ += size;
@@ -161,6 +164,7 @@ class PooledMemory final : public WorkspaceMemory {
   }
 
   mutable std::mutex mutex_;
+  std::pmr::unsynchronized_pool_resource nodes_;  // keeps what it once got from the heap
   std::vector<Chunk> chunks_;
   size_t in_use_ = 0;
   size_t peak_ = 0;

@@ -11,6 +11,7 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/split.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/simd/flat.h"
@@ -59,21 +60,23 @@ class FlatTables {
       : channels_(channels),
         period_(RoundUp(kMinFlatPeriod, channels)),
         stride_(RoundUp(period_ + kMinFlatPeriod, kMinFlatPeriod)),
-        values_({tables, stride_}) {}
+        values_(static_cast<float*>(memory_.resource()->allocate(static_cast<size_t>(tables * stride_) * sizeof(float),
+                                                                 kTensorAlignmentBytes))) {}
 
   int64_t period() const { return period_; }
-  const float* operator[](int table) const { return values_.data() + table * stride_; }
+  const float* operator[](int table) const { return values_ + table * stride_; }
 
   template <class Value>
   void Fill(int table, const Value& value) {
-    float* to = values_.data() + table * stride_;
+    float* to = values_ + table * stride_;
     for (int64_t c = 0; c < channels_; ++c) to[c] = static_cast<float>(value(c));
     for (int64_t c = channels_; c < stride_; ++c) to[c] = to[c - channels_];
   }
 
  private:
   int64_t channels_, period_, stride_;
-  Tensor values_;
+  StackMemory<32 << 10> memory_;
+  float* values_;
 };
 
 /// 1/√(var + epsilon), exact to a double's rounding.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/depthwise-inl.h"
 #include "hwynn/kernels/conv2d/depthwise_rows.h"
@@ -118,9 +119,10 @@ class RowsTask {
   const RowsCall& call_;
   const Range rows_;
   RowSource source_;
-  DepthwiseArgs args_{};  // what all runs of pixels have in common
-  std::vector<RowTap> taps_;
-  std::vector<PrefetchPiece> ahead_;
+  DepthwiseArgs args_{};         // what all runs of pixels have in common
+  StackMemory<8 << 10> memory_;  // of the lists
+  RowTaps taps_{memory_.resource()};
+  PrefetchPieces ahead_{memory_.resource()};
   RowsAhead rows_ahead_;
   ChannelMoments moments_{};
   std::optional<GradientPart> gradient_;
@@ -194,7 +196,7 @@ void RowsTask::RunRows(int64_t row, float* to) {
   const float* residual = epilogue.residual;
   if (residual != nullptr) residual += row * problem_.target_row_floats();
   for (int64_t phase = 0; phase < static_cast<int64_t>(problem_.w.taps.size()); ++phase) {
-    problem_.RowTaps(row, phase, source_.first_row(), taps_);
+    problem_.FindTaps(row, phase, source_.first_row(), taps_);
     const int64_t first = phase * problem_.C;
     ForEachRun(taps_, problem_.w.Count(phase),
                [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {

@@ -109,8 +109,8 @@ DepthwiseBackwardFilter::DepthwiseBackwardFilter(const Conv2dSetup& setup)
 
 void DepthwiseBackwardFilter::AddRows(const GradientOperands& operands, int64_t row, const RowSource& source,
                                       DepthwiseGradientArgs& args) const {
-  std::vector<RowTap> taps;
-  problem_.RowTaps(row, 0, source.first_row(), taps);
+  RowTaps taps;
+  problem_.FindTaps(row, 0, source.first_row(), taps);
   ForEachRun(taps, g_.OW, [&](int64_t begin, int64_t end, const DepthwiseTerm* terms, int64_t count) {
     args.terms = terms;
     args.num_terms = count;
@@ -136,7 +136,7 @@ void DepthwiseBackwardFilter::RunChunk(const GradientOperands& operands, int64_t
   RowSource source = operands.prologue.empty()
                          ? RowSource(problem_, operands.input)
                          : RowSource(problem_, operands.input, operands.prologue, strip_rows_, scratch);
-  std::vector<PrefetchPiece> ahead;
+  PrefetchPieces ahead;
   RowsAhead rows_ahead;
   DepthwiseGradientArgs args{};
   args.x_stride = g_.stride_w * g_.IC;

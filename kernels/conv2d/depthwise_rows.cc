@@ -38,7 +38,7 @@ DepthwiseProblem DepthwiseProblem::Backward(const Conv2dGeometry& g) {
           BackwardAxis(g.IW, g.OW, g.KW, g.stride_w, g.dilation_w, g.pad_left), g.IC, g.KW};
 }
 
-void DepthwiseProblem::RowTaps(int64_t row, int64_t phase, int64_t source_row, std::vector<RowTap>& taps) const {
+void DepthwiseProblem::FindTaps(int64_t row, int64_t phase, int64_t source_row, RowTaps& taps) const {
   const int64_t image = row / h.target * h.source;
   taps.clear();
   h.ForEachTap(row % h.target, [&](int64_t ky, int64_t y) {
@@ -96,7 +96,7 @@ void RowSource::Take(int64_t row, int64_t count, int64_t end) {
 }
 
 void RowsAhead::Append(const DepthwiseProblem& problem, const float* source, int64_t row, int64_t count,
-                       std::vector<PrefetchPiece>& pieces) {
+                       PrefetchPieces& pieces) {
   const Range rows = problem.SourceRows(row, count);
   const int64_t begin = std::max(end_, rows.begin);
   if (begin >= rows.end) return;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include "hwynn/core/scratch.h"
@@ -55,6 +56,8 @@ struct RowTap {
   int64_t first, end;  // pixels that it meets
 };
 
+using RowTaps = std::pmr::vector<RowTap>;
+
 /// Both axes, and where they lie: source [N,h.source,w.source,C], filter [·,KW,C].
 struct DepthwiseProblem {
   /// Of forward and backward-filter, and of backward-input.
@@ -68,14 +71,14 @@ struct DepthwiseProblem {
   int64_t source_row_floats() const { return w.source * C; }
 
   /// Taps of the pixels of one phase of a target row, in a source whose memory begins with row `source_row`.
-  void RowTaps(int64_t row, int64_t phase, int64_t source_row, std::vector<RowTap>& taps) const;
+  void FindTaps(int64_t row, int64_t phase, int64_t source_row, RowTaps& taps) const;
   /// The source rows that target rows [row, row + count) meet; empty if they meet none.
   Range SourceRows(int64_t row, int64_t count) const;
 };
 
 /// Calls run(begin, end, terms, count) for runs of pixels that meet the same taps.
 template <class Run>
-void ForEachRun(const std::vector<RowTap>& taps, int64_t pixels, const Run& run) {
+void ForEachRun(const RowTaps& taps, int64_t pixels, const Run& run) {
   DepthwiseTerm terms[kMaxDepthwiseTerms];
   for (int64_t begin = 0, end; begin < pixels; begin = end) {
     int64_t count = 0;
@@ -139,8 +142,7 @@ class RowSource {
 class RowsAhead {
  public:
   /// Appends what target rows [row, row + count) meet and no rows before.
-  void Append(const DepthwiseProblem& problem, const float* source, int64_t row, int64_t count,
-              std::vector<PrefetchPiece>& pieces);
+  void Append(const DepthwiseProblem& problem, const float* source, int64_t row, int64_t count, PrefetchPieces& pieces);
 
  private:
   int64_t end_ = 0;

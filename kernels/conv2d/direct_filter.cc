@@ -206,7 +206,7 @@ class FilterTask {
   const PackedPanels sum_panels_;
   float* sums_;
   Scratch scratch_;  // of a block
-  std::vector<PrefetchPiece> ahead_;
+  PrefetchPieces ahead_;
 };
 
 void FilterTask::Run(float* gradient) {

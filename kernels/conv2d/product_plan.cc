@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/kernels/simd/flat.h"
 
 namespace hwynn {
@@ -39,6 +40,9 @@ bool LeavesOutTaps(const Product& product, const Block& largest, const Conv2dSet
   return images * largest.y.size() >= kMinRows && product.source.C >= kFewChannels;
 }
 
+// What a next block's memory is in, mostly: its rows, or all of it.
+constexpr size_t kPiecesOfABlock = 32;
+
 // Whether several tasks read each block, for some of its output channels: few blocks, several panels on any target. Not
 // panel_split, which knows the lanes: a copied window has its tiles in another order, and so has its statistics.
 bool SharesBlocks(const Product& product, const BlockGrid& blocks) {
@@ -56,7 +60,7 @@ class BlockTask {
         index_(task / plan.panel_split.count),
         block_(plan.blocks.Get(index_)),
         window_(plan.windows.Open(call.source, call.prologue, block_, {0, plan.product.source.C}, scratch)),
-        regions_(CutIntoRegions(plan.product, plan.windows.extent(), window_, block_)) {
+        regions_(CutIntoRegions(plan.product, plan.windows.extent(), window_, block_, memory_.resource())) {
     AppendMemoryAhead();
     const int64_t tile_rows = plan.tiles.MaxRows(plan.tiles.PanelVectors(plan.product.group_out));
     const int64_t panels = plan.panel_split.Size(part_);
@@ -96,8 +100,9 @@ class BlockTask {
   const int64_t index_;  // of the block
   const Block block_;
   const Window window_;
-  const std::vector<Region> regions_;
-  std::vector<PrefetchPiece> ahead_;
+  StackMemory<16 << 10> memory_;  // of the lists
+  const std::pmr::vector<Region> regions_;
+  PrefetchPieces ahead_{memory_.resource()};
   PrefetchStream prefetch_;
   StatisticsRows statistics_;
   GradientSums gradient_;
@@ -119,6 +124,7 @@ void BlockTask::AppendMemoryAhead() {
   const int64_t panel1 = plan_.panel_split.End(part_);
   const bool resident = product.groups * plan_.K() * plan_.panels.padded_columns() <= kResidentFloats;
   const bool last_part = part_ + 1 == plan_.panel_split.count;
+  ahead_.reserve(plan_.depths.size() * static_cast<size_t>(product.groups * (panel1 - panel0)) + kPiecesOfABlock);
   for (int64_t group = 0; group < product.groups; ++group) {
     for (size_t depth = 0; depth < plan_.depths.size(); ++depth) {
       for (int64_t panel = panel0; panel < panel1; ++panel) {

@@ -9,9 +9,10 @@ namespace {
 constexpr int64_t kBlockDepth = 1024;
 
 // Cuts grid positions into ranges that meet the same taps inside [0, size) of a source axis.
-std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const std::vector<Tap>& taps,
-                                 int64_t Tap::*offset) {
-  std::vector<int64_t> cuts{grid.begin, grid.end};
+std::pmr::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const std::vector<Tap>& taps,
+                                      int64_t Tap::*offset, std::pmr::memory_resource* memory) {
+  std::pmr::vector<int64_t> cuts({grid.begin, grid.end}, memory);
+  cuts.reserve(2 + 2 * taps.size());
   for (const Tap& tap : taps) {
     // The first position that the tap moves to `at` or beyond.
     for (const int64_t at : {int64_t{0}, size}) {
@@ -21,7 +22,8 @@ std::vector<Range> CutBySameTaps(Range grid, int64_t step, int64_t size, const s
   }
   std::sort(cuts.begin(), cuts.end());
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-  std::vector<Range> ranges;
+  std::pmr::vector<Range> ranges(memory);
+  ranges.reserve(cuts.size());
   for (size_t i = 0; i + 1 < cuts.size(); ++i) ranges.push_back({cuts[i], cuts[i + 1]});
   return ranges;
 }
@@ -47,8 +49,8 @@ std::vector<DepthBlock> CutDepth(size_t taps, int64_t channels) {
   return blocks;
 }
 
-std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
-                                   const Block& block) {
+std::pmr::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
+                                        const Block& block, std::pmr::memory_resource* memory) {
   const Source& source = product.source;
   const auto leaves = [](Range grid, int64_t step, int64_t size, int64_t min, int64_t max) {
     return grid.begin * step + min < 0 || (grid.end - 1) * step + max >= size;
@@ -57,11 +59,13 @@ std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& exte
   const bool leaves_y = leaves(whole.y, source.step_h, source.H, extent.min_y, extent.max_y);
   // A copy has zeros left and right of the image.
   const bool leaves_x = !window.copied() && leaves(whole.x, source.step_w, source.W, extent.min_x, extent.max_x);
-  if (!leaves_x && !leaves_y) return {whole};
-  std::vector<Range> columns{whole.x};
-  if (leaves_x) columns = CutBySameTaps(whole.x, source.step_w, source.W, product.taps, &Tap::x);
-  std::vector<Region> regions;
-  for (const Range& y : CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y)) {
+  if (!leaves_x && !leaves_y) return std::pmr::vector<Region>({whole}, memory);
+  std::pmr::vector<Range> columns({whole.x}, memory);
+  if (leaves_x) columns = CutBySameTaps(whole.x, source.step_w, source.W, product.taps, &Tap::x, memory);
+  const auto rows = CutBySameTaps(whole.y, source.step_h, source.H, product.taps, &Tap::y, memory);
+  std::pmr::vector<Region> regions(memory);
+  regions.reserve(rows.size() * columns.size());
+  for (const Range& y : rows) {
     for (const Range& x : columns) regions.push_back({y, x});
   }
   return regions;

@@ -4,6 +4,7 @@
 // Not for users: over which runs of the source a direct convolution's tiles sum.
 
 #include <array>
+#include <memory_resource>
 #include <vector>
 
 #include "hwynn/kernels/conv2d/product.h"
@@ -26,8 +27,9 @@ struct Region {
   Range y, x;
 };
 
-std::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
-                                   const Block& block);
+/// The list, and what it is made of, lies in `memory`.
+std::pmr::vector<Region> CutIntoRegions(const Product& product, const TapExtent& extent, const Window& window,
+                                        const Block& block, std::pmr::memory_resource* memory);
 
 /// A region's first position, of one image, in the channels of a group.
 struct RunsFrom {

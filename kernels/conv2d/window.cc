@@ -98,8 +98,7 @@ SourceWindows::SourceWindows(const Source& source, const std::vector<Tap>& taps,
   scratch_bytes_ = CopyBytes(largest, channels);
 }
 
-void SourceWindows::AppendMemory(const float* data, const Block& block, Range c,
-                                 std::vector<PrefetchPiece>& pieces) const {
+void SourceWindows::AppendMemory(const float* data, const Block& block, Range c, PrefetchPieces& pieces) const {
   const Span span = SpanOf(block);
   const int64_t x0 = std::clamp<int64_t>(span.x.begin, 0, source_.W);
   const int64_t x1 = std::clamp<int64_t>(span.x.end, x0, source_.W);

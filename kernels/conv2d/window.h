@@ -113,7 +113,7 @@ class SourceWindows {
   Window Open(const float* data, const Normalization* prologue, const Block& block, Range c, Scratch& scratch) const;
 
   /// Appends the memory that such a window reads: pixels that touch as one run, others as rows of a piece.
-  void AppendMemory(const float* data, const Block& block, Range c, std::vector<PrefetchPiece>& pieces) const;
+  void AppendMemory(const float* data, const Block& block, Range c, PrefetchPieces& pieces) const;
 
   const TapExtent& extent() const { return extent_; }
   int64_t scratch_bytes() const { return scratch_bytes_; }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "hwynn/core/parallel.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/kernels/conv2d/algorithms.h"
 #include "hwynn/kernels/conv2d/epilogue.h"
 #include "hwynn/kernels/conv2d/gradient_parts.h"
@@ -35,7 +36,7 @@ bool TransformsPanels(const WinogradProblem& p) {
 // there holds one of the core's few line buffers, which the running products need too, for a long time. With many tiles
 // there is room for all lines; with few, only for the first ones of each page, from which the hardware's own prefetcher
 // goes on.
-void AppendFilter(const float* filter, int64_t floats, int64_t tiles, std::vector<PrefetchPiece>& pieces) {
+void AppendFilter(const float* filter, int64_t floats, int64_t tiles, PrefetchPieces& pieces) {
   constexpr int64_t kPageFloats = 1024;
   constexpr int64_t kFirstFloats = 128;
   if (tiles > 42) {
@@ -80,12 +81,12 @@ class WinogradDriver {
 
   void RunTask(int64_t task, Scratch scratch) const;
   void RunGroup(const float* in, int64_t task, Scratch scratch) const;
-  std::vector<PrefetchPiece> MemoryAhead(int64_t task) const;
+  PrefetchPieces MemoryAhead(int64_t task, std::pmr::memory_resource* memory) const;
   std::optional<ChannelMoments> PartOf(int64_t task) const;
   // Channels of a block's inputs.
   void TransformInput(const WinogradBlock& block, Range c, float* to) const;
   // Panels of a block's products, while `ahead` is fetched. `filter` has them, [point][panel][c][panel columns].
-  void Multiply(const WinogradBlock& block, Range panels, const float* filter, const std::vector<PrefetchPiece>& ahead,
+  void Multiply(const WinogradBlock& block, Range panels, const float* filter, const PrefetchPieces& ahead,
                 const float* in, float* out) const;
   // The same for few channels. `args` has what is fetched.
   void MultiplyNarrow(const WinogradBlock& block, const float* in, float* out, WinogradNarrowArgs& args) const;
@@ -134,11 +135,12 @@ void WinogradDriver::Run(const Workspace& workspace) const {
 }
 
 // What a task's products fetch meanwhile: the lines of its own output, and the next one's input.
-std::vector<PrefetchPiece> WinogradDriver::MemoryAhead(int64_t task) const {
+PrefetchPieces WinogradDriver::MemoryAhead(int64_t task, std::pmr::memory_resource* memory) const {
   const WinogradTiles& tiles = p_.tiles;
   const int64_t begin = plan_.Begin(task);
   const int64_t end = plan_.End(task);
-  std::vector<PrefetchPiece> pieces;
+  PrefetchPieces pieces(memory);
+  pieces.reserve(4);
   if (!stream_) {
     const int64_t pixels = tiles.EndOutput(end) - tiles.FirstOutput(begin);
     pieces.push_back(Piece(call_.out + tiles.FirstOutput(begin) * p_.O, pixels * p_.O));
@@ -170,7 +172,8 @@ void WinogradDriver::RunTask(int64_t task, Scratch scratch) const {
   if (plan_.in_place) in += plan_.in_stride;
   const int64_t begin = plan_.Begin(task);
   const int64_t end = plan_.End(task);
-  const std::vector<PrefetchPiece> ahead = MemoryAhead(task);
+  StackMemory<512> memory;
+  const PrefetchPieces ahead = MemoryAhead(task, memory.resource());
   WinogradNarrowArgs args{};
   const int64_t steps =
       (end - begin) * tiles.Points(tiles.OH) * tiles.Points(tiles.OW) / (tiles.rows() * tiles.columns());
@@ -240,7 +243,7 @@ void WinogradDriver::TransformInput(const WinogradBlock& block, Range c, float* 
 }
 
 void WinogradDriver::Multiply(const WinogradBlock& block, Range panels, const float* filter,
-                              const std::vector<PrefetchPiece>& ahead, const float* in, float* out) const {
+                              const PrefetchPieces& ahead, const float* in, float* out) const {
   const GemmTiles& gemm = plan_.gemm;
   const int64_t offset = plan_.panels.Offset(0, panels.begin);  // of the first panel in a point's
   const int64_t o0 = plan_.panels.Begin(panels.begin);
@@ -251,7 +254,9 @@ void WinogradDriver::Multiply(const WinogradBlock& block, Range panels, const fl
   args.runs = &run;
   args.num_runs = 1;
   args.c_pitch = plan_.columns;
-  std::vector<PrefetchPiece> pieces;
+  StackMemory<2048> memory;
+  PrefetchPieces pieces(memory.resource());
+  pieces.reserve(32);
   const int64_t inputs = plan_.transforms.inputs;
   for (int64_t point = 0; point < plan_.points; ++point) {
     const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);

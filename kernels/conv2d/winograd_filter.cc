@@ -126,7 +126,7 @@ class ByBlocks final : public Conv2dPassPlan {
   struct OpenBlock {
     const WinogradBlock& block;
     const Transformed& transformed;
-    const std::vector<PrefetchPiece>& ahead;
+    const PrefetchPieces& ahead;
     bool first;  // starts the sums
   };
 
@@ -155,7 +155,7 @@ ByBlocks::Slice ByBlocks::SliceOf(int64_t task) const {
 }
 
 // Appends the memory of channels of pixels [begin, end).
-void AppendPixels(const float* data, Range pixels, int64_t channels, Range c, std::vector<PrefetchPiece>& pieces) {
+void AppendPixels(const float* data, Range pixels, int64_t channels, Range c, PrefetchPieces& pieces) {
   if (pixels.size() <= 0) return;
   if (c.size() == channels) {
     pieces.push_back(Piece(data + pixels.begin * channels, pixels.size() * channels));
@@ -233,7 +233,7 @@ void ByBlocks::RunTask(const Operands& operands, int64_t task, Scratch scratch, 
   const int64_t begin = chunks_.Begin(chunk);
   const EvenSplit blocks(chunks_.Size(chunk), kBlockTiles);
   WinogradBlock block(tiles, begin);
-  std::vector<PrefetchPiece> ahead;
+  PrefetchPieces ahead;
   for (int64_t b = 0; b < blocks.count; ++b) {
     block.Next(tiles, blocks.Size(b));
     for (const WinogradRun& run : block.runs()) TransformRun(p_, operands, run, {slice.c, slice.o}, transformed);
@@ -333,7 +333,7 @@ void ByPoints::Multiply(const Transformed& operands, const WinogradBlock& block,
   PixelRow row{};
   FilterTileArgs args = TileArgs(operands, row);
   args.add_pitch = args.c_pitch = columns_;
-  std::vector<PrefetchPiece> pieces;
+  PrefetchPieces pieces;
   for (int64_t b = 0; b < blocks.count; ++b) {
     const int64_t slot = slot0 + blocks.Begin(b);
     row.pixels = blocks.Size(b);

@@ -4,10 +4,13 @@
 // Not for users: how the outputs of a stride-1 3×3 convolution are cut into tiles, for both of Winograd's drivers.
 
 #include <algorithm>
+#include <memory_resource>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "hwynn/core/split.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/conv2d/winograd_kernels.h"
 
@@ -94,6 +97,7 @@ class WinogradBlock {
   /// Takes the following `count` tiles instead.
   void Next(const WinogradTiles& tiles, int64_t count) {
     runs_.clear();
+    runs_.reserve(static_cast<size_t>(std::min<int64_t>(count, 64)));
     int64_t counts[4] = {};
     const int64_t whole = last_across_ == tiles.m ? tiles.columns() : tiles.columns() - 1;
     for (WinogradRun run = next_; count > 0; next_ = run) {
@@ -112,7 +116,7 @@ class WinogradBlock {
     for (WinogradRun& run : runs_) run.slot += start_[Kind(tiles, run)];
   }
 
-  const std::vector<WinogradRun>& runs() const { return runs_; }
+  std::span<const WinogradRun> runs() const { return runs_; }
   int64_t tiles() const { return start_[4]; }
 
   /// Outputs of all tiles, within the images.
@@ -144,7 +148,8 @@ class WinogradBlock {
   }
 
   WinogradRun next_;
-  std::vector<WinogradRun> runs_;
+  StackMemory<8 << 10> memory_;
+  std::pmr::vector<WinogradRun> runs_{memory_.resource()};
   int64_t last_down_, last_across_;
   int64_t start_[5] = {};  // slot of the first tile of each kind
 };

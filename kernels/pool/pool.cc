@@ -6,11 +6,13 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <memory_resource>
 #include <vector>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/split.h"
+#include "hwynn/core/stack_memory.h"
 #include "hwynn/kernels/pool/pool-inl.h"
 #include "hwynn/kernels/pool/pool_geometry.h"
 
@@ -163,27 +165,30 @@ int64_t OutputRowWork(const PoolGeometry& g) { return g.InputRow() * std::min(g.
 
 // What the row loops look up for each output, and with windows for each pixel, of an axis.
 struct AxisTables {
-  AxisTables(PoolAxis& axis, bool with_windows)
-      : taps(static_cast<size_t>(axis.output)), windows(with_windows ? static_cast<size_t>(axis.input) : 0) {
+  AxisTables(PoolAxis& axis, bool with_windows, std::pmr::memory_resource* memory)
+      : taps(static_cast<size_t>(axis.output), memory),
+        windows(with_windows ? static_cast<size_t>(axis.input) : 0, memory) {
     for (size_t o = 0; o < taps.size(); ++o) taps[o] = axis.FindTaps(static_cast<int64_t>(o));
     for (size_t i = 0; i < windows.size(); ++i) windows[i] = axis.FindWindows(static_cast<int64_t>(i));
     axis.taps = taps.data();
     axis.windows = windows.data();
   }
-  std::vector<PoolAxis::Taps> taps;
-  std::vector<PoolAxis::Windows> windows;
+  std::pmr::vector<PoolAxis::Taps> taps;
+  std::pmr::vector<PoolAxis::Windows> windows;
 };
 
 struct PoolTables {
   enum Needs { kTaps, kTapsAndWindows };
-  PoolTables(PoolGeometry& g, Needs needs) : y(g.y, needs == kTapsAndWindows), x(g.x, needs == kTapsAndWindows) {}
+  PoolTables(PoolGeometry& g, Needs needs)
+      : y(g.y, needs == kTapsAndWindows, memory.resource()), x(g.x, needs == kTapsAndWindows, memory.resource()) {}
+  StackMemory<16 << 10> memory;
   AxisTables y, x;
 };
 
 // The pixels of each window of an average along one axis: all inside the padding, or those inside the image. A window
 // without any has the sum 0, whatever it is divided by.
-std::vector<float> Extents(const PoolAxis& axis, bool with_padding) {
-  std::vector<float> extents(static_cast<size_t>(axis.output));
+std::pmr::vector<float> Extents(const PoolAxis& axis, bool with_padding, std::pmr::memory_resource* memory) {
+  std::pmr::vector<float> extents(static_cast<size_t>(axis.output), memory);
   for (int64_t o = 0; o < axis.output; ++o) {
     const int64_t pixels =
         with_padding ? std::min(axis.window, axis.TapsWithin(axis.padded_end - axis.Start(o))) : axis.FindTaps(o).count;
@@ -195,16 +200,18 @@ std::vector<float> Extents(const PoolAxis& axis, bool with_padding) {
 // The memory behind a PoolAreas.
 struct Areas {
   Areas(const PoolGeometry& g, const PoolParams& params)
-      : heights(Extents(g.y, params.count_include_pad)), widths(Extents(g.x, params.count_include_pad)) {}
+      : heights(Extents(g.y, params.count_include_pad, memory.resource())),
+        widths(Extents(g.x, params.count_include_pad, memory.resource())) {}
 
   PoolAreas view() const {
-    const auto equal = [](const std::vector<float>& extents) {
+    const auto equal = [](const std::pmr::vector<float>& extents) {
       return std::all_of(extents.begin(), extents.end(), [&](float extent) { return extent == extents[0]; });
     };
     return {.heights = heights.data(), .widths = widths.data(), .equal = equal(heights) && equal(widths)};
   }
 
-  std::vector<float> heights, widths;
+  StackMemory<4 << 10> memory;
+  std::pmr::vector<float> heights, widths;
 };
 
 // Channels of a global pool's block: a multiple of every target's four vectors.

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory_resource>
+#include <span>
 #include <vector>
 
 #include "hwynn/core/split.h"
@@ -23,6 +25,8 @@ struct PrefetchPiece {
   int64_t row_lines() const { return CeilDiv(bytes, kLineBytes); }
 };
 
+using PrefetchPieces = std::pmr::vector<PrefetchPiece>;
+
 /// So many elements of an array, or rows of them `pitch` elements apart.
 template <class T>
 PrefetchPiece Piece(const T* data, int64_t elements, int64_t rows = 1, int64_t pitch = 0) {
@@ -31,7 +35,7 @@ PrefetchPiece Piece(const T* data, int64_t elements, int64_t rows = 1, int64_t p
 }
 
 /// Appends the i-th of n even shares of a piece of one row.
-inline void AppendShare(const PrefetchPiece& piece, int64_t i, int64_t n, std::vector<PrefetchPiece>& pieces) {
+inline void AppendShare(const PrefetchPiece& piece, int64_t i, int64_t n, PrefetchPieces& pieces) {
   const int64_t begin = piece.bytes * i / n;
   const int64_t end = piece.bytes * (i + 1) / n;
   if (begin < end) pieces.push_back({piece.data + begin, end - begin});
@@ -80,7 +84,7 @@ class PrefetchRow {
 class PrefetchStream {
  public:
   PrefetchStream() = default;
-  PrefetchStream(const std::vector<PrefetchPiece>& pieces, int64_t steps)
+  PrefetchStream(std::span<const PrefetchPiece> pieces, int64_t steps)
       : piece_(pieces.data()), end_(pieces.data() + pieces.size()) {
     int64_t lines = 0;
     for (const PrefetchPiece& piece : pieces) lines += piece.rows * piece.row_lines();

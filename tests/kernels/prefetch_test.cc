@@ -17,7 +17,7 @@ TEST(PrefetchTest, PiecesCountBytes) {
 
 TEST(PrefetchTest, SharesCoverAPiece) {
   const float values[100] = {};
-  std::vector<PrefetchPiece> shares;
+  PrefetchPieces shares;
   for (int64_t i = 0; i < 7; ++i) AppendShare(Piece(values, 100), i, 7, shares);
   ASSERT_EQ(shares.size(), 7u);
   const char* end = reinterpret_cast<const char*>(values);
@@ -43,7 +43,7 @@ TEST(PrefetchTest, LinesAreSpreadOverSteps) {
 TEST(PrefetchTest, StreamsEndWhenAllIsFetched) {
   static const float values[1000] = {};
   // 3 rows of 2 lines, an empty piece, 5 lines: 11 lines in 22 steps, an eighth early.
-  const std::vector<PrefetchPiece> pieces = {Piece(values, 20, 3, 100), Piece(values, 0), Piece(values, 80)};
+  const PrefetchPieces pieces = {Piece(values, 20, 3, 100), Piece(values, 0), Piece(values, 80)};
   PrefetchStream stream(pieces, 22);
   stream.Fetch(10);
   EXPECT_TRUE(stream.active());
