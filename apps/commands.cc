@@ -50,4 +50,16 @@ TrainedModel LoadTrainedModel(const std::string& path, Precision precision) {
   return trained;
 }
 
+InferenceModel LoadInferenceModel(const std::string& path, const InferenceOptions& options) {
+  if (InferenceModel::IsModelFile(path)) return InferenceModel::Load(path, options);
+  const TrainedModel trained = LoadTrainedModel(path);
+  const CheckpointInfo& info = trained.info;
+  return InferenceModel(*trained.model, trained.variables,
+                        {.image_shape = info.image_shape,
+                         .class_names = info.class_names,
+                         .mean = info.standardization.mean,
+                         .stddev = info.standardization.stddev},
+                        options);
+}
+
 }  // namespace hwynn::apps

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hwynn/data/dataset.h"
+#include "hwynn/inference/inference_model.h"
 #include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/training/checkpoint.h"
@@ -35,6 +36,8 @@ void AddPredictCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 void AddConvertCommand(CLI::App& app);
 void AddInitCommand(CLI::App& app);
+void AddCompileCommand(CLI::App& app);
+void AddServeBenchCommand(CLI::App& app);
 
 std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes);
 
@@ -48,6 +51,9 @@ struct TrainedModel {
   Variables variables;
 };
 TrainedModel LoadTrainedModel(const std::string& checkpoint, Precision precision = Precision::kDefault);
+
+/// The model of a checkpoint, or of a file that `hwynn compile` wrote, as it is served.
+InferenceModel LoadInferenceModel(const std::string& path, const InferenceOptions& options = {});
 
 }  // namespace hwynn::apps
 

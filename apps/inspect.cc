@@ -39,7 +39,14 @@ void Print(const std::string& name, const Node& node, int depth) {
   for (const auto& [child_name, child] : node.children) Print(child_name, child, depth + 1);
 }
 
+void PrintModel(const InferenceModel& model) {
+  const InferenceInfo& info = model.info();
+  std::cout << model.Describe() << "\nimages " << info.image_shape << ", " << info.class_names.size()
+            << " class names, " << Grouped(model.weight_bytes()) << " bytes of weights\n";
+}
+
 void RunInspect(const std::string& path) {
+  if (InferenceModel::IsModelFile(path)) return PrintModel(InferenceModel::Load(path));
   const SafetensorsFile file(path);
   for (const auto& [key, value] : file.metadata()) std::cout << key << ": " << value << '\n';
   if (!file.metadata().empty()) std::cout << '\n';
@@ -55,9 +62,12 @@ void RunInspect(const std::string& path) {
 }  // namespace
 
 void AddInspectCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("inspect", "the variable tree of a checkpoint: shapes, dtypes, counts");
+  CLI::App* command = app.add_subcommand(
+      "inspect", "the variable tree of a checkpoint: shapes, dtypes, counts; the steps of a compiled model");
   const auto path = std::make_shared<std::string>();
-  command->add_option("checkpoint", *path, "a checkpoint.safetensors")->required()->type_name("FILE");
+  command->add_option("checkpoint", *path, "a checkpoint.safetensors, or what hwynn compile made of it")
+      ->required()
+      ->type_name("FILE");
   command->callback([path] { RunInspect(*path); });
 }
 

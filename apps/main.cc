@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
   hwynn::apps::AddInspectCommand(app);
   hwynn::apps::AddConvertCommand(app);
   hwynn::apps::AddInitCommand(app);
+  hwynn::apps::AddCompileCommand(app);
+  hwynn::apps::AddServeBenchCommand(app);
   try {
     app.parse(argc, argv);
     std::cout.flush();

@@ -35,7 +35,7 @@ std::vector<double> Softmax(std::span<const float> logits) {
 }
 
 /// Logits for the array "x" [N,H,W,C] of a safetensors file, whose values are taken as they are.
-void PredictArrays(const TrainedModel& trained, const PredictOptions& options) {
+void PredictArrays(InferenceContext& context, const PredictOptions& options) {
   constexpr int64_t kBatch = 32;
   const SafetensorsFile file(options.arrays);
   const SafetensorsEntry& entry = file.Entry("x");
@@ -45,21 +45,21 @@ void PredictArrays(const TrainedModel& trained, const PredictOptions& options) {
   std::memcpy(images.data(), entry.bytes.data(), entry.bytes.size());
   const int64_t count = entry.shape[0];
   const int64_t image_size = images.size() / count;
-  Tensor logits({count, static_cast<int64_t>(trained.info.class_names.size())});
-  const Workspace workspace;
+  std::vector<float> logits;
   for (int64_t begin = 0; begin < count; begin += kBatch) {
     const Shape shape{std::min(kBatch, count - begin), entry.shape[1], entry.shape[2], entry.shape[3]};
-    const ConstTensorView batch(images.data() + begin * image_size, shape);
-    const Activation result = Predict(*trained.model, trained.variables, batch, workspace);
-    std::ranges::copy(result->span(), logits.data() + begin * logits.shape()[1]);
+    const ConstTensorView result = context.Run({images.data() + begin * image_size, shape});
+    logits.insert(logits.end(), result.span().begin(), result.span().end());
   }
-  WriteSafetensors(options.output, {{"logits", {"F32", logits.shape(), std::as_bytes(logits.span())}}}, {});
+  const Shape shape{count, static_cast<int64_t>(logits.size()) / count};
+  WriteSafetensors(options.output, {{"logits", {"F32", shape, std::as_bytes(std::span(logits))}}}, {});
 }
 
-void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
-  const Shape& shape = trained.info.image_shape;
-  const std::vector<std::string>& names = trained.info.class_names;
-  const Workspace workspace;
+void PredictImages(InferenceContext& context, const PredictOptions& options) {
+  const InferenceInfo& info = context.model().info();
+  const Shape& shape = info.image_shape;
+  const std::vector<std::string>& names = info.class_names;
+  const Standardization standardization{.mean = info.mean, .stddev = info.stddev};
   for (const std::string& path : options.images) {
     Tensor image = ReadPng(path, shape[2]);
     std::cout << path;
@@ -69,10 +69,9 @@ void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
       image = Resize(image, shape[0], shape[1]);
     }
     std::cout << '\n';
-    Standardize(trained.info.standardization, image.span());
+    Standardize(standardization, image.span());
     image.Reshape({1, shape[0], shape[1], shape[2]});
-    const Activation logits = Predict(*trained.model, trained.variables, image, workspace);
-    const std::vector<double> probabilities = Softmax(logits->span());
+    const std::vector<double> probabilities = Softmax(context.Run(image).span());
     std::vector<size_t> order(names.size());
     std::iota(order.begin(), order.end(), 0);
     std::ranges::sort(order, [&](size_t a, size_t b) {
@@ -86,12 +85,13 @@ void PredictImages(const TrainedModel& trained, const PredictOptions& options) {
 }
 
 void RunPredict(const PredictOptions& options) {
-  const TrainedModel trained =
-      LoadTrainedModel(options.checkpoint, options.precision == "highest" ? Precision::kHighest : Precision::kDefault);
+  InferenceOptions inference;
+  if (options.precision == "highest") inference.precision = Precision::kHighest;
+  InferenceContext context(LoadInferenceModel(options.checkpoint, inference));
   if (options.arrays.empty()) {
-    PredictImages(trained, options);
+    PredictImages(context, options);
   } else {
-    PredictArrays(trained, options);
+    PredictArrays(context, options);
   }
 }
 
@@ -100,7 +100,9 @@ void RunPredict(const PredictOptions& options) {
 void AddPredictCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand("predict", "class names and probabilities of PNG images, logits of arrays");
   const auto options = std::make_shared<PredictOptions>();
-  command->add_option("--checkpoint", options->checkpoint, "a checkpoint.safetensors")->required()->type_name("FILE");
+  command->add_option("--checkpoint", options->checkpoint, "a checkpoint.safetensors, or what hwynn compile made of it")
+      ->required()
+      ->type_name("FILE");
   CLI::Option* images =
       command->add_option("images", options->images,
                           "PNG files; made grey or RGB as the model needs, and resized to its input with a note");

@@ -50,6 +50,8 @@ InferenceModel InferenceModel::Load(const std::string& path, const InferenceOpti
   return InferenceModel(std::move(state));
 }
 
+bool InferenceModel::IsModelFile(const std::string& path) { return IsProgramFile(path); }
+
 void InferenceModel::Save(const std::string& path) const { WriteProgramFile(path, state_->program, state_->info); }
 
 const InferenceInfo& InferenceModel::info() const { return state_->info; }
@@ -114,7 +116,8 @@ void InferenceContext::State::MakePlan(const Shape& input) {
   plan.emplace(ProgramResources{.program = &of_model.program,
                                 .variables = of_model.variables,
                                 .packed_filters = &of_model.packed_filters,
-                                .batch_invariant = of_model.options.batch_invariant},
+                                .batch_invariant = of_model.options.batch_invariant,
+                                .precision = of_model.options.precision},
                input, workspace);
   if (memory.bytes() < plan->memory_bytes()) {
     memory = Buffer();  // first, so that old and new don't stand side by side

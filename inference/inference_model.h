@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "hwynn/core/tensor.h"
+#include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/module/variables.h"
 
@@ -32,6 +34,8 @@ struct InferenceOptions {
   // An image's logits have the same bits in whatever batch it comes (Conv2dParams::batch_invariant). A batch of several
   // may take more time.
   bool batch_invariant = false;
+  // How convolutions may round, where it isn't to be what each one's own options say.
+  std::optional<Precision> precision = std::nullopt;
 };
 
 /// A network with its weights, ready to run. Evaluation's numbers (Predict) but for rounding, as BatchNorm is a part of
@@ -51,6 +55,9 @@ class InferenceModel {
   /// From a file that Save wrote. It is mapped into memory, and must stay as it is while the model lives. Throws
   /// std::runtime_error with path and reason for files that can't be read, aren't such or were changed.
   static InferenceModel Load(const std::string& path, const InferenceOptions& options = {});
+
+  /// Whether Save wrote the file, as far as its header says. False for whatever can't be read.
+  static bool IsModelFile(const std::string& path);
 
   /// Writes all that Load needs, or leaves the file at `path` as it was (WriteFileAtomically). Throws
   /// std::invalid_argument for a model that calls modules of a user's own, which no file holds.

@@ -306,6 +306,15 @@ void WriteProgramFile(const std::string& path, const Program& program, const Inf
       kAlignmentBytes);
 }
 
+bool IsProgramFile(const std::string& path) try {
+  const auto mapped = std::make_shared<const MappedFile>(path);
+  const SafetensorsFile file(path, mapped->bytes(), mapped);
+  const auto format = file.metadata().find("format");
+  return format != file.metadata().end() && format->second == kFormat;
+} catch (const std::runtime_error&) {
+  return false;
+}
+
 ProgramFile ReadProgramFile(const std::string& path) {
   auto mapped = std::make_shared<const MappedFile>(path);
   const SafetensorsFile file(path, mapped->bytes(), mapped);

@@ -25,6 +25,9 @@ void WriteProgramFile(const std::string& path, const Program& program, const Inf
 /// weights are finite.
 ProgramFile ReadProgramFile(const std::string& path);
 
+/// Whether its header says that it is such a file.
+bool IsProgramFile(const std::string& path);
+
 /// What such a file has as its checksum, of its weights' bytes and the program's text.
 std::string ProgramChecksum(std::span<const std::byte> weights, const std::string& text);
 

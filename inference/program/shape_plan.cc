@@ -49,9 +49,10 @@ void ShapePlan::CheckSize(int64_t bytes) const {
         " makes values of ", bytes, " bytes, which is more than such a network can need");
 }
 
-Shape ShapePlan::PlanProduct(int index, const Conv2dParams& params, const Shape& input) {
+Shape ShapePlan::PlanProduct(int index, Conv2dParams params, const Shape& input) {
   const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
   Step& plan = steps_[static_cast<size_t>(index)];
+  if (resources_.precision) params.precision = *resources_.precision;
   plan.conv.emplace(Conv2dPlan::Forward(params, input, step.filter.shape(), {.packed_filter = true}));
   plan.packed = resources_.packed_filters->Get(StrCat(index), *plan.conv, step.filter);
   return plan.conv->geometry().output_shape();

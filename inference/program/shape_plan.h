@@ -21,6 +21,7 @@ struct ProgramResources {
   const Variables* variables;  // of modules that are called; null where there are none
   PackedFilters* packed_filters;
   bool batch_invariant;
+  std::optional<Precision> precision;  // in place of the steps' own
 };
 
 class ShapePlan {
@@ -49,7 +50,7 @@ class ShapePlan {
   };
 
   Shape PlanStep(int index, const Workspace& workspace);
-  Shape PlanProduct(int index, const Conv2dParams& params, const Shape& input);
+  Shape PlanProduct(int index, Conv2dParams params, const Shape& input);
   void PlaceValues();
   void CheckSize(int64_t bytes) const;
   Activation CallModule(const ProgramStep& step, ConstTensorView input, const Workspace& workspace) const;

@@ -71,7 +71,9 @@ InferenceModel Small() {
 TEST(ModelFileTest, GivesBackWhatWasSaved) {
   const TempFolder folder;
   const InferenceModel model = Small();
+  EXPECT_FALSE(InferenceModel::IsModelFile(folder / "model"));
   model.Save(folder / "model");
+  EXPECT_TRUE(InferenceModel::IsModelFile(folder / "model"));
   const InferenceModel loaded = InferenceModel::Load(folder / "model");
   EXPECT_EQ(loaded.Describe(), model.Describe());
   EXPECT_EQ(loaded.info().image_shape, model.info().image_shape);
@@ -119,6 +121,7 @@ TEST(ModelFileTest, OtherFilesAreRefusedByName) {
   ExpectError([&] { InferenceModel::Load(folder.path()); }, {"not a regular file"});
   const Tensor array = Normals({3}, 1);
   WriteSafetensors(folder / "checkpoint", {{"x", {"F32", array.shape(), std::as_bytes(array.span())}}}, {});
+  EXPECT_FALSE(InferenceModel::IsModelFile(folder / "checkpoint"));
   ExpectError([&] { InferenceModel::Load(folder / "checkpoint"); }, {"isn't a compiled model", "hwynn compile"});
 }
 
