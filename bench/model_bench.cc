@@ -1,6 +1,6 @@
 // Whole models: TrainStep/resnet18/224/batch:32/threads:2 is one training step (forward, loss, backward, SGD with
-// momentum) on the best target of this machine; Inference/resnet50/224/batch:1/threads:2 is one forward pass.
-// …/unfused takes BatchNorm in passes of its own, …/frozen with the running statistics as they are.
+// momentum) on the best target of this machine; Inference/resnet50/224/batch:1/threads:2 is one call of an
+// InferenceModel. …/unfused takes BatchNorm in passes of its own, …/frozen with the running statistics as they are.
 // non_conv_share is the part of the step beyond the stand-alone times of its convolutions and dense layers; pass_share
 // that of passes over memory that are neither convolution, dense nor pooling, in one step that is observed; kept_bytes
 // what its Forward keeps for Backward.
@@ -104,6 +104,8 @@ int main(int argc, char** argv) {
     for (const int threads : {1, 2}) {
       for (const char* model : {"resnet18", "resnet50", "mobilenet_v2"}) {
         family(224, 3, 32, threads, model);
+      }
+      for (const char* model : {"resnet18", "resnet50", "mobilenet_v2"}) {
         for (const int64_t batch : {1, 16}) Register({model, 224, 3, batch, false}, threads);
       }
       family(28, 1, 128, threads, "resnet20");

@@ -88,7 +88,7 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const char* model : {"resnet18", "resnet50"}) cases.push_back(CaseOf(ModelCase{model, 224, 3, 32, true}));
   cases.push_back(CaseOf(ModelCase{"resnet20", 28, 1, 128, true}));
-  for (const char* model : {"resnet18", "resnet50"}) {
+  for (const char* model : {"resnet18", "resnet50", "mobilenet_v2"}) {
     for (const int64_t batch : {1, 16}) cases.push_back(CaseOf(ModelCase{model, 224, 3, batch, false}));
   }
   for (const ConvShape& shape : ConvShapes()) {

@@ -23,6 +23,7 @@ ModelRun::ModelRun(const ModelCase& model_case)
       images_({case_.batch, case_.size, case_.size, case_.channels}),
       convs_(ConvolutionsOf(*model_, state_.variables, images_.shape())) {
   Fill(images_, 1);
+  if (!case_.train) context_.emplace(InferenceModel(*model_, state_.variables));
   for (int64_t i = 0; i < case_.batch; ++i) labels_.push_back(static_cast<int32_t>(i % case_.classes()));
 }
 
@@ -30,7 +31,7 @@ void ModelRun::Run(CallObserver* observer) {
   if (case_.train) {
     stepper_.Train(images_, labels_, 0.01f, Key{}, state_, observer);
   } else {
-    Predict(*model_, state_.variables, images_, workspace_, &packed_filters_);
+    context_->Run(images_);
   }
 }
 

@@ -1,14 +1,15 @@
 #ifndef HWYNN_BENCH_SUPPORT_MODEL_RUN_H_
 #define HWYNN_BENCH_SUPPORT_MODEL_RUN_H_
 
-// One training step or one inference of a ResNet, ready to be repeated.
+// One training step or one inference of a model, ready to be repeated.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "hwynn/bench/support/model_convs.h"
-#include "hwynn/module/packed_filters.h"
+#include "hwynn/inference/inference_model.h"
 #include "hwynn/training/train_state.h"
 
 namespace hwynn::bench {
@@ -44,8 +45,7 @@ class ModelRun {
   std::unique_ptr<const Module> model_;
   TrainState state_;
   Stepper stepper_;
-  Workspace workspace_;
-  PackedFilters packed_filters_;  // as a program that serves would
+  std::optional<InferenceContext> context_;  // of inference, in the caller's arena
   Tensor images_;
   std::vector<int32_t> labels_;
   std::vector<ModelConv> convs_;
