@@ -3,8 +3,10 @@
 #include "hwynn/core/parallel.h"
 
 #include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <unistd.h>
 
 #include <optional>
 #include <utility>
@@ -29,6 +31,15 @@ class ScopedAlone {
   bool previous_;
 };
 
+// The process in which this is called first, which is where oneTBB starts its threads. A child that is forked later has
+// none of them, and oneTBB, which believes it has, gives it no others.
+pid_t ProcessOfThreads() {
+  static const pid_t process = getpid();
+  return process;
+}
+
+bool HasNoThreads() { return getpid() != ProcessOfThreads(); }
+
 }  // namespace
 
 void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
@@ -36,6 +47,7 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
     for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;
   }
+  ProcessOfThreads();  // is this one
   // One index a leaf: tasks are cut coarse enough by the kernels, and TBB must not glue them together.
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, num_tasks, 1),
@@ -61,20 +73,31 @@ struct Threads::Arena {
 
 Threads::Threads(int count) : count_(count) {
   Check(count >= 0, "Threads: count (", count, ") must not be negative");
-  if (count > 1) arena_ = std::make_unique<Arena>(count);
+  if (count == 0) {
+    // oneTBB looks at the affinity once, and at no quota.
+    const int most = DefaultThreadCount();
+    if (most < tbb::info::default_concurrency()) most_by_default_ = most;
+  }
+  const int own = count_ > 0 ? count_ : most_by_default_;
+  if (own > 1) arena_ = std::make_unique<Arena>(own);
 }
 Threads::Threads(Threads&&) noexcept = default;
 Threads& Threads::operator=(Threads&&) noexcept = default;
 Threads::~Threads() = default;
 
 void Threads::Run(FunctionRef<void()> work) const {
-  if (arena_ != nullptr) {
+  int own = count_;  // the caller's where 0
+  if (count_ == 0 && !alone && tbb::this_task_arena::max_concurrency() == tbb::info::default_concurrency()) {
+    own = most_by_default_;
+  }
+  if (own != 1 && HasNoThreads()) own = 1;
+  if (own > 1) {
     arena_->arena.execute([&] {
       const ScopedAlone shared(false);
       work();
     });
   } else {
-    const ScopedAlone scoped(count_ == 1 || alone);
+    const ScopedAlone scoped(own == 1 || alone);
     work();
   }
 }

@@ -48,11 +48,14 @@ void ParallelForWithScratch(int64_t num_tasks, int64_t scratch_bytes,
 /// How many threads take part in the work that is given to it; kept between calls, so that a call allocates nothing.
 /// Without work no thread does anything: those that have none sleep.
 ///
-/// Threads: Run may be called from several at once; they then share the `count`.
+/// Threads: Run may be called from several at once; they then share the `count`. In a process that was forked after
+/// hwynn had run something on several threads Run takes the calling thread alone: the others stayed with the parent.
 class Threads {
  public:
   /// `count` ≥ 1: at most so many, the caller's among them, whatever arena it is in. 1: the calling thread alone, which
-  /// never waits for another. 0: those of the arena that the caller of Run is in. Throws std::invalid_argument below.
+  /// never waits for another. 0: those of the tbb::task_arena that the caller of Run is in; without one, or in one of
+  /// the size that oneTBB gives it by default, no more than DefaultThreadCount() said when this was made. Throws
+  /// std::invalid_argument below.
   explicit Threads(int count = 0);
   Threads(Threads&&) noexcept;
   Threads& operator=(Threads&&) noexcept;
@@ -64,6 +67,7 @@ class Threads {
  private:
   struct Arena;  // parallel.cc
   int count_;
+  int most_by_default_ = 0;  // with count_ 0, where the process may use fewer threads than oneTBB would
   std::unique_ptr<Arena> arena_;
 };
 

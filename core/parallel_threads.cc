@@ -1,6 +1,8 @@
 // core/parallel.h on plain threads, in place of parallel.cc (HWYNN_PARALLEL=threads). ThreadSanitizer sees every
 // synchronisation here, while a oneTBB that isn't instrumented gives it false alarms.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -29,6 +31,12 @@ class ScopedThreadLimit {
   int previous_;
 };
 
+// As in parallel.cc. Here a forked child could start threads of its own, but ThreadSanitizer allows it none.
+pid_t ProcessOfThreads() {
+  static const pid_t process = getpid();
+  return process;
+}
+
 }  // namespace
 
 void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
@@ -37,6 +45,7 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
     for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;
   }
+  ProcessOfThreads();  // is this one
   std::atomic<int64_t> next_task = 0;  // relaxed: any other order would hide races between tasks of two threads
   std::mutex failure_mutex;
   std::exception_ptr failure;
@@ -60,13 +69,18 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
 
 struct Threads::Arena {};
 
-Threads::Threads(int count) : count_(count) { Check(count >= 0, "Threads: count (", count, ") must not be negative"); }
+Threads::Threads(int count) : count_(count) {
+  Check(count >= 0, "Threads: count (", count, ") must not be negative");
+  if (count == 0) most_by_default_ = DefaultThreadCount();
+}
 Threads::Threads(Threads&&) noexcept = default;
 Threads& Threads::operator=(Threads&&) noexcept = default;
 Threads::~Threads() = default;
 
 void Threads::Run(FunctionRef<void()> work) const {
-  const ScopedThreadLimit limit(count_ > 0 ? count_ : thread_limit);
+  const int by_default = thread_limit > 0 ? thread_limit : most_by_default_;
+  const int wanted = count_ > 0 ? count_ : by_default;
+  const ScopedThreadLimit limit(wanted > 1 && getpid() != ProcessOfThreads() ? 1 : wanted);
   work();
 }
 
