@@ -42,7 +42,8 @@ InferenceModel::InferenceModel(const Module& module, const Variables& variables,
 }
 
 InferenceModel InferenceModel::Load(const std::string& path, const InferenceOptions& options) {
-  ProgramFile file = ReadProgramFile(path);
+  ProgramFile file;
+  Threads(1).Run([&] { file = ReadProgramFile(path); });
   auto state = std::make_shared<State>();
   state->program = std::move(file.program);
   state->info = std::move(file.info);
@@ -55,6 +56,19 @@ bool InferenceModel::IsModelFile(const std::string& path) { return IsProgramFile
 void InferenceModel::Save(const std::string& path) const { WriteProgramFile(path, state_->program, state_->info); }
 
 const InferenceInfo& InferenceModel::info() const { return state_->info; }
+
+int64_t InferenceModel::num_classes() const {
+  const std::vector<ProgramStep>& steps = state_->program.steps;
+  int value = state_->program.output;
+  while (value > 0) {
+    const ProgramStep& step = steps[static_cast<size_t>(value) - 1];
+    if (step.multiplies()) return step.filter.shape().back();
+    if (step.kind == ProgramStep::Kind::kNormalize) return step.scale.size();
+    if (step.kind == ProgramStep::Kind::kFlatten || step.kind == ProgramStep::Kind::kModule) return 0;
+    value = step.input;
+  }
+  return 0;
+}
 
 int64_t InferenceModel::weight_bytes() const {
   int64_t bytes = 0;
@@ -98,6 +112,7 @@ struct InferenceContext::State {
     return output;
   }
   ConstTensorView RunHere(ConstTensorView input);
+  bool IsPlanned(const Shape& input) const { return plan && plan->input() == input; }
   void MakePlan(const Shape& input);
   void Standardize(const uint8_t* images);
 
@@ -113,20 +128,21 @@ struct InferenceContext::State {
 void InferenceContext::State::MakePlan(const Shape& input) {
   const InferenceModel::State& of_model = *model.state_;
   plan.reset();
-  plan.emplace(ProgramResources{.program = &of_model.program,
-                                .variables = of_model.variables,
-                                .packed_filters = &of_model.packed_filters,
-                                .batch_invariant = of_model.options.batch_invariant,
-                                .precision = of_model.options.precision},
-               input, workspace);
-  if (memory.bytes() < plan->memory_bytes()) {
+  ShapePlan made({.program = &of_model.program,
+                  .variables = of_model.variables,
+                  .packed_filters = &of_model.packed_filters,
+                  .batch_invariant = of_model.options.batch_invariant,
+                  .precision = of_model.options.precision},
+                 input, workspace);
+  if (memory.bytes() < made.memory_bytes()) {
     memory = Buffer();  // first, so that old and new don't stand side by side
-    memory = workspace.NewBuffer(plan->memory_bytes());
+    memory = workspace.NewBuffer(made.memory_bytes());
   }
+  plan = std::move(made);  // only now: without its memory no plan may stay
 }
 
 ConstTensorView InferenceContext::State::RunHere(ConstTensorView input) {
-  if (!plan || plan->input() != input.shape()) MakePlan(input.shape());
+  if (!IsPlanned(input.shape())) MakePlan(input.shape());
   return plan->Run(input, memory.data(), workspace);
 }
 
@@ -139,6 +155,11 @@ InferenceContext::~InferenceContext() = default;
 ConstTensorView InferenceContext::Run(ConstTensorView input) {
   Check(input.size() > 0, "InferenceContext: input ", input.shape(), " has no elements");
   return state_->Run(input);
+}
+
+Shape InferenceContext::OutputShape(const Shape& input) {
+  if (!state_->IsPlanned(input)) state_->threads.Run([&] { state_->MakePlan(input); });
+  return state_->plan->output();
 }
 
 ConstTensorView InferenceContext::RunBytes(const uint8_t* images, const Shape& shape) {

@@ -52,8 +52,9 @@ class InferenceModel {
   InferenceModel(const Module& module, const Variables& variables, InferenceInfo info = {},
                  const InferenceOptions& options = {});
 
-  /// From a file that Save wrote. It is mapped into memory, and must stay as it is while the model lives. Throws
-  /// std::runtime_error with path and reason for files that can't be read, aren't such or were changed.
+  /// From a file that Save wrote. It is mapped into memory, and must stay as it is while the model lives. The calling
+  /// thread does it alone, so that a process may load a model and then fork. Throws std::runtime_error with path and
+  /// reason for files that can't be read, aren't such or were changed.
   static InferenceModel Load(const std::string& path, const InferenceOptions& options = {});
 
   /// Whether Save wrote the file, as far as its header says. False for whatever can't be read.
@@ -64,6 +65,9 @@ class InferenceModel {
   void Save(const std::string& path) const;
 
   const InferenceInfo& info() const;
+  /// The last extent of the output, its classes; 0 where an input's shape decides (a flattened output) and behind a
+  /// module of a user's own.
+  int64_t num_classes() const;
   /// Bytes of weights, as the file has them; and of filters that were packed until now, which are kept.
   int64_t weight_bytes() const;
   int64_t packed_bytes() const;
@@ -81,8 +85,9 @@ class InferenceModel {
 
 struct InferenceContextOptions {
   // ≥ 1: at most so many threads work on a call, the caller's among them; 1: the calling thread alone, which never
-  // waits for another. 0: those of the tbb::task_arena that the caller is in (without one, all that the process may
-  // use).
+  // waits for another. 0: those of the tbb::task_arena that the caller of Run is in; without one, or in one of the size
+  // that oneTBB gives it by default, no more than the process may use, by its affinity and its container's quota when
+  // the context was made (DefaultThreadCount).
   int threads = 0;
 };
 
@@ -90,8 +95,10 @@ struct InferenceContextOptions {
 /// grows to what the largest call needs, and stays. From the second call of a shape on, a call takes no memory from the
 /// system and no page fault.
 ///
-/// Threads: one call at a time. After fork() a child uses contexts that it makes itself or that have one thread: the
-/// threads of others stayed with the parent.
+/// Threads: one call at a time. After fork() a child may use models and contexts of its parent's, if no call ran
+/// meanwhile, and make its own. If hwynn had run something on several threads before, those stayed with the parent:
+/// then each call of the child has the calling thread alone, whatever its context says. Nothing waits for them, and the
+/// numbers are the same.
 class InferenceContext {
  public:
   explicit InferenceContext(InferenceModel model, const InferenceContextOptions& options = {});
@@ -105,6 +112,9 @@ class InferenceContext {
 
   /// The same for N images of bytes, [H,W,C] each, which are standardised as the model's info says.
   ConstTensorView RunBytes(const uint8_t* images, const Shape& shape);
+
+  /// The shape of what Run gives for an input of such a shape, and prepares for it. Throws as Run does.
+  Shape OutputShape(const Shape& input);
 
   const InferenceModel& model() const;
   /// Memory for values and temporaries.

@@ -31,6 +31,7 @@ class ShapePlan {
   ShapePlan(const ProgramResources& resources, const Shape& input, const Workspace& workspace);
 
   const Shape& input() const { return values_.front().shape; }
+  const Shape& output() const { return values_[static_cast<size_t>(resources_.program->output)].shape; }
   /// What Run needs beside the workspace.
   int64_t memory_bytes() const { return memory_bytes_; }
 
