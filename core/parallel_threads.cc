@@ -45,7 +45,7 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
     for (int64_t i = 0; i < num_tasks; ++i) task(i);
     return;
   }
-  ProcessOfThreads();  // is this one
+  ProcessOfThreads();                  // is this one
   std::atomic<int64_t> next_task = 0;  // relaxed: any other order would hide races between tasks of two threads
   std::mutex failure_mutex;
   std::exception_ptr failure;

@@ -119,8 +119,11 @@ hwynn_status hwynn_model_load(const char* path, unsigned options, hwynn_model** 
   return Guarded(error, HWYNN_BAD_FILE, [&] {
     CheckNotNull("hwynn_model_load", "path", path);
     CheckNotNull("hwynn_model_load", "model", model);
-    Check((options & ~HWYNN_BATCH_INVARIANT) == 0, "hwynn_model_load: unknown options ", options);
-    auto loaded = hwynn::InferenceModel::Load(path, {.batch_invariant = (options & HWYNN_BATCH_INVARIANT) != 0});
+    const unsigned known = HWYNN_BATCH_INVARIANT | HWYNN_HIGHEST_PRECISION;
+    Check((options & ~known) == 0, "hwynn_model_load: unknown options ", options & ~known);
+    hwynn::InferenceOptions wanted{.batch_invariant = (options & HWYNN_BATCH_INVARIANT) != 0};
+    if ((options & HWYNN_HIGHEST_PRECISION) != 0) wanted.precision = hwynn::Precision::kHighest;
+    auto loaded = hwynn::InferenceModel::Load(path, wanted);
     std::string steps = loaded.Describe();
     *model = new hwynn_model{std::move(loaded), std::move(steps)};
   });

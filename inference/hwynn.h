@@ -63,12 +63,14 @@ typedef struct hwynn_error {
 
 typedef struct hwynn_model hwynn_model;
 
-/* An option of hwynn_model_load: an image's output has the same bits in whatever batch it comes. A batch of several may
- * take more time. */
+/* Options of hwynn_model_load, to be added up. The first: an image's output has the same bits in whatever batch it
+ * comes; a batch of several may take more time. The second: convolutions round as little as float32 allows, which
+ * leaves out their fastest algorithm. */
 #define HWYNN_BATCH_INVARIANT 1u
+#define HWYNN_HIGHEST_PRECISION 2u
 
 /* Loads a file that `hwynn compile` wrote. It is mapped into memory, and must stay as it is while the model or one of
- * its contexts lives (a file that is replaced as a whole stays). `options`: 0, or HWYNN_BATCH_INVARIANT. */
+ * its contexts lives (a file that is replaced as a whole stays). `options`: 0, or the sum of some of the above. */
 hwynn_status hwynn_model_load(const char* path, unsigned options, hwynn_model** model, hwynn_error* error);
 void hwynn_model_free(hwynn_model* model);
 

@@ -171,6 +171,27 @@ TEST_F(CApiTest, AContextOutlivesTheModelsHandle) {
   hwynn_context_free(context);
 }
 
+TEST_F(CApiTest, TakesTheHighestPrecision) {
+  const ResNet network({.stage_sizes = {1}, .num_filters = 64, .num_classes = 5});  // Winograd's by default
+  InferenceModel(network, Init(network, KeyFromSeed(3), {1, 64, 64, 3})).Save(folder_ / "wide");
+  const Tensor image = Normals(Shape({1, 64, 64, 3}), 1);
+  std::vector<float> outputs[2];
+  for (const unsigned options : {0u, HWYNN_HIGHEST_PRECISION}) {
+    hwynn_model* model = nullptr;
+    hwynn_context* context = nullptr;
+    ASSERT_EQ(hwynn_model_load((folder_ / "wide").c_str(), options, &model, &error_), HWYNN_OK) << error_.message;
+    ASSERT_EQ(hwynn_context_create(model, 1, &context, &error_), HWYNN_OK) << error_.message;
+    std::vector<float>& output = outputs[options == 0 ? 0 : 1];
+    output.resize(5);
+    EXPECT_EQ(hwynn_run(context, image.data(), image.shape().extents().data(), output.data(), 5, &error_), HWYNN_OK);
+    hwynn_context_free(context);
+    hwynn_model_free(model);
+  }
+  EXPECT_NE(outputs[0], outputs[1]);
+  InferenceContext exact(InferenceModel::Load(folder_ / "wide", {.precision = Precision::kHighest}), {.threads = 1});
+  EXPECT_EQ(std::memcmp(outputs[1].data(), exact.Run(image).data(), 5 * sizeof(float)), 0);
+}
+
 TEST_F(CApiTest, ManyThreadsShareAModel) {
   const Tensor images = Normals(Shape({2, 20, 24, 3}), 1);
   std::vector<float> expected(10);
@@ -220,7 +241,7 @@ TEST_F(CApiTest, ErrorsOfArguments) {
   const auto bad = HWYNN_INVALID_ARGUMENT;
   Expect(hwynn_model_load(nullptr, 0, &model, &error_), bad, "hwynn_model_load: path is NULL");
   Expect(hwynn_model_load(path_.c_str(), 0, nullptr, &error_), bad, "hwynn_model_load: model is NULL");
-  Expect(hwynn_model_load(path_.c_str(), 6, &model, &error_), bad, "unknown options 6");
+  Expect(hwynn_model_load(path_.c_str(), 6, &model, &error_), bad, "unknown options 4");
   Expect(hwynn_model_image_shape(nullptr, shape, &error_), bad, "model is NULL");
   Expect(hwynn_model_image_shape(model_, nullptr, &error_), bad, "shape is NULL");
   Expect(hwynn_context_create(nullptr, 1, &context, &error_), bad, "hwynn_context_create: model is NULL");
