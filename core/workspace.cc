@@ -34,6 +34,35 @@ struct Region {
   bool free;
 };
 
+// Where the nodes of those lists live: what it once got from the heap it keeps and gives out again. (Not std::pmr's
+// pools: libstdc++'s are broken after an allocation of theirs that failed.)
+class NodeMemory final : public std::pmr::memory_resource {
+ public:
+  NodeMemory() = default;
+  NodeMemory(const NodeMemory&) = delete;
+  NodeMemory& operator=(const NodeMemory&) = delete;
+  ~NodeMemory() override {
+    while (free_ != nullptr) ::operator delete(std::exchange(free_, free_->next));
+  }
+
+ private:
+  struct FreeNode {
+    FreeNode* next;
+  };
+
+  void* do_allocate(size_t bytes, size_t) override {
+    HWYNN_DCHECK(bytes_ == 0 || bytes_ == bytes);
+    bytes_ = bytes;  // all nodes are of one kind
+    if (free_ == nullptr) return ::operator new(std::max(bytes, sizeof(FreeNode)));
+    return std::exchange(free_, free_->next);
+  }
+  void do_deallocate(void* node, size_t, size_t) override { free_ = new (node) FreeNode{free_}; }
+  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
+
+  size_t bytes_ = 0;
+  FreeNode* free_ = nullptr;
+};
+
 // Memory in one piece. From the system it comes page by page, when it is first written: so a chunk can be larger than
 // all that will ever be asked for, and then free neighbours merge wherever they lie.
 class Chunk {
@@ -164,7 +193,7 @@ class PooledMemory final : public WorkspaceMemory {
   }
 
   mutable std::mutex mutex_;
-  std::pmr::unsynchronized_pool_resource nodes_;  // keeps what it once got from the heap
+  NodeMemory nodes_;
   std::vector<Chunk> chunks_;
   size_t in_use_ = 0;
   size_t peak_ = 0;
