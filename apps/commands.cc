@@ -33,15 +33,12 @@ DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& dire
   return LoadDataset(options);
 }
 
-TrainedModel LoadTrainedModel(const std::string& path, Precision precision) {
+TrainedModel LoadTrainedModel(const std::string& path) {
   const Checkpoint checkpoint(path);
   TrainedModel trained{.info = checkpoint.info(), .model = nullptr, .variables = {}};
   const Shape& image = trained.info.image_shape;
   try {
-    const auto num_classes = static_cast<int64_t>(trained.info.class_names.size());
-    ModelOptions options = RecipeModelOptions(trained.info.recipe, num_classes);
-    options.precision = precision;
-    trained.model = MakeModel(trained.info.recipe.model, options);
+    trained.model = MakeRecipeModel(trained.info.recipe, static_cast<int64_t>(trained.info.class_names.size()));
     trained.variables = InitZeros(*trained.model, {1, image[0], image[1], image[2]}, checkpoint.num_elements());
   } catch (const std::invalid_argument& error) {  // options and shapes are the file's
     throw std::runtime_error(StrCat(path, ": ", error.what()));

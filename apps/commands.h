@@ -12,7 +12,6 @@
 
 #include "hwynn/data/dataset.h"
 #include "hwynn/inference/inference_model.h"
-#include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/training/checkpoint.h"
 
@@ -50,7 +49,7 @@ struct TrainedModel {
   std::unique_ptr<const Module> model;
   Variables variables;
 };
-TrainedModel LoadTrainedModel(const std::string& checkpoint, Precision precision = Precision::kDefault);
+TrainedModel LoadTrainedModel(const std::string& checkpoint);
 
 /// The model of a checkpoint, or of a file that `hwynn compile` wrote, as it is served.
 InferenceModel LoadInferenceModel(const std::string& path, const InferenceOptions& options = {});
