@@ -34,6 +34,12 @@ configure_package_config_file(cmake/hwynnConfig.cmake.in hwynnConfig.cmake INSTA
 write_basic_package_version_file(hwynnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" pc_to_prefix ${pc_to_prefix})  # so that the tree may be moved
+# What a C compiler must be told to link, and a C++ compiler links by itself.
+set(pc_cxx_libraries ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
+list(REMOVE_DUPLICATES pc_cxx_libraries)
+list(REMOVE_ITEM pc_cxx_libraries c gcc gcc_s)
+list(TRANSFORM pc_cxx_libraries PREPEND -l)
+list(JOIN pc_cxx_libraries " " pc_cxx_libraries)
 configure_file(cmake/hwynn.pc.in hwynn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/hwynnConfig.cmake ${PROJECT_BINARY_DIR}/hwynnConfigVersion.cmake
         DESTINATION ${config_dir})
