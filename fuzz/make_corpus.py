@@ -15,6 +15,8 @@ import sys
 import tempfile
 import zlib
 
+import make_model_corpus
+
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 EXPECTED = {}
 
@@ -570,6 +572,7 @@ def main():
     add_flax_checkpoints()
     add_containers()
     add_pytorch_imports()
+    make_model_corpus.add_inference_models(add, safetensors)
     add_idx()
     add_cifar()
     add_png()

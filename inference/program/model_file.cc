@@ -130,7 +130,7 @@ class ProgramReader {
   std::vector<Tensor> TakeArrays() { return std::move(ones_); }
 
  private:
-  static constexpr size_t kMostSteps = 100'000;
+  static constexpr size_t kMostSteps = 20'000;     // places in memory are found in quadratic time
   static constexpr int64_t kMostExtent = 1 << 16;  // of strides, dilations and windows
 
   const Json& Field(const Json& json, const char* name) const {
@@ -205,7 +205,9 @@ class ProgramReader {
   ProgramStep ReadStep(const Json& json, int index) {
     const Json& name = Field(json, "kind");
     const auto* kind = std::ranges::find_if(kKinds, [&](const auto& row) { return name == row.second; });
-    CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ", name.dump());
+    // Not dump() of an array: it calls itself for each array within.
+    CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ",
+              name.is_structured() ? name.type_name() : name.dump());
     const Json& path = Field(json, "path");
     CheckData(path.is_string(), path_, ": a step's path is not a string");
     ProgramStep step{.kind = kind->first, .path = path.get<std::string>(), .input = ReadValue(json, "input", index)};
