@@ -137,6 +137,7 @@ def contenders_of(args):
     contenders += script("Flax", {"train", "infer"}, "jax", "flax_worker.py")
     contenders += script("ONNX Runtime", {"infer"}, "torch", "onnxruntime_worker.py")
     contenders += script("OpenVINO", {"infer"}, "torch", "openvino_worker.py")
+    contenders += script("ncnn", {"infer"}, "torch", "ncnn_worker.py")
     return contenders
 
 

@@ -33,6 +33,8 @@ def training(model, variables, images, labels):
 
 
 case, threads = serve.arguments()
+if not case["model"].startswith("resnet"):
+    raise SystemExit(f"no {case['model']} in Flax here")
 model = ResNet(int(case["model"].removeprefix("resnet")), case["classes"])
 images = jax.random.normal(jax.random.key(1), (case["batch"], case["size"], case["size"], case["channels"]))
 variables = jax.jit(model.init)(jax.random.key(0), images[:1])

@@ -2,13 +2,12 @@
 
 import tempfile
 
-import serve  # first: it finds pytorch_resnet
+import serve  # first: it finds the models
 import onnxruntime
 import torch
-from pytorch_resnet import ResNet
 
 case, threads = serve.arguments()
-model = ResNet(int(case["model"].removeprefix("resnet")), case["classes"], channels=case["channels"]).eval()
+model = serve.pytorch_model(case).eval()
 images = torch.randn(case["batch"], case["channels"], case["size"], case["size"])
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = threads

@@ -1,12 +1,11 @@
 """OpenVINO: inference of PyTorch's model, converted."""
 
-import serve  # first: it finds pytorch_resnet
+import serve  # first: it finds the models
 import openvino
 import torch
-from pytorch_resnet import ResNet
 
 case, threads = serve.arguments()
-model = ResNet(int(case["model"].removeprefix("resnet")), case["classes"], channels=case["channels"]).eval()
+model = serve.pytorch_model(case).eval()
 images = torch.randn(case["batch"], case["channels"], case["size"], case["size"])
 converted = openvino.convert_model(model, example_input=images, input=[list(images.shape)])
 compiled = openvino.Core().compile_model(converted, "CPU", {

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import time
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tools"))  # pytorch_resnet, flax_models
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tools"))  # pytorch_resnet, pytorch_mobilenet, flax_models
 
 
 def arguments():
@@ -15,6 +15,14 @@ def arguments():
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return json.loads(sys.argv[1]), int(sys.argv[2])
+
+
+def pytorch_model(case):
+    from pytorch_mobilenet import MobileNetV2
+    from pytorch_resnet import ResNet
+    if case["model"] == "mobilenet_v2":
+        return MobileNetV2(case["classes"], case["channels"])
+    return ResNet(int(case["model"].removeprefix("resnet")), case["classes"], channels=case["channels"])
 
 
 def serve(version, run, warm_up=2):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench/peers/setup.sh DIR: the virtual environments of the peers, DIR/torch (PyTorch, ONNX Runtime, OpenVINO; also
+# bench/peers/setup.sh DIR: the virtual environments of the peers, DIR/torch (PyTorch, ONNX Runtime, OpenVINO, ncnn; also
 # matplotlib, for the picture) and DIR/jax (Flax). What can't be installed is left out of the comparison. A build of
 # PyTorch for CPUs is enough: pip's own settings (PIP_INDEX_URL) say where it comes from.
 set -euo pipefail
@@ -15,6 +15,7 @@ install() {
 install torch torch==2.13.0 numpy safetensors
 install torch onnx onnxruntime
 install torch openvino
+install torch ncnn pnnx
 install torch matplotlib
 install jax jax==0.10.2 jaxlib==0.10.2 flax==0.12.8 optax==0.2.8 numpy
 

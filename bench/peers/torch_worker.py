@@ -2,10 +2,9 @@
 
 import sys
 
-import serve  # first: it finds pytorch_resnet
+import serve  # first: it finds the models
 import torch
 import torch.nn.functional as F
-from pytorch_resnet import ResNet
 
 
 def channels_last(*shape):
@@ -13,7 +12,7 @@ def channels_last(*shape):
 
 
 def model_and_images(case):
-    model = ResNet(int(case["model"].removeprefix("resnet")), case["classes"], channels=case["channels"])
+    model = serve.pytorch_model(case)
     images = channels_last(case["batch"], case["channels"], case["size"], case["size"])
     return model.to(memory_format=torch.channels_last), images
 
