@@ -87,7 +87,8 @@ class BlockTask {
   };
 
   void AppendMemoryAhead();
-  void AppendGradientMemory(const Block& block, int64_t group, int64_t panel);
+  void AppendEpilogueMemory(const Block& block, int64_t group, int64_t panel);
+  void AppendOutputs(const float* array, const Block& block, int64_t group, int64_t panel);
   PrefetchPiece PanelMemory(const DepthBlock& depth, int64_t group, int64_t panel) const;
   void RunPanel(int64_t group, size_t depth, int64_t panel);
   void RunRegion(const Region& region, const PanelRun& panel, ForwardTileArgs args);
@@ -130,34 +131,39 @@ void BlockTask::AppendMemoryAhead() {
       for (int64_t panel = panel0; panel < panel1; ++panel) {
         const bool first = group == 0 && panel == panel0;
         if (!resident && !(first && depth == 0)) ahead_.push_back(PanelMemory(plan_.depths[depth], group, panel));
-        if (depth + 1 == plan_.depths.size() && !first) AppendGradientMemory(block_, group, panel);
+        if (depth + 1 == plan_.depths.size() && !first) AppendEpilogueMemory(block_, group, panel);
       }
     }
   }
   if (!resident) ahead_.push_back(PanelMemory(plan_.depths.front(), 0, last_part ? 0 : panel1));
-  if (!last_part) return AppendGradientMemory(block_, 0, panel1);
+  if (!last_part) return AppendEpilogueMemory(block_, 0, panel1);
   if (index_ + 1 == plan_.blocks.count()) return;
   const Block next = plan_.blocks.Get(index_ + 1);
   plan_.windows.AppendMemory(call_.source, next, {0, product.source.C}, ahead_);
-  AppendGradientMemory(next, 0, 0);
+  AppendEpilogueMemory(next, 0, 0);
 }
 
-// What a gradient's epilogue reads of a block in a panel's columns: lines a pixel apart, which no prefetcher of the
-// hardware sees coming.
-void BlockTask::AppendGradientMemory(const Block& block, int64_t group, int64_t panel) {
-  if (call_.gradient == nullptr) return;
+// What an epilogue reads of a block in a panel's columns, a residual or what a gradient is masked by: lines a pixel
+// apart, which no prefetcher of the hardware sees coming.
+void BlockTask::AppendEpilogueMemory(const Block& block, int64_t group, int64_t panel) {
+  if (call_.gradient != nullptr) {
+    const GradientEpilogue& epilogue = call_.gradient->epilogue();
+    AppendOutputs(epilogue.input, block, group, panel);
+    AppendOutputs(epilogue.output, block, group, panel);
+    if (call_.accumulate) AppendOutputs(epilogue.grad, block, group, panel);
+  }
+  if (call_.epilogue != nullptr) AppendOutputs(call_.epilogue->residual, block, group, panel);
+}
+
+// Of an array that is laid out as the output; it may be null.
+void BlockTask::AppendOutputs(const float* array, const Block& block, int64_t group, int64_t panel) {
+  if (array == nullptr) return;
   const Destination& to = plan_.product.destination;
-  const GradientEpilogue& epilogue = call_.gradient->epilogue();
   const int64_t channel = group * plan_.product.group_out + plan_.panels.Begin(panel);
-  const float* const before = call_.accumulate ? epilogue.grad : nullptr;
-  for (const float* array : {epilogue.input, epilogue.output, before}) {
-    if (array == nullptr) continue;
-    for (int64_t n = block.n.begin; n < block.n.end; ++n) {
-      for (int64_t y = block.y.begin; y < block.y.end; ++y) {
-        const PrefetchPiece row = Piece(array + to.Offset(n, y, block.x.begin) + channel, plan_.panels.Columns(panel),
-                                        block.x.size(), to.step_w * to.C);
-        ahead_.push_back(row);
-      }
+  for (int64_t n = block.n.begin; n < block.n.end; ++n) {
+    for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+      ahead_.push_back(Piece(array + to.Offset(n, y, block.x.begin) + channel, plan_.panels.Columns(panel),
+                             block.x.size(), to.step_w * to.C));
     }
   }
 }

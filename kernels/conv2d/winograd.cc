@@ -141,13 +141,12 @@ PrefetchPieces WinogradDriver::MemoryAhead(int64_t task, std::pmr::memory_resour
   const int64_t end = plan_.End(task);
   PrefetchPieces pieces(memory);
   pieces.reserve(4);
-  if (!stream_) {
-    const int64_t pixels = tiles.EndOutput(end) - tiles.FirstOutput(begin);
-    pieces.push_back(Piece(call_.out + tiles.FirstOutput(begin) * p_.O, pixels * p_.O));
-  }
+  const int64_t first = tiles.FirstOutput(begin) * p_.O;
+  const int64_t floats = tiles.EndOutput(end) * p_.O - first;
+  if (!stream_) pieces.push_back(Piece(call_.out + first, floats));
+  const float* residual = call_.epilogue.residual;
+  if (residual != nullptr && residual != call_.out) pieces.push_back(Piece(residual + first, floats));
   if (call_.gradient != nullptr) {
-    const int64_t first = tiles.FirstOutput(begin) * p_.O;
-    const int64_t floats = tiles.EndOutput(end) * p_.O - first;
     const GradientEpilogue& epilogue = call_.gradient->epilogue();
     pieces.push_back(Piece(epilogue.input + first, floats));
     if (epilogue.output != nullptr) pieces.push_back(Piece(epilogue.output + first, floats));
