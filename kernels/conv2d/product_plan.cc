@@ -23,12 +23,23 @@ constexpr int64_t kResidentFloats = int64_t{1} << 17;
 // Below this many tasks a block's output channels are spread over several.
 constexpr int64_t kMinTasks = 32;
 
+// The widest panel of any target: what is cut by panels, but mustn't know the lanes, counts these.
+constexpr int64_t kWidestPanel = 64;
+
 // A strided filter's window has several times as many pixels as the block has outputs. With few channels the window is
-// small, and larger blocks copy less of it per output.
-int64_t BlockPixels(const Product& product) {
-  if (product.source.C < kFewChannels) return 2 * kBlockPixels;
-  const bool wide = product.taps.size() > 1 && product.source.step_h * product.source.step_w > 1;
-  return wide ? kBlockPixels / 2 : kBlockPixels;
+// small, and larger blocks copy less of it per output. Small images are cut for a few threads.
+int64_t BlockPixels(const Product& product, const Conv2dSetup& setup) {
+  constexpr int64_t kFewTasks = 8;
+  constexpr int64_t kFewestPixels = 48;  // eight tiles
+  const Source& source = product.source;
+  if (source.C < kFewChannels) return 2 * kBlockPixels;
+  const bool wide = product.taps.size() > 1 && source.step_h * source.step_w > 1;
+  const int64_t most = wide ? kBlockPixels / 2 : kBlockPixels;
+  if (setup.statistics || setup.gradient)
+    return most;  // blocks are parts of their sums, which small ones make no better
+  const int64_t images = setup.batch_invariant ? 1 : source.N;
+  const int64_t blocks = CeilDiv(kFewTasks, product.groups * CeilDiv(product.group_out, kWidestPanel));
+  return std::clamp(CeilDiv(images * source.grid_h * source.grid_w, blocks), kFewestPixels, most);
 }
 
 // The few columns whose taps leave a row make tiles of their own, one pixel from each row. These need several rows, and
@@ -46,7 +57,6 @@ constexpr size_t kPiecesOfABlock = 32;
 // Whether several tasks read each block, for some of its output channels: few blocks, several panels on any target. Not
 // panel_split, which knows the lanes: a copied window has its tiles in another order, and so has its statistics.
 bool SharesBlocks(const Product& product, const BlockGrid& blocks) {
-  constexpr int64_t kWidestPanel = 64;
   return blocks.count() < kMinTasks && product.group_out >= kWidestPanel;
 }
 
@@ -293,7 +303,7 @@ ProductPlan::ProductPlan(Product wanted, const Conv2dSetup& setup)
     : product(std::move(wanted)),
       tiles(CurrentGemmTiles()),
       panels(DirectPanels({setup.pass, setup.geometry.filter_shape(), setup.geometry.groups}, tiles)),
-      blocks(product.source, BlockPixels(product)),
+      blocks(product.source, BlockPixels(product, setup)),
       depths(CutDepth(product.taps.size(), product.group_in)),
       panel_split(panels.count(), CeilDiv(panels.count(), CeilDiv(kMinTasks, blocks.count()))),
       windows(product.source, product.taps, blocks.Largest(), product.source.C,
