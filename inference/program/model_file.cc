@@ -205,9 +205,7 @@ class ProgramReader {
   ProgramStep ReadStep(const Json& json, int index) {
     const Json& name = Field(json, "kind");
     const auto* kind = std::ranges::find_if(kKinds, [&](const auto& row) { return name == row.second; });
-    // Not dump() of an array: it calls itself for each array within.
-    CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ",
-              name.is_structured() ? name.type_name() : name.dump());
+    CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ", name.dump());
     const Json& path = Field(json, "path");
     CheckData(path.is_string(), path_, ": a step's path is not a string");
     ProgramStep step{.kind = kind->first, .path = path.get<std::string>(), .input = ReadValue(json, "input", index)};
@@ -262,6 +260,15 @@ class ProgramReader {
   int64_t elements_left_ = weights_.size();
   std::vector<Tensor> ones_;
 };
+
+// Arrays within arrays are copied and printed by functions that call themselves: what nests deeply must not get so far.
+Json Parse(const std::string& path, const std::string& text) {
+  constexpr int kMostDepth = 8;  // of 5: program, steps, step, filter, shape
+  return Json::parse(text, [&](int depth, Json::parse_event_t, const Json&) {
+    CheckData(depth <= kMostDepth, path, ": the program nests too deeply");
+    return true;
+  });
+}
 
 // The information of a file, without its checks.
 InferenceInfo InfoFromJson(const Json& json) {
@@ -343,7 +350,7 @@ ProgramFile ReadProgramFile(const std::string& path) {
   const ConstTensorView view(reinterpret_cast<const float*>(weights.bytes.data()), weights.shape);
   ProgramReader reader(path, view);
   try {
-    const Json json = Json::parse(text);
+    const Json json = Parse(path, text);
     ProgramFile result{.program = reader.Read(json), .info = InfoFromJson(json)};
     CheckInfo(result.info);
     struct Kept {
