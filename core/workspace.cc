@@ -93,6 +93,7 @@ class Chunk {
 
 Chunk::Chunk(size_t bytes, size_t addresses, std::pmr::memory_resource& nodes)
     : regions(&nodes), size_(WholeUnits(bytes, kHugePageBytes)) {
+  Region& all = regions.emplace(0, Region{0, true}).first->second;  // first: whatever throws, nothing stays mapped
 #if defined(__linux__)
   const size_t wanted = std::max(size_, addresses);
   void* mapped = mmap(nullptr, wanted + kHugePageBytes, PROT_READ | PROT_WRITE,
@@ -111,7 +112,7 @@ Chunk::Chunk(size_t bytes, size_t addresses, std::pmr::memory_resource& nodes)
 #if defined(__linux__)
   madvise(data_, size_, MADV_HUGEPAGE);  // advice: where it is refused, 4 KiB pages are still correct
 #endif
-  regions.emplace(0, Region{size_, true});
+  all.size = size_;
 }
 
 Chunk::~Chunk() {
