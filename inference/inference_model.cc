@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "hwynn/inference/program/model_file.h"
 #include "hwynn/inference/program/program.h"
 #include "hwynn/inference/program/shape_plan.h"
+#include "hwynn/kernels/target.h"
 #include "hwynn/module/packed_filters.h"
 
 namespace hwynn {
@@ -22,7 +25,44 @@ struct InferenceModel::State {
   InferenceOptions options;
   const Variables* variables = nullptr;  // of modules that are called
   mutable PackedFilters packed_filters;  // which has a lock of its own
+
+  ProgramResources resources() const {
+    return {.program = &program,
+            .variables = variables,
+            .packed_filters = &packed_filters,
+            .batch_invariant = options.batch_invariant,
+            .precision = options.precision};
+  }
+  void TakePacked(const std::string& path, const PackedSteps& packed);
 };
+
+// Filters that a file has packed for the current target. How filters are packed may change with the library, so the
+// smallest of each algorithm is packed again: if it isn't the file's, the file's are of no use.
+void InferenceModel::State::TakePacked(const std::string& path, const PackedSteps& packed) {
+  if (packed.target != CurrentTarget()) return;
+  std::map<std::string, const PackedStep*> smallest;
+  for (const PackedStep& step : packed.steps) {
+    CheckData(program.steps[static_cast<size_t>(step.step)].multiplies(), path,
+              ": a packed filter of a step that has none");
+    const PackedStep*& of_algorithm = smallest[step.algorithm];
+    if (of_algorithm == nullptr || step.packed.size() < of_algorithm->packed.size()) of_algorithm = &step;
+  }
+  const Workspace workspace;
+  for (const auto& [algorithm, sample] : smallest) {
+    const ProgramStep& step = program.steps[static_cast<size_t>(sample->step)];
+    const PackedConv2dFilter again(Conv2dPass::kForward, algorithm, step.filter, step.conv.groups, workspace);
+    if (again.bytes() != static_cast<int64_t>(sample->packed.size_bytes()) ||
+        std::memcmp(again.data(), sample->packed.data(), sample->packed.size_bytes()) != 0) {
+      return;
+    }
+  }
+  for (const PackedStep& packed_step : packed.steps) {
+    const ProgramStep& step = program.steps[static_cast<size_t>(packed_step.step)];
+    packed_filters.Add(PackedName(packed_step.step),
+                       PackedConv2dFilter::Borrow(Conv2dPass::kForward, packed_step.algorithm, step.filter.shape(),
+                                                  step.conv.groups, packed_step.packed, program.arrays));
+  }
+}
 
 InferenceModel::InferenceModel(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
@@ -48,12 +88,21 @@ InferenceModel InferenceModel::Load(const std::string& path, const InferenceOpti
   state->program = std::move(file.program);
   state->info = std::move(file.info);
   state->options = options;
+  try {
+    state->TakePacked(path, file.packed);
+  } catch (const std::invalid_argument& error) {  // the file's
+    throw std::runtime_error(StrCat(path, ": ", error.what()));
+  }
   return InferenceModel(std::move(state));
 }
 
 bool InferenceModel::IsModelFile(const std::string& path) { return IsProgramFile(path); }
 
-void InferenceModel::Save(const std::string& path) const { WriteProgramFile(path, state_->program, state_->info); }
+void InferenceModel::Save(const std::string& path, const std::optional<Shape>& packed_for) const {
+  if (!packed_for) return WriteProgramFile(path, state_->program, state_->info, {});
+  const ShapePlan plan(state_->resources(), *packed_for, Workspace());
+  WriteProgramFile(path, state_->program, state_->info, plan.packed());
+}
 
 const InferenceInfo& InferenceModel::info() const { return state_->info; }
 
@@ -126,14 +175,8 @@ struct InferenceContext::State {
 };
 
 void InferenceContext::State::MakePlan(const Shape& input) {
-  const InferenceModel::State& of_model = *model.state_;
   plan.reset();
-  ShapePlan made({.program = &of_model.program,
-                  .variables = of_model.variables,
-                  .packed_filters = &of_model.packed_filters,
-                  .batch_invariant = of_model.options.batch_invariant,
-                  .precision = of_model.options.precision},
-                 input, workspace);
+  ShapePlan made(model.state_->resources(), input, workspace);
   if (memory.bytes() < made.memory_bytes()) {
     memory = Buffer();  // first, so that old and new don't stand side by side
     memory = workspace.NewBuffer(made.memory_bytes());

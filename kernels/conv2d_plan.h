@@ -4,6 +4,7 @@
 // Convolutions (conv2d.h) that are called more than once: filters packed once, passes planned once.
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,22 +25,34 @@ class PackedConv2dFilter {
   PackedConv2dFilter(Conv2dPass pass, std::string_view algorithm, ConstTensorView filter, int64_t groups,
                      const Workspace& workspace);
 
+  /// A filter of shape `filter` that was packed before, for the current target: `packed` is what data() held, and
+  /// `keeper` keeps it. That it is nothing else isn't checked. Throws std::invalid_argument as the constructor does,
+  /// for another number of floats, and for an address that isn't a multiple of kTensorAlignmentBytes.
+  static PackedConv2dFilter Borrow(Conv2dPass pass, std::string_view algorithm, const Shape& filter, int64_t groups,
+                                   std::span<const float> packed, std::shared_ptr<const void> keeper);
+
   Conv2dPass pass() const { return pass_; }
   std::string_view algorithm() const { return algorithm_; }
   const std::string& target() const { return target_; }
   const Shape& filter_shape() const { return filter_shape_; }
   int64_t groups() const { return groups_; }
-  int64_t bytes() const { return packed_.bytes(); }
+  int64_t bytes() const { return static_cast<int64_t>(packed_.size_bytes()); }
   /// In the algorithm's own layout.
-  const float* data() const { return packed_.as<float>(); }
+  const float* data() const { return packed_.data(); }
 
  private:
+  // Without memory.
+  PackedConv2dFilter(Conv2dPass pass, std::string_view algorithm, const Shape& filter, int64_t groups);
+
   Conv2dPass pass_ = Conv2dPass::kForward;
   std::string_view algorithm_;
   std::string target_;
   Shape filter_shape_{0};
   int64_t groups_ = 1;
-  Buffer packed_;
+  int64_t m_ = 0;  // of the algorithm's row
+  std::span<const float> packed_;
+  Buffer memory_;  // of packed_; empty where somebody else has it:
+  std::shared_ptr<const void> keeper_;
 };
 
 /// Packs `filter` with the algorithm that the dispatcher takes for inputs of shape `input`, or the one named.

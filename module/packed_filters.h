@@ -22,6 +22,8 @@ class PackedFilters {
   /// The filter of the convolution at `path`, packed for a plan's calls by the first of them.
   std::shared_ptr<const PackedConv2dFilter> Get(const std::string& path, const Conv2dPlan& plan,
                                                 ConstTensorView filter);
+  /// Takes over the filter of the convolution at `path`, as Get would have packed it.
+  void Add(const std::string& path, PackedConv2dFilter packed);
   void Clear();
   int64_t bytes() const;
 

@@ -49,6 +49,9 @@ constexpr std::array<std::string_view, 3> kPaddingKinds{"same", "valid", "explic
 // Gives each array its place in "weights".
 class ArrayWriter {
  public:
+  Json Place(std::span<const float> array) {
+    return Place(ConstTensorView(array.data(), Shape{static_cast<int64_t>(array.size())}));
+  }
   Json Place(ConstTensorView array) {
     const Json place{{"offset", floats_}, {"shape", array.shape().extents()}};
     pieces_.push_back(array);
@@ -127,6 +130,18 @@ class ProgramReader {
     return program;
   }
 
+  PackedSteps ReadPacked(const Json& json) {
+    PackedSteps packed{.target = Text(Field(json, "packed_for"), "packed_for")};
+    const Json& steps = Field(json, "steps");
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (!steps[i].contains("packed")) continue;
+      const Json& field = steps[i]["packed"];
+      packed.steps.push_back(
+          {static_cast<int>(i), Text(Field(field, "algorithm"), "algorithm"), ReadArray(field, "floats", 1).span()});
+    }
+    return packed;
+  }
+
   std::vector<Tensor> TakeArrays() { return std::move(ones_); }
 
  private:
@@ -138,6 +153,11 @@ class ProgramReader {
     const auto found = json.find(name);
     CheckData(found != json.end(), path_, ": the program lacks a field \"", name, "\"");
     return *found;
+  }
+
+  std::string Text(const Json& json, const char* name) const {
+    CheckData(json.is_string(), path_, ": \"", name, "\" is not a string");
+    return json.get<std::string>();
   }
 
   int64_t ReadInteger(const Json& json, const char* name, int64_t least, int64_t most) const {
@@ -206,9 +226,8 @@ class ProgramReader {
     const Json& name = Field(json, "kind");
     const auto* kind = std::ranges::find_if(kKinds, [&](const auto& row) { return name == row.second; });
     CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ", name.dump());
-    const Json& path = Field(json, "path");
-    CheckData(path.is_string(), path_, ": a step's path is not a string");
-    ProgramStep step{.kind = kind->first, .path = path.get<std::string>(), .input = ReadValue(json, "input", index)};
+    ProgramStep step{
+        .kind = kind->first, .path = Text(Field(json, "path"), "path"), .input = ReadValue(json, "input", index)};
     if (json.contains("addend")) step.addend = ReadValue(json, "addend", index);
     CheckData(step.kind != Kind::kAdd || step.addend >= 0, path_, ": an addition of one value");
     const bool adds = step.multiplies() || step.kind == Kind::kNormalize || step.kind == Kind::kAdd;
@@ -299,13 +318,22 @@ void CheckInfo(const InferenceInfo& info) {
         "InferenceInfo: a class name isn't UTF-8");
 }
 
-void WriteProgramFile(const std::string& path, const Program& program, const InferenceInfo& info) {
+void WriteProgramFile(const std::string& path, const Program& program, const InferenceInfo& info,
+                      const PackedSteps& packed) {
   ArrayWriter arrays;
   Json steps = Json::array();
   for (const ProgramStep& step : program.steps) steps.push_back(ToJson(step, arrays));
-  const Json json{
-      {"steps", std::move(steps)},       {"output", program.output}, {"image_shape", info.image_shape.extents()},
-      {"class_names", info.class_names}, {"mean", info.mean},        {"stddev", info.stddev}};
+  for (const PackedStep& step : packed.steps) {
+    steps[static_cast<size_t>(step.step)]["packed"] = {{"algorithm", step.algorithm},
+                                                       {"floats", arrays.Place(step.packed)}};
+  }
+  const Json json{{"steps", std::move(steps)},
+                  {"output", program.output},
+                  {"packed_for", packed.target},
+                  {"image_shape", info.image_shape.extents()},
+                  {"class_names", info.class_names},
+                  {"mean", info.mean},
+                  {"stddev", info.stddev}};
   const std::vector<float> weights = arrays.Weights();
   const auto bytes = std::as_bytes(std::span(weights));
   const std::string text = json.dump();
@@ -351,7 +379,7 @@ ProgramFile ReadProgramFile(const std::string& path) {
   ProgramReader reader(path, view);
   try {
     const Json json = Parse(path, text);
-    ProgramFile result{.program = reader.Read(json), .info = InfoFromJson(json)};
+    ProgramFile result{.program = reader.Read(json), .info = InfoFromJson(json), .packed = reader.ReadPacked(json)};
     CheckInfo(result.info);
     struct Kept {
       std::shared_ptr<const MappedFile> file;

@@ -17,9 +17,11 @@ namespace hwynn {
 struct ProgramFile {
   Program program;
   InferenceInfo info;
+  PackedSteps packed;  // which the program's arrays keep; their floats were not compared with the filters
 };
 
-void WriteProgramFile(const std::string& path, const Program& program, const InferenceInfo& info);
+void WriteProgramFile(const std::string& path, const Program& program, const InferenceInfo& info,
+                      const PackedSteps& packed);
 
 /// Checks everything: the checksum, that each step reads arrays and values that are there, no array twice, and that
 /// weights are finite.

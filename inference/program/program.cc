@@ -209,6 +209,8 @@ Program ProgramMaker::Finish(int output) const {
 
 }  // namespace
 
+std::string PackedName(int step) { return std::to_string(step); }
+
 bool Program::calls_modules() const {
   return std::ranges::any_of(steps, [](const ProgramStep& step) { return step.kind == Kind::kModule; });
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,22 @@ struct ProgramStep {
 
   bool multiplies() const { return kind == Kind::kConv2d || kind == Kind::kDense; }
 };
+
+/// A filter of a program as an algorithm reads it.
+struct PackedStep {
+  int step = 0;
+  std::string algorithm;
+  std::span<const float> packed;
+};
+
+/// The filters of some steps, packed for one target.
+struct PackedSteps {
+  std::string target;
+  std::vector<PackedStep> steps;
+};
+
+/// By what name PackedFilters has a step's filter.
+std::string PackedName(int step);
 
 struct Program {
   std::vector<ProgramStep> steps;

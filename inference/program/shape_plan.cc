@@ -54,7 +54,7 @@ Shape ShapePlan::PlanProduct(int index, Conv2dParams params, const Shape& input)
   Step& plan = steps_[static_cast<size_t>(index)];
   if (resources_.precision) params.precision = *resources_.precision;
   plan.conv.emplace(Conv2dPlan::Forward(params, input, step.filter.shape(), {.packed_filter = true}));
-  plan.packed = resources_.packed_filters->Get(StrCat(index), *plan.conv, step.filter);
+  plan.packed = resources_.packed_filters->Get(PackedName(index), *plan.conv, step.filter);
   return plan.conv->geometry().output_shape();
 }
 
@@ -219,6 +219,19 @@ void ShapePlan::RunStep(int index, const Workspace& workspace) {
     case Kind::kModule:
       break;
   }
+}
+
+PackedSteps ShapePlan::packed() const {
+  PackedSteps packed;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].packed == nullptr) continue;
+    const PackedConv2dFilter& filter = *steps_[i].packed;
+    packed.target = filter.target();
+    packed.steps.push_back({static_cast<int>(i),
+                            std::string(filter.algorithm()),
+                            {filter.data(), static_cast<size_t>(filter.bytes()) / sizeof(float)}});
+  }
+  return packed;
 }
 
 ConstTensorView ShapePlan::Run(ConstTensorView input, std::byte* memory, const Workspace& workspace) {

@@ -35,6 +35,9 @@ class ShapePlan {
   /// What Run needs beside the workspace.
   int64_t memory_bytes() const { return memory_bytes_; }
 
+  /// The packed filters that it uses, which live as long as the plan.
+  PackedSteps packed() const;
+
   /// Runs the program; the result lies in `memory`, or is `input` itself.
   ConstTensorView Run(ConstTensorView input, std::byte* memory, const Workspace& workspace);
 

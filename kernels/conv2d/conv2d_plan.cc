@@ -101,18 +101,39 @@ Buffer Pack(const Conv2dAlgorithm& row, const Conv2dFilterForm& form, ConstTenso
 
 }  // namespace
 
-PackedConv2dFilter::PackedConv2dFilter(Conv2dPass pass, std::string_view algorithm, ConstTensorView filter,
-                                       int64_t groups, const Workspace& workspace)
-    : pass_(pass), target_(CurrentTarget()), filter_shape_(filter.shape()), groups_(groups) {
+PackedConv2dFilter::PackedConv2dFilter(Conv2dPass pass, std::string_view algorithm, const Shape& filter, int64_t groups)
+    : pass_(pass), target_(CurrentTarget()), filter_shape_(filter), groups_(groups) {
   constexpr std::string_view kFunction = "PackConv2dFilter";
   Check(pass != Conv2dPass::kBackwardFilter, kFunction, ": backward-filter reads no filter");
-  Check(filter.shape().rank() == 4, kFunction, ": filter must be [KH,KW,IC/groups,OC], is ", filter.shape());
+  Check(filter.rank() == 4, kFunction, ": filter must be [KH,KW,IC/groups,OC], is ", filter);
   // The smallest image will do: what follows depends on the filter alone.
-  const Conv2dGeometry g =
-      ResolveConv2d(kFunction, {.groups = groups}, {1, 1, 1, filter.shape()[2] * groups}, filter.shape());
+  const Conv2dGeometry g = ResolveConv2d(kFunction, {.groups = groups}, {1, 1, 1, filter[2] * groups}, filter);
   const Conv2dAlgorithm& row = ChooseConv2dAlgorithm(kFunction, {.pass = pass}, g, algorithm);
   algorithm_ = row.name;
-  packed_ = Pack(row, {pass, filter.shape(), groups, row.m}, filter, workspace);
+  m_ = row.m;
+}
+
+PackedConv2dFilter::PackedConv2dFilter(Conv2dPass pass, std::string_view algorithm, ConstTensorView filter,
+                                       int64_t groups, const Workspace& workspace)
+    : PackedConv2dFilter(pass, algorithm, filter.shape(), groups) {
+  const Conv2dAlgorithm& row = FindConv2dAlgorithm(pass, algorithm_);
+  memory_ = Pack(row, {pass, filter.shape(), groups, m_}, filter, workspace);
+  packed_ = {memory_.as<float>(), static_cast<size_t>(memory_.bytes()) / sizeof(float)};
+}
+
+PackedConv2dFilter PackedConv2dFilter::Borrow(Conv2dPass pass, std::string_view algorithm, const Shape& filter,
+                                              int64_t groups, std::span<const float> packed,
+                                              std::shared_ptr<const void> keeper) {
+  PackedConv2dFilter result(pass, algorithm, filter, groups);
+  const Conv2dAlgorithm& row = FindConv2dAlgorithm(pass, result.algorithm_);
+  const int64_t floats = row.packed_floats({pass, filter, groups, result.m_});
+  Check(static_cast<int64_t>(packed.size()) == floats, "PackedConv2dFilter: a filter ", filter, " packed for ",
+        result.algorithm_, " has ", floats, " floats on ", result.target_, ", not ", packed.size());
+  Check(reinterpret_cast<uintptr_t>(packed.data()) % kTensorAlignmentBytes == 0,
+        "PackedConv2dFilter: the packed floats don't begin at a multiple of ", kTensorAlignmentBytes, " bytes");
+  result.packed_ = packed;
+  result.keeper_ = std::move(keeper);
+  return result;
 }
 
 PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params, const Shape& input,

@@ -64,6 +64,17 @@ TEST_F(ServeTest, TheCompiledModelPredictsAndEvaluatesAsTheCheckpoint) {
   EXPECT_NE(unnamed.err.find("--dataset"), std::string::npos) << unnamed.err;
 }
 
+TEST_F(ServeTest, PackedFiltersChangeNoLogits) {
+  const Tensor images = testing::Normals({2, 28, 28, 1}, 1);
+  const std::string packed = (folder_ / "packed.hwynn").string();
+  const Result result = Run({"compile", CheckpointOf("run"), "--output", packed, "--pack", "native", "--batch", "2"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_GT(std::filesystem::file_size(packed), std::filesystem::file_size(compiled_));
+  EXPECT_EQ(Logits(packed, images), Logits(compiled_, images));
+  ExpectOneSentence({"compile", CheckpointOf("run"), "--output", packed, "--pack", "MMX"}, "MMX");
+  ExpectOneSentence({"compile", CheckpointOf("run"), "--output", packed, "--batch", "2"}, "--pack");
+}
+
 TEST_F(ServeTest, InspectListsTheSteps) {
   const Result result = Run({"inspect", compiled_});
   ASSERT_EQ(result.code, 0) << result.err;

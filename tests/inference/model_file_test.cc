@@ -11,6 +11,7 @@
 #include "hwynn/formats/checksum.h"
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/inference/inference_model.h"
+#include "hwynn/kernels/target.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/conv.h"
 #include "hwynn/layers/dense.h"
@@ -86,6 +87,46 @@ TEST(ModelFileTest, GivesBackWhatWasSaved) {
   // The same bytes again.
   loaded.Save(folder / "again");
   EXPECT_EQ(ReadBytes(folder / "again"), ReadBytes(folder / "model"));
+}
+
+TEST(ModelFileTest, PackedFiltersAreTakenOverWhereTheyFit) {
+  const TempFolder folder;
+  const ResNet network({.stage_sizes = {1, 1}, .num_filters = 64, .num_classes = 3});
+  const InferenceModel model(network, Init(network, KeyFromSeed(3), {1, 64, 64, 3}));
+  const Shape shape{1, 64, 64, 3};
+  model.Save(folder / "plain");
+  model.Save(folder / "packed", shape);
+  const InferenceModel plain = InferenceModel::Load(folder / "plain");
+  const InferenceModel packed = InferenceModel::Load(folder / "packed");
+  EXPECT_EQ(plain.packed_bytes(), 0);
+  EXPECT_EQ(packed.packed_bytes(), model.packed_bytes());
+  EXPECT_TRUE(SameOutput(packed, plain, Normals(shape, 1)));
+  EXPECT_EQ(packed.packed_bytes(), plain.packed_bytes());
+  // Other shapes and targets work too.
+  EXPECT_TRUE(SameOutput(packed, plain, Normals({3, 40, 50, 3}, 1)));
+  if (SupportedTargets().size() > 1) {
+    SetTarget(SupportedTargets()[1]);
+    EXPECT_EQ(InferenceModel::Load(folder / "packed").packed_bytes(), 0);
+    EXPECT_TRUE(SameOutput(packed, plain, Normals(shape, 1)));
+    SetTarget("");
+  }
+  // Packed in another way than the library does: not used.
+  const SafetensorsFile file(folder / "packed");
+  SafetensorsMetadata metadata = file.metadata();
+  const Json program = Json::parse(metadata["program"]);
+  const auto bytes = file.Entry("weights").bytes;
+  std::vector<float> weights(bytes.size() / sizeof(float));
+  std::memcpy(weights.data(), bytes.data(), bytes.size());
+  for (const Json& step : program["steps"]) {
+    if (step.contains("packed")) weights[step["packed"]["floats"]["offset"].get<size_t>() + 3] += 1.0f;
+  }
+  metadata["checksum"] = ProgramChecksum(std::as_bytes(std::span(weights)), metadata["program"]);
+  WriteSafetensors(folder / "other",
+                   {{"weights", {"F32", file.Entry("weights").shape, std::as_bytes(std::span(weights))}}}, metadata,
+                   64);
+  const InferenceModel other = InferenceModel::Load(folder / "other");
+  EXPECT_EQ(other.packed_bytes(), 0);
+  EXPECT_TRUE(SameOutput(other, plain, Normals(shape, 1)));
 }
 
 TEST(ModelFileTest, AnEmptyInfoStaysEmpty) {
