@@ -61,9 +61,10 @@ class InferenceModel {
   static bool IsModelFile(const std::string& path);
 
   /// Writes all that Load needs, or leaves the file at `path` as it was (WriteFileAtomically). With `packed_for`, an
-  /// input's shape, also the filters as calls of that shape read them on the current target: such calls need less time
-  /// after Load and less memory, others read the filters as they are. Throws std::invalid_argument for a model that
-  /// calls modules of a user's own, which no file holds, and for a shape that the network doesn't take.
+  /// input's shape, also the filters as calls of that shape read them on the current target: processes that load the
+  /// file then share their memory. Calls of other shapes, and other targets, pack the filters for themselves. Throws
+  /// std::invalid_argument for a model that calls modules of a user's own, which no file holds, and for a shape that
+  /// the network doesn't take.
   void Save(const std::string& path, const std::optional<Shape>& packed_for = std::nullopt) const;
 
   const InferenceInfo& info() const;

@@ -131,7 +131,9 @@ class ProgramReader {
   }
 
   PackedSteps ReadPacked(const Json& json) {
-    PackedSteps packed{.target = Text(Field(json, "packed_for"), "packed_for")};
+    PackedSteps packed;
+    if (!json.contains("packed_for")) return packed;
+    packed.target = Text(json["packed_for"], "packed_for");
     const Json& steps = Field(json, "steps");
     for (size_t i = 0; i < steps.size(); ++i) {
       if (!steps[i].contains("packed")) continue;
@@ -327,13 +329,14 @@ void WriteProgramFile(const std::string& path, const Program& program, const Inf
     steps[static_cast<size_t>(step.step)]["packed"] = {{"algorithm", step.algorithm},
                                                        {"floats", arrays.Place(step.packed)}};
   }
-  const Json json{{"steps", std::move(steps)},
-                  {"output", program.output},
-                  {"packed_for", packed.target},
-                  {"image_shape", info.image_shape.extents()},
-                  {"class_names", info.class_names},
-                  {"mean", info.mean},
-                  {"stddev", info.stddev}};
+  Json json{{"steps", std::move(steps)},
+            {"output", program.output},
+
+            {"image_shape", info.image_shape.extents()},
+            {"class_names", info.class_names},
+            {"mean", info.mean},
+            {"stddev", info.stddev}};
+  if (!packed.steps.empty()) json["packed_for"] = packed.target;
   const std::vector<float> weights = arrays.Weights();
   const auto bytes = std::as_bytes(std::span(weights));
   const std::string text = json.dump();
