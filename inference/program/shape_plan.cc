@@ -43,6 +43,23 @@ ShapePlan::ShapePlan(const ProgramResources& resources, const Shape& input, cons
   CheckSize(memory_bytes_);
 }
 
+// How many images of a convolution's output its max pool is to take at a time: the output of a first layer is by far
+// the largest value of a network, and read once. 0: all.
+int64_t ShapePlan::GroupFor(int index, const Shape& output) const {
+  constexpr int64_t kGroupBytes = 8 << 20;  // stays in the caches until it is read
+  const std::vector<ProgramStep>& steps = resources_.program->steps;
+  const int value = index + 1;
+  const auto reads = [&](const ProgramStep& step) { return step.input == value || step.addend == value; };
+  const bool pooled = value < static_cast<int>(steps.size()) &&
+                      steps[static_cast<size_t>(value)].kind == Kind::kMaxPool &&
+                      steps[static_cast<size_t>(value)].input == value && std::ranges::count_if(steps, reads) == 1 &&
+                      resources_.program->output != value && steps[static_cast<size_t>(index)].addend < 0;
+  if (!pooled || TensorBytes(output) <= 2 * kGroupBytes) return 0;
+  int64_t group = std::max<int64_t>(1, output[0] * kGroupBytes / TensorBytes(output));
+  while (output[0] % group != 0) --group;  // one plan for all
+  return group < output[0] ? group : 0;
+}
+
 void ShapePlan::CheckSize(int64_t bytes) const {
   const int64_t input_bytes = TensorBytes(input());
   Check((bytes - kMostMoreBytes) / kMostTimesBytes <= input_bytes, "InferenceModel: an input ", input(),
@@ -68,6 +85,12 @@ Shape ShapePlan::PlanStep(int index, const Workspace& workspace) {
       Conv2dParams params = step.conv;
       params.batch_invariant = resources_.batch_invariant;
       output = PlanProduct(index, params, input);
+      Step& plan = steps_[static_cast<size_t>(index)];
+      plan.group = GroupFor(index, output);
+      if (plan.group > 0) {
+        const Shape group{plan.group, input[1], input[2], input[3]};
+        output = PlanProduct(index, params, group);
+      }
       break;
     }
     case Kind::kDense: {
@@ -88,9 +111,12 @@ Shape ShapePlan::PlanStep(int index, const Workspace& workspace) {
     case Kind::kAdd:
       break;
     case Kind::kMaxPool:
-    case Kind::kAveragePool:
-      output = PoolOutputShape(function(), step.pool, input);
+    case Kind::kAveragePool: {
+      Shape images = input;
+      if (GroupOf(step.input) > 0) images = {ImagesOf(step.input), input[1], input[2], input[3]};
+      output = PoolOutputShape(function(), step.pool, images);
       break;
+    }
     case Kind::kGlobalAveragePool:
       Check(input.rank() == 4, function(), ": input ", input, " must be [N,H,W,C]");
       output = {input[0], input[3]};
@@ -120,7 +146,8 @@ void ShapePlan::PlaceValues() {
   const auto root = [&](int value) { return values_[static_cast<size_t>(value)].root; };
   for (int i = 0; i < end; ++i) {
     const ProgramStep& step = steps[static_cast<size_t>(i)];
-    last[static_cast<size_t>(step.input)] = i;
+    // What runs with the step behind it reads its input until then.
+    last[static_cast<size_t>(step.input)] = steps_[static_cast<size_t>(i)].group > 0 ? i + 1 : i;
     if (step.addend >= 0) last[static_cast<size_t>(step.addend)] = i;
   }
   last[static_cast<size_t>(resources_.program->output)] = end;
@@ -166,6 +193,40 @@ ConstTensorView ShapePlan::ValueOf(int value) const {
   return {reinterpret_cast<const float*>(memory_ + place), shape};
 }
 
+TensorView ShapePlan::Place(int value) const {
+  const ConstTensorView place = ValueOf(value);
+  return {const_cast<float*>(place.data()), place.shape()};  // in memory_, which is ours
+}
+
+void ShapePlan::RunProduct(int index, ConstTensorView input, ConstTensorView addend, TensorView output,
+                           const Workspace& workspace) const {
+  const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
+  const Step& plan = steps_[static_cast<size_t>(index)];
+  const Conv2dGeometry& geometry = plan.conv->geometry();
+  const Shape output_shape = geometry.output_shape();
+  Conv2dForwardOptions options;
+  options.epilogue.bias = step.bias;
+  if (step.addend >= 0) options.epilogue.residual = addend.Reshaped(output_shape);
+  options.epilogue.relu = step.relu;
+  options.epilogue.upper = step.upper;
+  plan.conv->RunForward(input.Reshaped(geometry.input_shape()), *plan.packed, output.Reshaped(output_shape), workspace,
+                        options);
+}
+
+// A max pool and the convolution before it, some images at a time.
+void ShapePlan::RunGroups(int pool, const Workspace& workspace) {
+  const std::vector<ProgramStep>& steps = resources_.program->steps;
+  const int conv = pool - 1;
+  const ConstTensorView images = ValueOf(steps[static_cast<size_t>(conv)].input);
+  const TensorView between = Place(conv + 1);
+  const TensorView output = Place(pool + 1);
+  const int64_t group = steps_[static_cast<size_t>(conv)].group;
+  for (int64_t first = 0; first < images.shape()[0]; first += group) {
+    RunProduct(conv, images.Rows(first, group), {}, between, workspace);
+    MaxPoolForward(steps[static_cast<size_t>(pool)].pool, between, output.Rows(first, group));
+  }
+}
+
 void ShapePlan::RunStep(int index, const Workspace& workspace) {
   const ProgramStep& step = resources_.program->steps[static_cast<size_t>(index)];
   Step& plan = steps_[static_cast<size_t>(index)];
@@ -178,22 +239,12 @@ void ShapePlan::RunStep(int index, const Workspace& workspace) {
           plan.output.shape(), " of an input of which it had made ", planned);
     return;
   }
-  const ConstTensorView place = ValueOf(index + 1);
-  const TensorView output(const_cast<float*>(place.data()), place.shape());  // in memory_, which is ours
+  const TensorView output = Place(index + 1);
   switch (step.kind) {
     case Kind::kConv2d:
-    case Kind::kDense: {
-      const Conv2dGeometry& geometry = plan.conv->geometry();
-      const Shape output_shape = geometry.output_shape();
-      Conv2dForwardOptions options;
-      options.epilogue.bias = step.bias;
-      if (step.addend >= 0) options.epilogue.residual = addend.Reshaped(output_shape);
-      options.epilogue.relu = step.relu;
-      options.epilogue.upper = step.upper;
-      plan.conv->RunForward(input.Reshaped(geometry.input_shape()), *plan.packed, output.Reshaped(output_shape),
-                            workspace, options);
+    case Kind::kDense:
+      if (plan.group == 0) RunProduct(index, input, addend, output, workspace);
       break;
-    }
     case Kind::kNormalize:
       // The factor is scale/√(1 + 0).
       BatchNormNormalize(input,
@@ -207,7 +258,11 @@ void ShapePlan::RunStep(int index, const Workspace& workspace) {
       AddForward(input, addend, output, {.relu = step.relu});
       break;
     case Kind::kMaxPool:
-      MaxPoolForward(step.pool, input, output);
+      if (GroupOf(step.input) > 0) {
+        RunGroups(index, workspace);
+      } else {
+        MaxPoolForward(step.pool, input, output);
+      }
       break;
     case Kind::kAveragePool:
       AveragePoolForward(step.pool, input, output);

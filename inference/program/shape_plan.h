@@ -51,16 +51,29 @@ class ShapePlan {
     std::optional<Conv2dPlan> conv{};
     std::shared_ptr<const PackedConv2dFilter> packed{};
     Activation output{};  // of a module that was called
+    // Of a convolution that a max pool behind it runs, so many images at a time; 0: it runs by itself.
+    int64_t group = 0;
   };
 
   Shape PlanStep(int index, const Workspace& workspace);
   Shape PlanProduct(int index, Conv2dParams params, const Shape& input);
+  int64_t GroupFor(int index, const Shape& output) const;
   void PlaceValues();
   void CheckSize(int64_t bytes) const;
   Activation CallModule(const ProgramStep& step, ConstTensorView input, const Workspace& workspace) const;
 
   ConstTensorView ValueOf(int value) const;
+  TensorView Place(int value) const;
+  // Of the step that makes a value: Step::group, and the images that it is given.
+  int64_t GroupOf(int value) const { return value > 0 ? steps_[static_cast<size_t>(value) - 1].group : 0; }
+  int64_t ImagesOf(int value) const {
+    const ProgramStep& step = resources_.program->steps[static_cast<size_t>(value) - 1];
+    return values_[static_cast<size_t>(step.input)].shape[0];
+  }
   void RunStep(int index, const Workspace& workspace);
+  void RunProduct(int index, ConstTensorView input, ConstTensorView addend, TensorView output,
+                  const Workspace& workspace) const;
+  void RunGroups(int pool, const Workspace& workspace);
 
   ProgramResources resources_;
   std::vector<Step> steps_;

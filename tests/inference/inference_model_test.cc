@@ -277,6 +277,25 @@ TEST(InferenceModelTest, AnImageIsTheSameInAnyBatchWhenAsked) {
   }
 }
 
+// A first layer whose output is large runs with its pool, some images at a time; of 7 images one by one.
+TEST(InferenceModelTest, LargeFirstLayersRunWithTheirPool) {
+  Sequential network;
+  network.Add(Conv({.features = 64, .kernel_size = {7, 7}, .stride = {2, 2}, .use_bias = false}));
+  network.Add(BatchNorm({.relu = true})).Add(MaxPool({.window = {3, 3}, .stride = {2, 2}, .padding = Padding::Same()}));
+  network.Add(Conv({.features = 8})).Add(GlobalAveragePool());
+  const Variables variables = TrainedVariables(network, {1, 224, 224, 3});
+  const InferenceModel model(network, variables);
+  for (const int64_t batch : {6, 7}) {
+    const Tensor images = Normals({batch, 224, 224, 3}, 5);
+    const Workspace workspace;
+    const Activation expected = Predict(network, variables, images, workspace);
+    InferenceContext context(model, {.threads = 2});
+    EXPECT_LE(Difference(context.Run(images), *expected), 1e-5);
+    // The values between: half of the output of all images, and a little.
+    EXPECT_LT(context.bytes(), batch * 112 * 112 * 64 * 4 / 2 + (16 << 20)) << batch;
+  }
+}
+
 TEST(InferenceModelTest, ImagesOfManySizesInOneContext) {
   const ResNet network({.stage_sizes = {1, 1}, .num_filters = 8, .num_classes = 7});
   const InferenceModel model(network, TrainedVariables(network, {1, 32, 32, 3}));
