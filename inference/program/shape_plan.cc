@@ -157,14 +157,24 @@ void ShapePlan::PlaceValues() {
     const ProgramStep& step = steps[static_cast<size_t>(i)];
     Value& value = values_[static_cast<size_t>(i) + 1];
     const int source = root(step.input);
+    // What nobody reads any more may be written over: an elementwise step's input, what a convolution adds. The
+    // program's input isn't ours to write, and what a module made is const.
+    const auto ends_here = [&](int array) {
+      return array != 0 && lifetimes[static_cast<size_t>(array)].bytes != 0 &&
+             lifetimes[static_cast<size_t>(array)].last == i;
+    };
     const bool elementwise = step.kind == Kind::kNormalize || step.kind == Kind::kRelu || step.kind == Kind::kAdd;
-    // The input itself isn't ours to write, and what a module made is const.
-    const bool in_place = elementwise && source != 0 && lifetimes[static_cast<size_t>(source)].bytes != 0 &&
-                          lifetimes[static_cast<size_t>(source)].last == i && step.input != step.addend;
+    int place = -1;  // whose memory the value takes
+    if (step.kind == Kind::kFlatten) place = source;
+    if (elementwise && ends_here(source) && step.input != step.addend) place = source;
+    if (step.multiplies() && step.addend >= 0) {
+      const int addend = root(step.addend);
+      if (addend != source && ends_here(addend)) place = addend;
+    }
     const int read_until = std::max(last[static_cast<size_t>(i) + 1], i);
-    if (step.kind == Kind::kFlatten || in_place) {
-      value.root = source;
-      Lifetime& lifetime = lifetimes[static_cast<size_t>(source)];
+    if (place >= 0) {
+      value.root = place;
+      Lifetime& lifetime = lifetimes[static_cast<size_t>(place)];
       lifetime.last = std::max(lifetime.last, read_until);
     } else if (step.kind != Kind::kModule) {
       lifetimes[static_cast<size_t>(i) + 1] = {.bytes = TensorBytes(value.shape), .first = i, .last = read_until};
