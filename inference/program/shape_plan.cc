@@ -176,7 +176,10 @@ void ShapePlan::PlaceValues() {
       value.root = place;
       Lifetime& lifetime = lifetimes[static_cast<size_t>(place)];
       lifetime.last = std::max(lifetime.last, read_until);
-    } else if (step.kind != Kind::kModule) {
+    } else if (step.kind == Kind::kModule) {  // which may give what it got
+      Lifetime& lifetime = lifetimes[static_cast<size_t>(source)];
+      lifetime.last = std::max(lifetime.last, read_until);
+    } else {
       lifetimes[static_cast<size_t>(i) + 1] = {.bytes = TensorBytes(value.shape), .first = i, .last = read_until};
     }
   }

@@ -149,6 +149,7 @@ TEST(InferenceModelTest, OtherOrdersOfLayers) {
 // What another module could still read must not change: the values between are used twice.
 class Twice final : public Module {
  public:
+  static constexpr int64_t kFeatures = 8;
   Twice(bool relu, bool norm_first) : relu_(relu), norm_first_(norm_first) {}
   std::string_view TypeName() const override { return "Twice"; }
   Shape Init(InitScope scope, const Shape& input) const override {
@@ -175,7 +176,7 @@ class Twice final : public Module {
   }
 
  private:
-  Conv conv_ = Square(6, 3, 1, true);
+  Conv conv_ = Square(kFeatures, 3, 1, true);
   BatchNorm norm_;
   bool relu_, norm_first_;
 };
@@ -185,7 +186,7 @@ TEST(InferenceModelTest, ValuesThatAreReadTwiceStayAsTheyAre) {
     for (const bool norm_first : {false, true}) {
       Sequential network;
       network.Add(Twice(relu, norm_first)).Add(Relu()).Add(GlobalAveragePool());
-      ExpectSameAsPredict(network, {2, 6, 5, 6});
+      ExpectSameAsPredict(network, {2, 6, 5, Twice::kFeatures});
     }
   }
 }
@@ -206,6 +207,22 @@ class AddsItsParam final : public Module {
   }
   Tensor Backward(const Scope&, Tensor grad) const override { return grad; }
 };
+
+class GivesWhatItGets final : public Module {
+ public:
+  std::string_view TypeName() const override { return "GivesWhatItGets"; }
+  Shape Init(InitScope, const Shape& input) const override { return input; }
+  Activation Forward(const Scope&, Activation input) const override { return input; }
+  Tensor Backward(const Scope&, Tensor grad) const override { return grad; }
+};
+
+// Its output is its input's memory, which others must leave alone.
+TEST(InferenceModelTest, AModuleMayGiveWhatItGets) {
+  Sequential network;
+  network.Add(Square(8, 3)).Add(GivesWhatItGets()).Add(Relu()).Add(Twice(true, false)).Add(GivesWhatItGets());
+  network.Add(Square(8, 3)).Add(GivesWhatItGets()).Add(BatchNorm()).Add(Square(8, 1)).Add(GivesWhatItGets());
+  ExpectSameAsPredict(network, {2, 7, 7, 3});
+}
 
 TEST(InferenceModelTest, AModuleOfAUsersOwnIsCalled) {
   Sequential network;
