@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times hwynn beside PyTorch, Flax, ONNX Runtime and OpenVINO: the same shapes, machine and minutes.
+"""Times hwynn beside PyTorch, Flax, ONNX Runtime, OpenVINO and ncnn: the same shapes, machine and minutes.
 
     ./dev build hwynn_worker && bench/peers/setup.sh build/peers
     build/peers/torch/bin/python bench/peers/compare.py

@@ -60,11 +60,12 @@ def text(results):
 
 def label(case):
     """TrainStep/resnet18/224/batch:32 → training step, ResNet-18, 224², batch 32."""
-    match = re.fullmatch(r"(TrainStep|Inference)/resnet(\d+)/(\d+)/batch:(\d+)", case["name"])
+    match = re.fullmatch(r"(TrainStep|Inference)/(\w+)/(\d+)/batch:(\d+)", case["name"])
     if not match:
         return case["name"]
     kind = {"TrainStep": "training step", "Inference": "inference"}[match[1]]
-    return f"{kind}, ResNet-{match[2]}, {match[3]}², batch {match[4]}"
+    model = {"mobilenet_v2": "MobileNetV2"}.get(match[2], match[2].replace("resnet", "ResNet-"))
+    return f"{kind}, {model}, {match[3]}², batch {match[4]}"
 
 
 def markdown(results):
@@ -93,7 +94,7 @@ def plot(results, path):
     from matplotlib import pyplot
 
     names = list(versions(results))
-    colors = dict(zip(names, ["#0b6e4f", "#d1495b", "#edae49", "#8d96a3", "#00798c", "#66418b"]))
+    colors = dict(zip(names, ["#0b6e4f", "#d1495b", "#edae49", "#8d96a3", "#00798c", "#66418b", "#a44a3f"]))
     bars = sum(len(case["contenders"]) + 1 for case in results["cases"])
     figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.19 * bars))
     y, ticks = 0, []
