@@ -10,7 +10,7 @@ namespace hwynn::apps {
 
 void MachineOptions::AddTo(CLI::App& app) {
   app.add_option("--threads", threads, "threads to compute with; default: the processors this process may use")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, kMostThreads))
       ->type_name("T");
   app.add_option("--target", target, "instruction set, such as SSE4, AVX2 or AVX3; default: the best of this machine");
 }

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
 #include "hwynn/formats/checksum.h"
 #include "hwynn/kernels/target.h"
@@ -180,7 +181,7 @@ void AddServeBenchCommand(CLI::App& app) {
       ->type_name("C");
   command
       ->add_option("--threads", options->threads, "threads that work on a call; default: all that the process may use")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, kMostThreads))
       ->type_name("T");
   command->add_option("--batch", options->batch, "images of a call")
       ->check(positive)

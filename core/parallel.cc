@@ -72,7 +72,7 @@ struct Threads::Arena {
 };
 
 Threads::Threads(int count) : count_(count) {
-  Check(count >= 0, "Threads: count (", count, ") must not be negative");
+  Check(count >= 0 && count <= kMostThreads, "Threads: count (", count, ") must be 0 … ", kMostThreads);
   if (count == 0) {
     // oneTBB looks at the affinity once, and at no quota.
     const int most = DefaultThreadCount();

@@ -45,6 +45,9 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t task)> task);
 void ParallelForWithScratch(int64_t num_tasks, int64_t scratch_bytes,
                             FunctionRef<void(int64_t task, Scratch scratch)> task);
 
+/// More than any machine can use; each costs memory, and a number that is a mistake shouldn't take it all.
+inline constexpr int kMostThreads = 1024;
+
 /// How many threads take part in the work that is given to it; kept between calls, so that a call allocates nothing.
 /// Without work no thread does anything: those that have none sleep.
 ///

@@ -70,7 +70,7 @@ void ParallelFor(int64_t num_tasks, FunctionRef<void(int64_t)> task) {
 struct Threads::Arena {};
 
 Threads::Threads(int count) : count_(count) {
-  Check(count >= 0, "Threads: count (", count, ") must not be negative");
+  Check(count >= 0 && count <= kMostThreads, "Threads: count (", count, ") must be 0 … ", kMostThreads);
   if (count == 0) most_by_default_ = DefaultThreadCount();
 }
 Threads::Threads(Threads&&) noexcept = default;
