@@ -58,7 +58,7 @@ class Threads {
   /// `count` ≥ 1: at most so many, the caller's among them, whatever arena it is in. 1: the calling thread alone, which
   /// never waits for another. 0: those of the tbb::task_arena that the caller of Run is in; without one, or in one of
   /// the size that oneTBB gives it by default, no more than DefaultThreadCount() said when this was made. Throws
-  /// std::invalid_argument below.
+  /// std::invalid_argument below 0 and above kMostThreads.
   explicit Threads(int count = 0);
   Threads(Threads&&) noexcept;
   Threads& operator=(Threads&&) noexcept;

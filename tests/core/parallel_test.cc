@@ -108,6 +108,7 @@ TEST(ThreadsTest, ServeManyCallsOneAfterAnother) {
     }
   }
   EXPECT_THROW(Threads(-1), std::invalid_argument);
+  EXPECT_THROW(Threads(kMostThreads + 1), std::invalid_argument);
 }
 
 TEST(ThreadsTest, OneIsTheCallingThread) {
