@@ -8,7 +8,7 @@ import dataclasses
 import random
 import re
 
-FOLDERS = ["kernels", "module", "layers", "formats", "models", "data", "training"]
+FOLDERS = ["kernels", "module", "layers", "formats", "models", "inference", "data", "training"]
 # Lines where a slip changes speed alone, or does harm outside the scratch copy.
 LEFT_ALONE = re.compile(r"[Pp]refetch|static_assert|HWYNN_DCHECK|HWY_D?ASSERT|\bkill\(|\bremove_all\(|noexcept\(")
 THREAD_LIMIT = "namespace hwynn { int CurrentThreadLimit(); }\n#line 1\n"
