@@ -1,13 +1,13 @@
 // hwynn serve-bench: many callers of one compiled model in one process, and what a service would see of it.
 
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <exception>
 #include <iostream>
 #include <mutex>

@@ -25,8 +25,8 @@
  * Threads: a model is read only, any number of threads may use one at once. A context has one caller at a time.
  * Nothing is printed, no signal handler is set, no function ends the program. */
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stddef.h>  // NOLINT(modernize-deprecated-headers): this is C
+#include <stdint.h>  // NOLINT(modernize-deprecated-headers)
 
 #ifdef __cplusplus
 extern "C" {

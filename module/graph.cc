@@ -1,7 +1,5 @@
 #include "hwynn/module/graph.h"
 
-#include <utility>
-
 #include "hwynn/core/check.h"
 
 namespace hwynn {
@@ -15,7 +13,7 @@ GraphValue Graph::Append(const Scope& scope, GraphNode::Op op, std::initializer_
     Check(input >= 0 && input <= made, "Graph: an operation in \"/", scope.path(), "\" reads value ", input,
           ", which doesn't exist yet");
   }
-  nodes_.push_back({scope.path(), std::move(op), inputs});
+  nodes_.push_back({scope.path(), op, inputs});
   return made + 1;
 }
 

@@ -53,7 +53,7 @@ class ArrayWriter {
     return Place(ConstTensorView(array.data(), Shape{static_cast<int64_t>(array.size())}));
   }
   Json Place(ConstTensorView array) {
-    const Json place{{"offset", floats_}, {"shape", array.shape().extents()}};
+    Json place{{"offset", floats_}, {"shape", array.shape().extents()}};
     pieces_.push_back(array);
     floats_ += RoundUp(array.size(), kAlignment);
     return place;
