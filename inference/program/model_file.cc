@@ -130,6 +130,21 @@ class ProgramReader {
     return program;
   }
 
+  // Without what CheckInfo checks.
+  InferenceInfo ReadInfo(const Json& json) const {
+    InferenceInfo info{.mean = ReadFloats(json, "mean"), .stddev = ReadFloats(json, "stddev")};
+    const Json& extents = Field(json, "image_shape");
+    CheckData(extents.is_array() && extents.size() == 3, path_, ": \"image_shape\" is not [H,W,C]");
+    std::vector<int64_t> shape;
+    for (const Json& extent : extents)
+      shape.push_back(ReadInteger(extent, "image_shape", 0, std::numeric_limits<int32_t>::max()));
+    info.image_shape = Shape(shape);
+    const Json& names = Field(json, "class_names");
+    CheckData(names.is_array(), path_, ": \"class_names\" is not a list");
+    for (const Json& name : names) info.class_names.push_back(Text(name, "class_names"));
+    return info;
+  }
+
   PackedSteps ReadPacked(const Json& json) {
     PackedSteps packed;
     if (!json.contains("packed_for")) return packed;
@@ -160,6 +175,21 @@ class ProgramReader {
   std::string Text(const Json& json, const char* name) const {
     CheckData(json.is_string(), path_, ": \"", name, "\" is not a string");
     return json.get<std::string>();
+  }
+
+  float ReadFloat(const Json& json, const char* name) const {
+    CheckData(json.is_number(), path_, ": \"", name, "\" is not a number");
+    const auto value = json.get<double>();
+    CheckData(std::abs(value) <= std::numeric_limits<float>::max(), path_, ": \"", name, "\" is ", value);
+    return static_cast<float>(value);
+  }
+
+  std::vector<float> ReadFloats(const Json& json, const char* name) const {
+    const Json& list = Field(json, name);
+    CheckData(list.is_array(), path_, ": \"", name, "\" is not a list");
+    std::vector<float> values;
+    for (const Json& value : list) values.push_back(ReadFloat(value, name));
+    return values;
   }
 
   int64_t ReadInteger(const Json& json, const char* name, int64_t least, int64_t most) const {
@@ -237,9 +267,9 @@ class ProgramReader {
     step.relu = ReadFlag(json, "relu");
     if (json.contains("upper")) {
       const Json& upper = json["upper"];
-      CheckData(upper.is_number() && upper.get<float>() >= 0, path_, ": \"upper\" is not a number from 0 on");
+      step.upper = ReadFloat(upper, "upper");
+      CheckData(step.upper >= 0, path_, ": \"upper\" is below 0");
       CheckData(step.multiplies() || step.kind == Kind::kRelu, path_, ": \"upper\" in a step of kind ", name.dump());
-      step.upper = upper.get<float>();
     }
     if (step.multiplies()) ReadProduct(json, step);
     if (step.kind == Kind::kNormalize) {
@@ -289,15 +319,6 @@ Json Parse(const std::string& path, const std::string& text) {
     CheckData(depth <= kMostDepth, path, ": the program nests too deeply");
     return true;
   });
-}
-
-// The information of a file, without its checks.
-InferenceInfo InfoFromJson(const Json& json) {
-  InferenceInfo info{.class_names = json.at("class_names").get<std::vector<std::string>>(),
-                     .mean = json.at("mean").get<std::vector<float>>(),
-                     .stddev = json.at("stddev").get<std::vector<float>>()};
-  info.image_shape = Shape(json.at("image_shape").get<std::vector<int64_t>>());
-  return info;
 }
 
 }  // namespace
@@ -382,7 +403,7 @@ ProgramFile ReadProgramFile(const std::string& path) {
   ProgramReader reader(path, view);
   try {
     const Json json = Parse(path, text);
-    ProgramFile result{.program = reader.Read(json), .info = InfoFromJson(json), .packed = reader.ReadPacked(json)};
+    ProgramFile result{.program = reader.Read(json), .info = reader.ReadInfo(json), .packed = reader.ReadPacked(json)};
     CheckInfo(result.info);
     struct Kept {
       std::shared_ptr<const MappedFile> file;
