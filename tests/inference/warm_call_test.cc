@@ -113,7 +113,7 @@ TEST(WarmCallTest, ResNetsTakeNoMemory) {
         {1, 40, 40, 3});
     ExpectNothingTaken(
         ResNet({.stage_sizes = {1, 1}, .bottleneck = bottleneck, .num_filters = 128, .num_classes = 1000}),
-        {1, 64, 64, 3});
+        {1, 32, 32, 3});
   }
 }
 
