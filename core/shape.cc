@@ -19,6 +19,13 @@ Shape::Shape(std::span<const int64_t> extents) {
   }
 }
 
+Shape Shape::WithLast(int64_t extent) const {
+  HWYNN_DCHECK(rank_ > 0);
+  std::array<int64_t, kMaxRank> changed = extents_;
+  changed[static_cast<size_t>(rank_ - 1)] = extent;
+  return Shape(std::span<const int64_t>(changed.data(), static_cast<size_t>(rank_)));
+}
+
 std::string Shape::ToString() const { return StrCat(*this); }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {

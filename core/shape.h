@@ -31,6 +31,9 @@ class Shape {
   int64_t num_elements() const { return num_elements_; }
   std::span<const int64_t> extents() const { return {extents_.data(), static_cast<size_t>(rank_)}; }
 
+  /// The same with another last extent. Rank must not be 0.
+  Shape WithLast(int64_t extent) const;
+
   /// "[8,56,56,64]"; "[]" for a scalar.
   std::string ToString() const;
 

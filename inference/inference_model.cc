@@ -1,7 +1,6 @@
 #include "hwynn/inference/inference_model.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -132,12 +131,10 @@ int64_t InferenceModel::weight_bytes() const {
 int64_t InferenceModel::packed_bytes() const { return state_->packed_filters.bytes(); }
 
 std::string InferenceModel::Describe() const {
-  constexpr std::array<const char*, 10> kNames{"conv2d",   "dense",        "normalize",           "relu",    "add",
-                                               "max_pool", "average_pool", "global_average_pool", "flatten", "module"};
   std::string text;
   for (size_t i = 0; i < state_->program.steps.size(); ++i) {
     const ProgramStep& step = state_->program.steps[i];
-    text += StrCat("%", i + 1, " = ", kNames[static_cast<size_t>(step.kind)], "(%", step.input);
+    text += StrCat("%", i + 1, " = ", ProgramStep::KindName(step.kind), "(%", step.input);
     if (step.multiplies()) text += StrCat(", filter ", step.filter.shape());
     if (step.kind == ProgramStep::Kind::kConv2d)
       text += StrCat(", stride ", step.conv.stride[0], "x", step.conv.stride[1]);

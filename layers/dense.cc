@@ -1,7 +1,6 @@
 #include "hwynn/layers/dense.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "hwynn/core/check.h"
@@ -10,14 +9,6 @@
 
 namespace hwynn {
 namespace {
-
-// `shape` with another last extent.
-Shape WithLast(const Shape& shape, int64_t last) {
-  std::array<int64_t, Shape::kMaxRank> extents{};
-  std::copy(shape.extents().begin(), shape.extents().end(), extents.begin());
-  extents[static_cast<size_t>(shape.rank() - 1)] = last;
-  return Shape(std::span<const int64_t>(extents.data(), static_cast<size_t>(shape.rank())));
-}
 
 // All axes but the last as one.
 ConstTensorView Rows(ConstTensorView x) {
@@ -36,7 +27,7 @@ Shape Dense::Init(InitScope scope, const Shape& input) const {
   Check(input.rank() >= 2 && input.num_elements() > 0, "Dense: input ", input, " must be [N,…,C] without a 0");
   scope.Param("kernel", {input.back(), options_.features}, options_.kernel_init);
   if (options_.use_bias) scope.Param("bias", {options_.features}, options_.bias_init);
-  return WithLast(input, options_.features);
+  return input.WithLast(options_.features);
 }
 
 Activation Dense::Forward(const Scope& scope, Activation input) const {
@@ -44,7 +35,7 @@ Activation Dense::Forward(const Scope& scope, Activation input) const {
   Check(input.shape().rank() >= 2 && input.shape().back() == kernel.shape()[0], "Dense in \"/", scope.path(),
         "\": input ", input.shape(), " must have the ", kernel.shape()[0], " features of kernel ", kernel.shape());
   const ConstTensorView bias = options_.use_bias ? scope.Param("bias") : ConstTensorView();
-  Tensor output = scope.NewTensor(WithLast(input.shape(), options_.features));
+  Tensor output = scope.NewTensor(input.shape().WithLast(options_.features));
   const WorkTimer timer = scope.Observe("forward", WorkKind::kDense, {*input, kernel, output});
   MatmulForward(Rows(*input), kernel, bias, Rows(output), scope.workspace());
   scope.Save(this, std::move(input));

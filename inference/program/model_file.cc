@@ -33,15 +33,9 @@ constexpr char kWeights[] = "weights";
 constexpr int64_t kAlignmentBytes = 64;
 constexpr int64_t kAlignment = kAlignmentBytes / static_cast<int64_t>(sizeof(float));
 
-constexpr std::array<std::pair<Kind, std::string_view>, 9> kKinds{{{Kind::kConv2d, "conv2d"},
-                                                                   {Kind::kDense, "dense"},
-                                                                   {Kind::kNormalize, "normalize"},
-                                                                   {Kind::kRelu, "relu"},
-                                                                   {Kind::kAdd, "add"},
-                                                                   {Kind::kMaxPool, "max_pool"},
-                                                                   {Kind::kAveragePool, "average_pool"},
-                                                                   {Kind::kGlobalAveragePool, "global_average_pool"},
-                                                                   {Kind::kFlatten, "flatten"}}};
+// All that a file can hold: not kModule.
+constexpr std::array kKinds{Kind::kConv2d,  Kind::kDense,       Kind::kNormalize,         Kind::kRelu,   Kind::kAdd,
+                            Kind::kMaxPool, Kind::kAveragePool, Kind::kGlobalAveragePool, Kind::kFlatten};
 constexpr std::array<std::string_view, 3> kPaddingKinds{"same", "valid", "explicit"};  // of Padding::Kind
 
 // ---- writing ----
@@ -80,10 +74,9 @@ Json ToJson(const Padding& padding) {
 }
 
 Json ToJson(const ProgramStep& step, ArrayWriter& arrays) {
-  const auto* kind = std::ranges::find(kKinds, step.kind, &std::pair<Kind, std::string_view>::first);
-  Check(kind != kKinds.end(), "InferenceModel::Save: the model calls a module of a user's own at \"/", step.path,
+  Check(step.kind != Kind::kModule, "InferenceModel::Save: the model calls a module of a user's own at \"/", step.path,
         "\", which no file holds");
-  Json json{{"kind", kind->second}, {"path", step.path}, {"input", step.input}};
+  Json json{{"kind", ProgramStep::KindName(step.kind)}, {"path", step.path}, {"input", step.input}};
   if (step.addend >= 0) json["addend"] = step.addend;
   if (step.kind == Kind::kConv2d) {
     json["stride"] = step.conv.stride;
@@ -256,10 +249,10 @@ class ProgramReader {
 
   ProgramStep ReadStep(const Json& json, int index) {
     const Json& name = Field(json, "kind");
-    const auto* kind = std::ranges::find_if(kKinds, [&](const auto& row) { return name == row.second; });
+    const auto* kind = std::ranges::find_if(kKinds, [&](Kind known) { return name == ProgramStep::KindName(known); });
     CheckData(kind != kKinds.end(), path_, ": a step of the unknown kind ", name.dump());
     ProgramStep step{
-        .kind = kind->first, .path = Text(Field(json, "path"), "path"), .input = ReadValue(json, "input", index)};
+        .kind = *kind, .path = Text(Field(json, "path"), "path"), .input = ReadValue(json, "input", index)};
     if (json.contains("addend")) step.addend = ReadValue(json, "addend", index);
     CheckData(step.kind != Kind::kAdd || step.addend >= 0, path_, ": an addition of one value");
     const bool adds = step.multiplies() || step.kind == Kind::kNormalize || step.kind == Kind::kAdd;

@@ -209,6 +209,32 @@ Program ProgramMaker::Finish(int output) const {
 
 }  // namespace
 
+std::string_view ProgramStep::KindName(Kind kind) {
+  switch (kind) {
+    case Kind::kConv2d:
+      return "conv2d";
+    case Kind::kDense:
+      return "dense";
+    case Kind::kNormalize:
+      return "normalize";
+    case Kind::kRelu:
+      return "relu";
+    case Kind::kAdd:
+      return "add";
+    case Kind::kMaxPool:
+      return "max_pool";
+    case Kind::kAveragePool:
+      return "average_pool";
+    case Kind::kGlobalAveragePool:
+      return "global_average_pool";
+    case Kind::kFlatten:
+      return "flatten";
+    case Kind::kModule:
+      return "module";
+  }
+  return "";
+}
+
 std::string PackedName(int step) { return std::to_string(step); }
 
 bool Program::calls_modules() const {

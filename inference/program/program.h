@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hwynn/core/tensor.h"
@@ -48,6 +49,8 @@ struct ProgramStep {
   float upper = std::numeric_limits<float>::infinity();  // of the ReLU
   const Module* module = nullptr;
 
+  /// What files and descriptions call a kind: "conv2d".
+  static std::string_view KindName(Kind kind);
   bool multiplies() const { return kind == Kind::kConv2d || kind == Kind::kDense; }
 };
 

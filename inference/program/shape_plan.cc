@@ -1,7 +1,6 @@
 #include "hwynn/inference/program/shape_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "hwynn/core/check.h"
@@ -14,13 +13,6 @@ namespace hwynn {
 namespace {
 
 using Kind = ProgramStep::Kind;
-
-Shape WithLast(const Shape& shape, int64_t last) {
-  std::array<int64_t, Shape::kMaxRank> extents{};
-  std::ranges::copy(shape.extents(), extents.begin());
-  extents[static_cast<size_t>(shape.rank() - 1)] = last;
-  return Shape(std::span<const int64_t>(extents.data(), static_cast<size_t>(shape.rank())));
-}
 
 // A program of a few bytes may pad an image to any size: values may have so many bytes more than their input, and all
 // together so many times as many.
@@ -84,13 +76,10 @@ Shape ShapePlan::PlanStep(int index, const Workspace& workspace) {
     case Kind::kConv2d: {
       Conv2dParams params = step.conv;
       params.batch_invariant = resources_.batch_invariant;
-      output = PlanProduct(index, params, input);
-      Step& plan = steps_[static_cast<size_t>(index)];
-      plan.group = GroupFor(index, output);
-      if (plan.group > 0) {
-        const Shape group{plan.group, input[1], input[2], input[3]};
-        output = PlanProduct(index, params, group);
-      }
+      const int64_t group =
+          GroupFor(index, ResolveConv2d(function(), params, input, step.filter.shape()).output_shape());
+      steps_[static_cast<size_t>(index)].group = group;
+      output = PlanProduct(index, params, group > 0 ? Shape{group, input[1], input[2], input[3]} : input);
       break;
     }
     case Kind::kDense: {
@@ -100,7 +89,7 @@ Shape ShapePlan::PlanStep(int index, const Workspace& workspace) {
       Conv2dParams params = step.conv;
       params.batch_invariant = true;
       PlanProduct(index, params, Rows(input));
-      output = WithLast(input, step.filter.shape().back());
+      output = input.WithLast(step.filter.shape().back());
       break;
     }
     case Kind::kNormalize:
