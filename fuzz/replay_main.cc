@@ -8,43 +8,24 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <new>
 #include <vector>
 
 #include "hwynn/formats/file_io.h"
 #include "hwynn/fuzz/target.h"
+#include "hwynn/tests/support/operator_new.h"
 
 namespace {
 
 size_t largest_allocation = 0;
 
-void* AllocateOrNull(size_t size, size_t alignment) noexcept {
-  largest_allocation = std::max(largest_allocation, size);
-  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-}
-
-void* Allocate(size_t size, size_t alignment) {
-  void* memory = AllocateOrNull(size, alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-constexpr size_t kAlignment = alignof(std::max_align_t);
-
 }  // namespace
 
-void* operator new(size_t size) { return Allocate(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return AllocateOrNull(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return AllocateOrNull(size, static_cast<size_t>(alignment));
+void* hwynn::testing::AllocateOrNull(size_t size, size_t alignment) noexcept {
+  largest_allocation = std::max(largest_allocation, size);
+  return AlignedAlloc(size, alignment);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+
+void hwynn::testing::Free(void* memory) noexcept { std::free(memory); }
 
 namespace hwynn::fuzz {
 namespace {

@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "apps": CHAIN + ["apps"],
     "examples": CHAIN + ["examples"],
     "tests": CHAIN + ["kernels/reference", "apps", "tests"],
-    "fuzz": CHAIN + ["apps", "fuzz"],
+    "fuzz": CHAIN + ["apps", "fuzz", "tests"],
     "bench": CHAIN + ["kernels/reference", "bench"],
 }
 TBB_FILES = ["core/parallel.cc", "examples/embed_arena.cc"]

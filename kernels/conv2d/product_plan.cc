@@ -172,8 +172,9 @@ void BlockTask::AppendOutputs(const float* array, const Block& block, int64_t gr
   const int64_t channel = group * plan_.product.group_out + plan_.panels.Begin(panel);
   for (int64_t n = block.n.begin; n < block.n.end; ++n) {
     for (int64_t y = block.y.begin; y < block.y.end; ++y) {
-      ahead_.push_back(Piece(array + to.Offset(n, y, block.x.begin) + channel, plan_.panels.Columns(panel),
-                             block.x.size(), to.step_w * to.C));
+      AppendRows(Piece(array + to.Offset(n, y, block.x.begin) + channel, plan_.panels.Columns(panel), block.x.size(),
+                       to.step_w * to.C),
+                 ahead_);
     }
   }
 }

@@ -108,17 +108,7 @@ void SourceWindows::AppendMemory(const float* data, const Block& block, Range c,
   const int64_t pixels = touching ? 1 : x1 - x0;
   for (int64_t n = block.n.begin; n < block.n.end; ++n) {
     for (int64_t y = span.y.begin; y < span.y.end; ++y) {
-      const PrefetchPiece row =
-          Piece(data + source_.Offset(n, y, x0) + c.begin, row_floats, pixels, source_.pixel_pitch);
-      PrefetchPiece* last = pieces.empty() ? nullptr : &pieces.back();
-      if (last != nullptr && touching && last->rows == 1 && last->data + last->bytes == row.data) {
-        last->bytes += row.bytes;
-      } else if (last != nullptr && !touching && last->bytes == row.bytes && last->pitch_bytes == row.pitch_bytes &&
-                 last->data + last->rows * last->pitch_bytes == row.data) {
-        last->rows += pixels;
-      } else if (x1 > x0) {
-        pieces.push_back(row);
-      }
+      AppendRows(Piece(data + source_.Offset(n, y, x0) + c.begin, row_floats, pixels, source_.pixel_pitch), pieces);
     }
   }
 }

@@ -43,9 +43,9 @@ void AppendFilter(const float* filter, int64_t floats, int64_t tiles, PrefetchPi
     pieces.push_back(Piece(filter, floats));
     return;
   }
-  for (int64_t i = 0; i < floats; i += kPageFloats) {
-    pieces.push_back(Piece(filter + i, std::min(kFirstFloats, floats - i)));
-  }
+  const int64_t pages = floats / kPageFloats;
+  AppendRows(Piece(filter, kFirstFloats, pages, kPageFloats), pieces);
+  AppendRows(Piece(filter + pages * kPageFloats, std::min(kFirstFloats, floats % kPageFloats)), pieces);
 }
 
 // What a call brings.
@@ -253,9 +253,9 @@ void WinogradDriver::Multiply(const WinogradBlock& block, Range panels, const fl
   args.runs = &run;
   args.num_runs = 1;
   args.c_pitch = plan_.columns;
-  StackMemory<2048> memory;
+  StackMemory<512> memory;
   PrefetchPieces pieces(memory.resource());
-  pieces.reserve(32);
+  pieces.reserve(8);  // of the filter two, a share of each that is ahead
   const int64_t inputs = plan_.transforms.inputs;
   for (int64_t point = 0; point < plan_.points; ++point) {
     const auto [slot0, slot1] = block.Slots(point / inputs, point % inputs);

@@ -34,6 +34,24 @@ PrefetchPiece Piece(const T* data, int64_t elements, int64_t rows = 1, int64_t p
   return {reinterpret_cast<const char*>(data), elements * kBytes, rows, pitch * kBytes};
 }
 
+/// Appends a piece, to the last one if it goes on where that ends.
+inline void AppendRows(const PrefetchPiece& piece, PrefetchPieces& pieces) {
+  if (piece.bytes == 0 || piece.rows == 0) return;
+  if (!pieces.empty()) {
+    PrefetchPiece& last = pieces.back();
+    if (last.rows == 1 && piece.rows == 1 && last.data + last.bytes == piece.data) {
+      last.bytes += piece.bytes;
+      return;
+    }
+    if (last.bytes == piece.bytes && last.pitch_bytes == piece.pitch_bytes && piece.pitch_bytes != 0 &&
+        last.data + last.rows * last.pitch_bytes == piece.data) {
+      last.rows += piece.rows;
+      return;
+    }
+  }
+  pieces.push_back(piece);
+}
+
 /// Appends the i-th of n even shares of a piece of one row.
 inline void AppendShare(const PrefetchPiece& piece, int64_t i, int64_t n, PrefetchPieces& pieces) {
   const int64_t begin = piece.bytes * i / n;

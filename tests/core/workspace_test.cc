@@ -5,20 +5,20 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 #include <vector>
+
+#include "hwynn/tests/support/operator_new.h"
 
 namespace {
 thread_local bool no_memory_left = false;
 }
 
-void* operator new(size_t size) {
-  if (void* memory = no_memory_left ? nullptr : std::malloc(size)) return memory;
-  throw std::bad_alloc();
+void* hwynn::testing::AllocateOrNull(size_t size, size_t alignment) noexcept {
+  return no_memory_left ? nullptr : AlignedAlloc(size, alignment);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+void hwynn::testing::Free(void* memory) noexcept { std::free(memory); }
 
 namespace hwynn {
 namespace {

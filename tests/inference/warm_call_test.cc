@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <limits>
-#include <new>
+#include <vector>
 
 #include "hwynn/inference/inference_model.h"
 #include "hwynn/layers/batch_norm.h"
@@ -18,38 +18,20 @@
 #include "hwynn/layers/relu.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/operator_new.h"
 
 namespace {
 
 std::atomic<int64_t> allocations{0};
 
-void* AllocateOrNull(size_t size, size_t alignment) noexcept {
-  ++allocations;
-  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-}
-
-void* Allocate(size_t size, size_t alignment) {
-  void* memory = AllocateOrNull(size, alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-constexpr size_t kAlignment = alignof(std::max_align_t);
-
 }  // namespace
 
-void* operator new(size_t size) { return Allocate(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return AllocateOrNull(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return AllocateOrNull(size, static_cast<size_t>(alignment));
+void* hwynn::testing::AllocateOrNull(size_t size, size_t alignment) noexcept {
+  ++allocations;
+  return AlignedAlloc(size, alignment);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+
+void hwynn::testing::Free(void* memory) noexcept { std::free(memory); }
 
 namespace hwynn {
 namespace {
@@ -87,12 +69,12 @@ Taken Measure(InferenceContext& context, ConstTensorView images) {
   return taken;
 }
 
-void ExpectNothingTaken(const Module& network, const Shape& image) {
+void ExpectNothingTaken(const Module& network, const Shape& image, const std::vector<int64_t>& batches = {1, 4}) {
   const InferenceModel model(network, Init(network, KeyFromSeed(1), image));
   for (const int threads : {1, 2}) {
     SCOPED_TRACE(threads);
     InferenceContext context(model, {.threads = threads});
-    for (const int64_t batch : {1, 4}) {
+    for (const int64_t batch : batches) {
       const Tensor images = testing::Normals({batch, image[1], image[2], image[3]}, 1);
       Taken taken = Measure(context, images);
       // A second thread takes its scratch memory, and oneTBB what it needs for it, with the thread's first task, which
@@ -115,6 +97,16 @@ TEST(WarmCallTest, ResNetsTakeNoMemory) {
         ResNet({.stage_sizes = {1, 1}, .bottleneck = bottleneck, .num_filters = 128, .num_classes = 1000}),
         {1, 32, 32, 3});
   }
+}
+
+// Whose products of few tiles fetch only the first lines of each page of the filter.
+TEST(WarmCallTest, LargeFiltersTakeNoMemory) {
+  Sequential network;
+  network.Add(Conv({.features = 512})).Add(BatchNorm({.relu = true})).Add(GlobalAveragePool());
+  ExpectNothingTaken(network, {1, 7, 7, 512}, {2, 16});
+  Sequential larger;
+  larger.Add(Conv({.features = 256})).Add(BatchNorm({.relu = true})).Add(GlobalAveragePool());
+  ExpectNothingTaken(larger, {1, 14, 14, 256}, {2, 16});
 }
 
 TEST(WarmCallTest, OtherLayersTakeNoMemory) {

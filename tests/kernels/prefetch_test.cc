@@ -31,6 +31,27 @@ TEST(PrefetchTest, SharesCoverAPiece) {
   EXPECT_EQ(shares.size(), 2u);
 }
 
+TEST(PrefetchTest, RowsThatGoOnAreOnePiece) {
+  static const float values[1000] = {};
+  PrefetchPieces pieces;
+  for (int64_t y = 0; y < 3; ++y) AppendRows(Piece(values + y * 50, 5, 5, 10), pieces);  // of 10 channels 5
+  ASSERT_EQ(pieces.size(), 1U);
+  EXPECT_EQ(pieces[0].rows, 15);
+  AppendRows(Piece(values + 160, 5, 5, 10), pieces);  // a row further
+  AppendRows(Piece(values + 210, 4, 5, 10), pieces);  // fewer channels
+  AppendRows(Piece(values + 260, 4, 5, 12), pieces);  // farther apart
+  AppendRows(Piece(values + 320, 0, 5, 12), pieces);  // nothing
+  AppendRows(Piece(values + 320, 4, 0, 12), pieces);  // nothing
+  EXPECT_EQ(pieces.size(), 4U);
+  AppendRows(Piece(values + 400, 30), pieces);
+  AppendRows(Piece(values + 430, 20), pieces);
+  ASSERT_EQ(pieces.size(), 5U);
+  EXPECT_EQ(pieces[4].bytes, 200);
+  AppendRows(Piece(values + 430, 20), pieces);  // again
+  AppendRows(Piece(values + 430, 20), pieces);
+  EXPECT_EQ(pieces.size(), 7U);
+}
+
 TEST(PrefetchTest, LinesAreSpreadOverSteps) {
   PrefetchRate rate(10, 40);  // a line each four steps
   int64_t due = 0;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
@@ -17,19 +16,18 @@
 #include "hwynn/layers/pool.h"
 #include "hwynn/layers/sequential.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/operator_new.h"
 #include "hwynn/training/train_state.h"
 
 namespace {
 thread_local bool no_memory_left = false;
 }
 
-// Inlined, GCC takes free for a mistake.
-[[gnu::noinline]] void* operator new(size_t size) {
-  if (void* memory = no_memory_left ? nullptr : std::malloc(size)) return memory;
-  throw std::bad_alloc();
+void* hwynn::testing::AllocateOrNull(size_t size, size_t alignment) noexcept {
+  return no_memory_left ? nullptr : AlignedAlloc(size, alignment);
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+void hwynn::testing::Free(void* memory) noexcept { std::free(memory); }
 
 namespace hwynn {
 namespace {

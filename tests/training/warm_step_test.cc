@@ -9,13 +9,13 @@
 #include <atomic>
 #include <cstdlib>
 #include <limits>
-#include <new>
 #include <vector>
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/models/mobilenet.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/operator_new.h"
 #include "hwynn/training/train_state.h"
 
 namespace {
@@ -23,8 +23,10 @@ namespace {
 std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> largest_bytes{0};
 
-void* AllocateOrNull(size_t size, size_t alignment) noexcept {
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}  // namespace
+
+void* hwynn::testing::AllocateOrNull(size_t size, size_t alignment) noexcept {
+  void* memory = AlignedAlloc(size, alignment);
   live_bytes += static_cast<int64_t>(malloc_usable_size(memory));
   int64_t largest = largest_bytes;
   while (largest < static_cast<int64_t>(size) && !largest_bytes.compare_exchange_weak(largest, size)) {
@@ -32,33 +34,10 @@ void* AllocateOrNull(size_t size, size_t alignment) noexcept {
   return memory;
 }
 
-void* Allocate(size_t size, size_t alignment) {
-  void* memory = AllocateOrNull(size, alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-void Free(void* memory) noexcept {
+void hwynn::testing::Free(void* memory) noexcept {
   live_bytes -= static_cast<int64_t>(malloc_usable_size(memory));
   std::free(memory);
 }
-
-constexpr size_t kAlignment = alignof(std::max_align_t);
-
-}  // namespace
-
-void* operator new(size_t size) { return Allocate(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return AllocateOrNull(size, kAlignment); }
-void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return AllocateOrNull(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { Free(memory); }
-void operator delete(void* memory, size_t) noexcept { Free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { Free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { Free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { Free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { Free(memory); }
 
 namespace hwynn {
 namespace {
