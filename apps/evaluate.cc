@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "hwynn/apps/commands.h"
-#include "hwynn/data/loader.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/training/trainer.h"
 
@@ -65,18 +64,10 @@ void EvaluateCompiled(const EvaluateOptions& options) {
   subject.image_shape = info.image_shape;
   subject.classes = static_cast<int64_t>(info.class_names.size());
   const DatasetSplits splits = LoadFor(subject, options);
-  Loader loader(*splits.test, {.batch_size = kBatch,
-                               .shuffle = false,
-                               .drop_last = false,
-                               .augmentation = {},
-                               .standardization = {.mean = info.mean, .stddev = info.stddev}});
-  loader.StartEpoch(0);
-  MetricSums sums;
-  while (const Batch* batch = loader.Next()) {
-    sums.Add(SoftmaxCrossEntropy(context.Run(batch->images), batch->labels, {}, {}),
-             static_cast<int64_t>(batch->labels.size()));
-  }
-  Report(sums, subject, options);
+  const auto evaluate = [&](const Batch& batch) {
+    return SoftmaxCrossEntropy(context.Run(batch.images), batch.labels, {}, {});
+  };
+  Report(Evaluate(evaluate, *splits.test, {.mean = info.mean, .stddev = info.stddev}, kBatch), subject, options);
 }
 
 void RunEvaluate(const EvaluateOptions& options) {

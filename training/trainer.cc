@@ -55,7 +55,7 @@ LoaderOptions TrainLoaderOptions(const TrainOptions& options, const Standardizat
 
 }  // namespace
 
-MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset& dataset,
+MetricSums Evaluate(const std::function<LossResult(const Batch&)>& evaluate, const Dataset& dataset,
                     const Standardization& standardization, int64_t batch_size) {
   Loader loader(dataset, {.batch_size = batch_size,
                           .shuffle = false,
@@ -65,9 +65,15 @@ MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset&
   loader.StartEpoch(0);
   MetricSums sums;
   while (const Batch* batch = loader.Next()) {
-    sums.Add(stepper.Evaluate(batch->images, batch->labels, variables), static_cast<int64_t>(batch->labels.size()));
+    sums.Add(evaluate(*batch), static_cast<int64_t>(batch->labels.size()));
   }
   return sums;
+}
+
+MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset& dataset,
+                    const Standardization& standardization, int64_t batch_size) {
+  const auto evaluate = [&](const Batch& batch) { return stepper.Evaluate(batch.images, batch.labels, variables); };
+  return Evaluate(evaluate, dataset, standardization, batch_size);
 }
 
 Trainer::Trainer(const Module& model, const Dataset& train, const Dataset* test, const Standardization& standardization,

@@ -46,7 +46,11 @@ struct TrainCallbacks {
   std::function<CallObserver*(int64_t step)> observer = {};
 };
 
-/// Mean loss and accuracy over every image of `dataset`, the last, smaller batch included. Doesn't change `variables`.
+/// Mean loss and accuracy over every image of `dataset`, the last, smaller batch included, as `evaluate` has them of a
+/// batch.
+MetricSums Evaluate(const std::function<LossResult(const Batch&)>& evaluate, const Dataset& dataset,
+                    const Standardization& standardization, int64_t batch_size);
+/// The same of a model. Doesn't change `variables`.
 MetricSums Evaluate(Stepper& stepper, const Variables& variables, const Dataset& dataset,
                     const Standardization& standardization, int64_t batch_size);
 
