@@ -5,7 +5,6 @@ give one clear error. What is said of each stands in fuzz/corpus/<target>.txt; r
     fuzz/make_corpus.py build/release/bin/hwynn     (the program makes the checkpoint to start from)
 """
 
-import gzip
 import json
 import pathlib
 import shutil
@@ -13,8 +12,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 
+import make_flax_corpus
+import make_image_corpus
 import make_model_corpus
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
@@ -186,121 +186,6 @@ def add_checkpoints(program):
     metadata("epochs_text", "option \"epochs\" can't be \"five\"", option__epochs="five")
 
 
-# ---- MessagePack, and the train states that Flax writes with it ----
-
-
-class Array:
-    def __init__(self, dtype, shape, data, kind=1):
-        self.kind, self.payload = kind, pack([list(shape), dtype, data])
-
-
-def pack(value):
-    if value is None:
-        return b"\xc0"
-    if isinstance(value, bool):
-        return b"\xc3" if value else b"\xc2"
-    if isinstance(value, int):
-        if value < 0:
-            return struct.pack(">b", value) if value >= -32 else b"\xd3" + struct.pack(">q", value)
-        for limit, code, form in (2**7, b"", "B"), (2**8, b"\xcc", "B"), (2**16, b"\xcd", "H"), (2**32, b"\xce", "I"):
-            if value < limit:
-                return code + struct.pack(">" + form, value)
-        return b"\xcf" + struct.pack(">Q", value)
-    if isinstance(value, float):
-        return b"\xcb" + struct.pack(">d", value)
-    if isinstance(value, str):
-        data = value.encode()
-        return (bytes([0xA0 | len(data)]) if len(data) < 32 else b"\xd9" + bytes([len(data)])) + data
-    if isinstance(value, bytes):
-        return b"\xc4" + bytes([len(value)]) + value
-    if isinstance(value, list):
-        return bytes([0x90 | len(value)]) + b"".join(map(pack, value))
-    if isinstance(value, dict):
-        return bytes([0x80 | len(value)]) + b"".join(pack(k) + pack(v) for k, v in value.items())
-    data = value.payload
-    return (bytes([0xD4 + (1, 2, 4, 8, 16).index(len(data))]) if len(data) in (1, 2, 4, 8, 16) else b"\xc7" + bytes([len(data)])) + \
-        bytes([value.kind]) + data
-
-
-def add_flax_checkpoints():
-    def floats(*values):
-        return Array("float32", [len(values)], struct.pack(f"<{len(values)}f", *values))
-
-    def state(**changes):
-        params = {"Dense_0": {"bias": floats(1, 2), "kernel": Array("float32", [1, 2], struct.pack("<2f", 3, 4))}}
-        step = Array("int32", [], struct.pack("<i", 7))
-        document = {"step": step, "params": params, "opt_state": {"0": {"trace": params}, "1": {}},
-                    "batch_stats": {"BatchNorm_0": {"mean": floats(0.5), "var": floats(1)}}}
-        document.update(changes)
-        return {key: value for key, value in document.items() if value is not None}
-
-    def bad(name, expected, document):
-        add("flax_checkpoint", name, document if isinstance(document, bytes) else pack(document), expected)
-
-    dense = {"bias": floats(1, 2)}
-    add("flax_checkpoint", "sgd_momentum", pack(state()))
-    add("flax_checkpoint", "sgd", pack(state(opt_state={"0": {}, "1": {}})))
-    add("flax_checkpoint", "plain_step", pack(state(step=7)))
-    count = Array("int32", [], struct.pack("<i", 7), kind=3)
-    adam = {"0": {"count": count, "mu": state()["params"], "nu": state()["params"]}, "1": {"count": count}}
-    add("flax_checkpoint", "adam", pack(state(opt_state=adam)))
-    chunks = {"__msgpack_chunked_array__": True, "shape": {"0": 2}, "chunks": {"0": floats(1), "1": floats(2)}}
-    add("flax_checkpoint", "chunked", pack(state(params={"bias": chunks}, opt_state={})))
-    add("flax_checkpoint", "other_fields", pack(state(epoch=3, loss=1.5, name="a" * 40, missing=None, flags=[True, None, -5, -500, 2**40])))
-
-    add("flax_checkpoint", "half_precision", pack(state(params={"bias": Array("float16", [2], bytes(4))}, opt_state={})))
-    lists = {"layers": {0: dense, 10: dense}}
-    add("flax_checkpoint", "nnx_lists", pack(state(params=lists, opt_state={0: {"trace": lists}, 1: {}})))
-    part = lambda trace: {"inner_state": {"0": {"trace": trace}, "1": {}}}
-    bias, kernel = state()["params"]["Dense_0"].values()
-    add("flax_checkpoint", "multi_transform", pack(state(opt_state={"inner_states": {
-        "a": part({"Dense_0": {"bias": bias, "kernel": {}}}), "b": part({"Dense_0": {"bias": {}, "kernel": kernel}}),
-        "c": {"inner_state": {}}}})))
-    add("flax_checkpoint", "masked", pack(state(opt_state={"inner_state": {"trace": {"Dense_0": {}}}})))
-
-    bad("nothing", "is an empty file", b"")
-    bad("git_lfs", "is a git-lfs pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    bad("safetensors", "is a safetensors file", safetensors("{}"))
-    bad("cut_off", "17 bytes must follow, but 14 are left", pack(state())[:-3])
-    bad("left_over", "trailing", pack(state()) + b"x")
-    bad("number", "isn't a dictionary", 7)
-    bad("never_used_byte", "0xc1 starts no msgpack value", b"\x81\xa1a\xc1")
-    bad("duplicate_key", "the key \"a\" is there twice", b"\x82\xa1a\xc0\xa1a\xc0")
-    bad("duplicate_key_number", "the key 1 is there twice", b"\x82\x01\xc0\x01\xc0")
-    bad("key_true", "the key of a map is neither a string nor an integer", b"\x81\xc3\xc0")
-    bad("key_above_63_bits", "the key of a map is neither a string nor an integer", b"\x81\xcf" + b"\xff" * 8 + b"\xc0")
-    bad("array_of_4_billion", "byte 9: 1 bytes must follow, but 0 are left", b"\x81\xa1a\xdd\xff\xff\xff\xff\xc0")
-    bad("map_of_4_billion", "byte 8: 1 bytes must follow, but 0 are left", b"\xdf\xff\xff\xff\xff\xa1a\xc0")
-    bad("binary_of_4_billion", "4294967295 bytes must follow, but 1 are left", b"\x81\xa1a\xc6\xff\xff\xff\xff\xc0")
-    bad("nested_lists", "level", b"\x81\xa1a" + b"\x91" * 20000)
-    bad("nested_maps", "level", b"\x81\xa1a" * 7000)
-    bad("no_step", "has no \"step\"", state(step=None))
-    bad("step_negative", "isn't a whole number", state(step=-1, opt_state={}))
-    bad("step_text", "isn't a whole number", state(step="7", opt_state={}))
-    bad("count_is_not_step", "is 8, the step is 7", state(opt_state={"count": 8}))
-    bad("nan_scale", "holds nan at element 0, which is not finite", state(params={"scale": floats(float("nan"))}, opt_state={}))
-    bad("negative_var", "holds -1 at element 0, which no variance can be", state(batch_stats={"var": floats(-1)}, opt_state={}))
-    bad("integers", "is int32, not float32", state(params={"bias": Array("int32", [1], bytes(4))}, opt_state={}))
-    bad("double_too_large", "holds inf at element 0", state(params={"bias": Array("float64", [1], struct.pack("<d", 1e300))}, opt_state={}))
-    bad("dtype_unknown", "unknown dtype float31", state(params={"bias": Array("float31", [1], bytes(4))}, opt_state={}))
-    bad("shape_too_large", "has 4 bytes, which are not a float32 array of [1099511627776]",
-        state(params={"bias": Array("float32", [2**40], bytes(4))}, opt_state={}))
-    bad("shape_overflows", "overflows", state(params={"bias": Array("float32", [2**32, 2**32], b"")}, opt_state={}))
-    bad("shape_negative", "isn't a size", state(params={"bias": Array("float32", [-1], bytes(4))}, opt_state={}))
-    bad("shape_rank_9", "rank 9 exceeds", state(params={"bias": Array("float32", [1] * 9, bytes(4))}, opt_state={}))
-    bad("array_garbage", "0xc1 starts no msgpack value", state(params={"bias": type("", (), {"kind": 1, "payload": b"\xc1\xc1\xc1"})()}, opt_state={}))
-    chunks_list = {"__msgpack_chunked_array__": True, "shape": [2], "chunks": [floats(1), floats(2)]}
-    add("flax_checkpoint", "chunks_in_a_list", pack(state(params={"bias": chunks_list}, opt_state={})))
-    bad("chunk_missing", "has an item \"2\" in a list of 2", state(params={"bias": {**chunks, "chunks": {"0": floats(1), "2": floats(2)}}}, opt_state={}))
-    bad("chunk_too_short", "has 4 bytes", state(params={"bias": {**chunks, "chunks": {"0": floats(1)}}}, opt_state={}))
-    bad("chunk_of_chunks", "isn't an array", state(params={"bias": {**chunks, "chunks": {"0": chunks}}}, opt_state={}))
-    bad("chunk_number_key", "has an item \"0\" in a list of 2", state(params={"bias": {**chunks, "chunks": {"0": floats(1), 0: floats(2)}}}, opt_state={}))
-    bad("not_masked", "has no array \"opt_state/0/trace/Dense_0/kernel\"", state(opt_state={"0": {"trace": {"Dense_0": {"bias": bias}}}}))
-    bad("moment_of_nothing", "\"opt_state/0/trace/Dense_0/other\" isn't one of the model's", state(opt_state={"0": {"trace": {"Dense_0": {"other": bias}}}}))
-    bad("moment_twice", "once more", state(params=dense, opt_state={"0": {"trace": dense}, "1": {"trace": dense}}))
-    bad("leaf_twice", "two leaves", state(params={"a/b": floats(1), "a": {"b": floats(1)}}, opt_state={}))
-
-
 # ---- what files of other programs begin with ----
 
 
@@ -310,8 +195,8 @@ def add_containers():
 
     add("container", "safetensors", safetensors("{}"))
     add("container", "safetensors_length_of_gzip", struct.pack("<Q", 0x088B1F) + b" {}")
-    add("container", "msgpack", pack({"params": {}}))
-    add("container", "msgpack_numbers", pack({0: {"kernel": 1}}))
+    add("container", "msgpack", make_flax_corpus.pack({"params": {}}))
+    add("container", "msgpack_numbers", make_flax_corpus.pack({0: {"kernel": 1}}))
     add("container", "unknown", b"\1\2\3\4")
     add("container", "bzip2_cut_off", b"BZh")
     tar = bytearray(512)
@@ -419,88 +304,6 @@ def add_pytorch_imports():
     bad("other_name", "isn't one of a ResNet", {"conv1.weight": conv, "conv1.weights": conv})
 
 
-# ---- data sets ----
-
-
-def add_idx():
-    images = struct.pack(">4I", 0x803, 2, 2, 3) + bytes(range(12))
-    labels = struct.pack(">2I", 0x801, 2) + bytes([0, 2])
-    add("idx", "images", images)
-    add("idx", "labels", labels)
-    add("idx", "images.gz", gzip.compress(images, mtime=0))
-    add("idx", "labels.gz", gzip.compress(labels, mtime=0))
-    add("idx", "nothing", b"", "is an empty file")
-    add("idx", "web_page", b"<html>", "is a web page")
-    add("idx", "header_cut_off", images[:7], "ends at byte 7, 1 bytes before the end of its header")
-    add("idx", "data_cut_off", images[:-1], "ends at byte 27, 1 bytes before the end of its images")
-    add("idx", "left_over", images + b"x", "trailing bytes from byte 28 on")
-    add("idx", "magic_of_floats", struct.pack(">4I", 0xD03, 1, 1, 1) + bytes(4), "the magic number at byte 0 is 3331")
-    add("idx", "size_0", struct.pack(">4I", 0x803, 2, 0, 3), "the size at byte 8 is 0")
-    add("idx", "sizes_overflow", struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1), "promise more data")
-    add("idx", "sizes_huge", struct.pack(">4I", 0x803, 2, 2**15, 2**15) + bytes(12), "promise more data")
-    add("idx", "three_images", struct.pack(">4I", 0x803, 3, 1, 1) + bytes(3), "holds 3 images")
-    add("idx", "label_no_class", struct.pack(">2I", 0x801, 2) + bytes([0, 3]), "label 3 at byte 9 is not one of 3 classes")
-    add("idx", "gzip_cut_off", gzip.compress(images, mtime=0)[:-4], "end at byte")
-    add("idx", "gzip_header_alone", gzip.compress(images, mtime=0)[:10], "end at byte 10 in the middle of a stream")
-    add("idx", "gzip_damaged", b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 20, "damaged")
-    add("idx", "gzip_wrong_checksum", gzip.compress(images, mtime=0)[:-8] + bytes(8), "damaged")
-    add("idx", "gzip_left_over", gzip.compress(images, mtime=0) + b"x", "trailing bytes")
-    add("idx", "gzip_bomb", gzip.compress(struct.pack(">4I", 0x803, 2, 2**15, 2**15) + bytes(100_000), mtime=0), "promise more data")
-
-
-def add_cifar():
-    pixels = zlib.decompress(zlib.compress(bytes(i * 7 % 256 for i in range(3072))))
-    add("cifar", "record_10", b"\3" + pixels)
-    add("cifar", "record_100", b"\0\x63" + pixels)
-    add("cifar", "names_100", "".join(f"class {i}\n" for i in range(100)))
-    add("cifar", "names_crlf", "".join(f"{i}\r\n\r\n" for i in range(100)))
-    add("cifar", "label_10_of_10", b"\x0a" + pixels, "label 10 at byte 0 is not one of 10 classes")
-    add("cifar", "label_100_of_100", b"\0\x64" + pixels, "label 100 at byte 1 is not one of 100 classes")
-    add("cifar", "left_over", b"\3" + pixels + b"xyz", "3 bytes from byte 3073 on are not a whole record")
-    add("cifar", "names_99", "".join(f"class {i}\n" for i in range(99)), "99 class names instead of 100")
-    add("cifar", "names_not_utf8", b"\n\xff\xfe\n", "line 2 isn't UTF-8")
-    add("cifar", "nothing", b"", "0 class names instead of 100")
-
-
-# ---- images ----
-
-
-def chunk(kind, data, length=None):
-    return struct.pack(">I", len(data) if length is None else length) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width, height, bits, colour, rows, interlace=0, before=b""):
-    header = struct.pack(">2I5B", width, height, bits, colour, 0, 0, interlace)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
-
-
-def add_png():
-    palette = chunk(b"PLTE", bytes([255, 0, 0, 0, 255, 0]))
-    add("png", "grey_8", png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6])))
-    add("png", "grey_1", png(9, 1, 1, 0, bytes([0, 0xAA, 0x80])))
-    add("png", "rgb_8", png(2, 2, 8, 2, bytes([1, 1, 2, 3, 4, 5, 6, 4, 1, 2, 3, 4, 5, 6])))
-    add("png", "rgba_16_interlaced", png(1, 1, 16, 6, bytes([0] + [9] * 8), interlace=1))
-    add("png", "palette", png(8, 1, 1, 3, bytes([0, 0x5A]), before=palette + chunk(b"tRNS", b"\x80")))
-    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"hello " * 100))
-    add("png", "text", png(1, 1, 8, 0, b"\0\7", before=text))
-    good = png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6]))
-    add("png", "nothing", b"", "is an empty file")
-    add("png", "jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture")
-    add("png", "no_png", b"GIF89a" + bytes(30), "signature")
-    add("png", "cut_off_header", good[:20], "end of stream")
-    add("png", "cut_off_data", good[:50], "end of stream")
-    add("png", "wrong_checksum", good[:29] + b"\0\0\0\0" + good[33:], "invalid chunk checksum")
-    add("png", "rows_missing", png(3, 200, 8, 0, bytes(8)), "IDAT stream too short")
-    add("png", "size_0", png(0, 2, 8, 0, b"\0"), "invalid image width")
-    add("png", "palette_missing", png(8, 1, 1, 3, bytes([0, 0x5A])), "missing PLTE")
-    add("png", "palette_index", png(8, 1, 2, 3, bytes([0, 0xFF, 0xFF]), before=palette))
-    add("png", "huge", png(2**31 - 1, 2**31 - 1, 8, 2, b"\0"), "image width exceeds user limit")
-    add("png", "large_square", png(4097, 4097, 8, 2, b"\0"), "4097x4097 pixels at byte 16 are more than 16777216")
-    add("png", "large", png(4096, 4096, 8, 2, b"\0"), "4096x4096 pixels at byte 16 are more than a file of")
-    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 9))
-    add("png", "text_bomb", png(1, 1, 8, 0, b"\0\7", before=bomb), "limits")
-
-
 # ---- text ----
 
 
@@ -569,13 +372,13 @@ def main():
     shutil.rmtree(CORPUS, ignore_errors=True)
     add_safetensors()
     add_checkpoints(sys.argv[1])
-    add_flax_checkpoints()
+    make_flax_corpus.add_flax_checkpoints(add, safetensors)
     add_containers()
     add_pytorch_imports()
     make_model_corpus.add_inference_models(add, safetensors)
-    add_idx()
-    add_cifar()
-    add_png()
+    make_image_corpus.add_idx(add)
+    make_image_corpus.add_cifar(add)
+    make_image_corpus.add_png(add)
     add_recipe()
     add_history()
     add_op_attributes()
