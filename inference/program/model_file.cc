@@ -34,8 +34,9 @@ constexpr int64_t kAlignmentBytes = 64;
 constexpr int64_t kAlignment = kAlignmentBytes / static_cast<int64_t>(sizeof(float));
 
 // All that a file can hold: not kModule.
-constexpr std::array kKinds{Kind::kConv2d,  Kind::kDense,       Kind::kNormalize,         Kind::kRelu,   Kind::kAdd,
-                            Kind::kMaxPool, Kind::kAveragePool, Kind::kGlobalAveragePool, Kind::kFlatten};
+constexpr std::array<Kind, 9> kKinds{Kind::kConv2d, Kind::kDense,   Kind::kNormalize,   Kind::kRelu,
+                                     Kind::kAdd,    Kind::kMaxPool, Kind::kAveragePool, Kind::kGlobalAveragePool,
+                                     Kind::kFlatten};
 constexpr std::array<std::string_view, 3> kPaddingKinds{"same", "valid", "explicit"};  // of Padding::Kind
 
 // ---- writing ----
