@@ -5,11 +5,13 @@
 
 #include "hwynn/core/check.h"
 #include "hwynn/data/cifar.h"
-#include "hwynn/data/idx.h"
+#include "hwynn/data/mnist.h"
 #include "hwynn/data/synthetic.h"
 
 namespace hwynn {
 namespace {
+
+constexpr char kEmnist[] = "emnist-";
 
 void CopyPixels(std::span<const float> source, std::span<float> out) { std::ranges::copy(source, out.begin()); }
 
@@ -87,7 +89,12 @@ std::unique_ptr<Dataset> OwningDataset(const Shape& image_shape, std::vector<uin
 }
 
 const std::vector<std::string>& DatasetNames() {
-  static const std::vector<std::string> names{"fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> list{"fashion-mnist", "mnist", "kmnist"};
+    for (const std::string& split : EmnistSplits()) list.push_back(kEmnist + split);
+    list.insert(list.end(), {"cifar10", "cifar100", "synthetic"});
+    return list;
+  }();
   return names;
 }
 
@@ -103,6 +110,10 @@ const std::string& DatasetNamesText() {
 DatasetSplits LoadDataset(const DatasetOptions& options) {
   if (options.name == "fashion-mnist") return LoadFashionMnist(options.directory);
   if (options.name == "mnist") return LoadMnist(options.directory);
+  if (options.name == "kmnist") return LoadKmnist(options.directory);
+  for (const std::string& split : EmnistSplits()) {
+    if (options.name == kEmnist + split) return LoadEmnist(split, options.directory);
+  }
   if (options.name == "cifar10") return LoadCifar10(options.directory);
   if (options.name == "cifar100") return LoadCifar100(options.directory);
   if (options.name == "synthetic") return MakeSynthetic(options.synthetic, options.seed);

@@ -68,7 +68,7 @@ struct DatasetOptions {
   SyntheticOptions synthetic{};
 };
 
-/// "fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic".
+/// "fashion-mnist", "mnist", "kmnist", "emnist-letters" and EMNIST's other splits, "cifar10", "cifar100", "synthetic".
 const std::vector<std::string>& DatasetNames();
 /// "fashion-mnist, mnist, …".
 const std::string& DatasetNamesText();

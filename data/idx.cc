@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <limits>
 #include <utility>
 
@@ -15,12 +14,8 @@
 namespace hwynn {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uint32_t kLabelsMagic = 0x00000801;
 constexpr uint32_t kImagesMagic = 0x00000803;
-constexpr char kImagesFile[] = "images-idx3-ubyte";
-constexpr char kLabelsFile[] = "labels-idx1-ubyte";
 
 // The content of a file, decompressed if need be, from front to back.
 class Content {
@@ -143,78 +138,41 @@ IdxArray ReadIdx(const std::string& path, uint32_t expected_magic, size_t rank) 
   return array;
 }
 
-/// The file of a split's images or labels: "train" and "images-idx3-ubyte", joined with '-' or, as some unpack them,
-/// with '.'; plain or compressed. Empty when there is none.
-std::string FindFile(const fs::path& directory, const std::string& split, const std::string& rest) {
-  for (const char* join : {"-", "."}) {
-    std::string name = StrCat(split, "-", rest);
-    name.replace(name.rfind("-idx"), 1, join);
-    for (const char* suffix : {"", ".gz"}) {
-      const fs::path path = directory / (name + suffix);
-      std::error_code ignored;
-      if (fs::exists(path, ignored)) return path.string();
+// The same images with their rows as columns, and the extents that they have then.
+void Transpose(IdxArray& images) {
+  const auto height = static_cast<size_t>(images.extents[1]), width = static_cast<size_t>(images.extents[2]);
+  std::vector<uint8_t> image(height * width);
+  for (size_t begin = 0; begin < images.values.size(); begin += image.size()) {
+    uint8_t* const out = images.values.data() + begin;
+    std::copy_n(out, image.size(), image.begin());
+    for (size_t x = 0; x < width; ++x) {
+      for (size_t y = 0; y < height; ++y) out[x * height + y] = image[y * width + x];
     }
   }
-  return {};
-}
-
-std::string FileOf(const fs::path& directory, const std::string& split, const std::string& rest) {
-  std::string path = FindFile(directory, split, rest);
-  CheckData(!path.empty(), (directory / StrCat(split, "-", rest)).string(), ": no such file, nor with .gz");
-  return path;
-}
-
-/// Where the files are: in `directory`, or where torchvision puts those of its class `name` below its root.
-fs::path FolderOfFiles(const fs::path& directory, const std::string& name) {
-  for (const fs::path& folder : {directory, directory / "raw", directory / name / "raw"}) {
-    if (!FindFile(folder, "train", kImagesFile).empty()) return folder;
-  }
-  return directory;
-}
-
-DatasetSplits LoadFolder(const fs::path& directory, const std::string& name,
-                         const std::vector<std::string>& class_names, const std::string& help) {
-  std::error_code ignored;
-  CheckData(fs::is_directory(directory, ignored), directory.string(), ": no such folder; ", help);
-  const fs::path folder = FolderOfFiles(directory, name);
-  const auto load = [&](const std::string& split) {
-    const std::string images = FileOf(folder, split, kImagesFile);
-    return LoadIdx(images, FileOf(folder, split, kLabelsFile), class_names);
-  };
-  DatasetSplits splits{load("train"), load("t10k")};
-  CheckData(splits.train->image_shape() == splits.test->image_shape(), folder.string(), ": training images are ",
-            splits.train->image_shape(), ", test images ", splits.test->image_shape());
-  return splits;
+  std::swap(images.extents[1], images.extents[2]);
 }
 
 }  // namespace
 
 std::unique_ptr<Dataset> LoadIdx(const std::string& images_path, const std::string& labels_path,
-                                 std::vector<std::string> class_names) {
+                                 std::vector<std::string> class_names, const IdxOptions& options) {
   IdxArray images = ReadIdx(images_path, kImagesMagic, 3);
   const IdxArray labels = ReadIdx(labels_path, kLabelsMagic, 1);
   CheckData(images.extents[0] == labels.extents[0], images_path, " holds ", images.extents[0], " images, ", labels_path,
             " ", labels.extents[0], " labels");
-  for (size_t i = 0; i < labels.values.size(); ++i) {
-    CheckData(labels.values[i] < class_names.size(), labels_path, ": label ", int{labels.values[i]}, " at byte ", 8 + i,
-              " is not one of ", class_names.size(), " classes");
+  const auto num_classes = static_cast<int>(class_names.size());
+  std::vector<int32_t> classes;
+  classes.reserve(labels.values.size());
+  for (const int label : labels.values) {
+    const int index = label - options.first_label;
+    CheckData(index >= 0 && index < num_classes, labels_path, ": label ", label, " at byte ", 8 + classes.size(),
+              " is not one of ", num_classes, " classes",
+              options.first_label == 0 ? "" : StrCat(" from ", options.first_label, " on"));
+    classes.push_back(index);
   }
-  return OwningDataset({images.extents[1], images.extents[2], 1}, std::move(images.values),
-                       {labels.values.begin(), labels.values.end()}, std::move(class_names));
-}
-
-DatasetSplits LoadFashionMnist(const std::string& directory) {
-  return LoadFolder(
-      directory.empty() ? kDebianFashionMnistDirectory : directory, "FashionMNIST",
-      {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
-      "install Debian's package dataset-fashion-mnist, or name the folder that holds Fashion-MNIST's "
-      "IDX files (--data-dir)");
-}
-
-DatasetSplits LoadMnist(const std::string& directory) {
-  const std::string help = "name the folder that holds MNIST's IDX files (--data-dir)";
-  Check(!directory.empty(), "LoadMnist: no package brings this data set: ", help);
-  return LoadFolder(directory, "MNIST", {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, help);
+  if (options.transposed) Transpose(images);
+  return OwningDataset({images.extents[1], images.extents[2], 1}, std::move(images.values), std::move(classes),
+                       std::move(class_names));
 }
 
 }  // namespace hwynn

@@ -76,8 +76,9 @@ TEST(DatasetTest, RejectsWhatDoesNotFit) {
 }
 
 TEST(DatasetTest, UnknownNameListsTheKnownOnes) {
-  ExpectError<std::invalid_argument>([] { LoadDataset({.name = "fashion"}); },
-                                     {"\"fashion\"", "fashion-mnist, mnist, cifar10, cifar100, synthetic"});
+  ExpectError<std::invalid_argument>(
+      [] { LoadDataset({.name = "fashion"}); },
+      {"\"fashion\"", "fashion-mnist, mnist, kmnist, emnist-letters, ", "cifar10, cifar100, synthetic"});
 }
 
 TEST(DatasetTest, EveryNameIsKnown) {

@@ -1,12 +1,11 @@
 #include "hwynn/data/idx.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <numeric>
 
+#include "hwynn/tests/data/idx_files.h"
 #include "hwynn/tests/support/files.h"
 
 namespace hwynn {
@@ -14,21 +13,11 @@ namespace {
 
 using testing::Bytes;
 using testing::ExpectError;
+using testing::Gzip;
+using testing::Idx;
 using testing::TempFolder;
 
 const std::vector<std::string> kNames{"cat", "dog", "owl"};
-
-void AppendBigEndian(Bytes& bytes, uint32_t value) {
-  for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<uint8_t>(value >> shift));
-}
-
-Bytes Idx(uint32_t magic, const std::vector<uint32_t>& extents, const Bytes& values) {
-  Bytes bytes;
-  AppendBigEndian(bytes, magic);
-  for (const uint32_t extent : extents) AppendBigEndian(bytes, extent);
-  bytes.insert(bytes.end(), values.begin(), values.end());
-  return bytes;
-}
 
 Bytes Count(size_t count) {
   Bytes values(count);
@@ -38,20 +27,6 @@ Bytes Count(size_t count) {
 
 const Bytes kImages = Idx(0x803, {4, 3, 2}, Count(24));
 const Bytes kLabels = Idx(0x801, {4}, {2, 0, 1, 2});
-
-Bytes Gzip(const Bytes& bytes) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  Bytes out(deflateBound(&stream, bytes.size()));
-  stream.next_in = const_cast<Bytef*>(bytes.data());
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = out.data();
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 Bytes Head(const Bytes& bytes, size_t count) { return {bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(count)}; }
 
@@ -152,75 +127,33 @@ TEST(IdxTest, RejectsLabelsThatDoNotFit) {
   ExpectBad(kImages, Idx(0x801, {4}, {0, 1, 3, 2}), "labels", {"label 3 at byte 10 is not one of 3 classes"});
 }
 
-TEST(IdxTest, NamesWhatIsMissing) {
+TEST(IdxTest, TurnsImagesUpright) {
   const TempFolder folder;
-  ExpectError([&] { LoadFashionMnist(folder / "none"); }, {folder / "none", "dataset-fashion-mnist", "--data-dir"});
-  ExpectError([&] { LoadMnist(folder / "none"); }, {folder / "none", "MNIST", "--data-dir"});
-  ExpectError<std::invalid_argument>([&] { LoadMnist(""); }, {"--data-dir"});
-  ExpectError([&] { LoadMnist(folder.path()); }, {folder / "train-images-idx3-ubyte", ".gz"});
-  folder.Write("train-images-idx3-ubyte/file", {});  // a folder where a file should be
-  folder.Write("train-labels-idx1-ubyte", kLabels);
-  ExpectError([&] { LoadMnist(folder.path()); }, {folder / "train-images-idx3-ubyte", "not a regular file"});
-}
-
-TEST(IdxTest, LoadsAFolderOfFourFiles) {
-  const TempFolder folder;
-  folder.Write("train-images-idx3-ubyte", kImages);
-  folder.Write("train-labels-idx1-ubyte.gz", Gzip(kLabels));
-  folder.Write("t10k-images-idx3-ubyte.gz", Gzip(Idx(0x803, {1, 3, 2}, Count(6))));
-  folder.Write("t10k-labels-idx1-ubyte", Idx(0x801, {1}, {9}));
-  const DatasetSplits splits = LoadMnist(folder.path());
-  EXPECT_EQ(splits.train->size(), 4);
-  EXPECT_EQ(splits.test->size(), 1);
-  EXPECT_EQ(splits.test->Label(0), 9);
-  EXPECT_EQ(splits.test->num_classes(), 10);
-
-  folder.Write("t10k-images-idx3-ubyte.gz", Gzip(Idx(0x803, {1, 2, 3}, Count(6))));
-  ExpectError([&] { LoadMnist(folder.path()); }, {folder.path(), "[3,2,1]", "[2,3,1]"});
-}
-
-// As archives and torchvision name and place them.
-TEST(IdxTest, FindsTheFilesUnderOtherNames) {
-  const Bytes one_image = Idx(0x803, {1, 3, 2}, Count(6)), one_label = Idx(0x801, {1}, {9});
-  for (const bool fashion : {false, true}) {
-    const std::string own = fashion ? "FashionMNIST" : "MNIST", others = fashion ? "MNIST" : "FashionMNIST";
-    const auto load = [&](const std::string& folder) { return fashion ? LoadFashionMnist(folder) : LoadMnist(folder); };
-    for (const std::string& place : {std::string(), std::string("raw/"), own + "/raw/"}) {
-      for (const std::string join : {"-", "."}) {
-        SCOPED_TRACE(place + join);
-        const TempFolder folder;
-        const auto write = [&](const std::string& in, const Bytes& images, const Bytes& labels) {
-          folder.Write(in + "train-images" + join + "idx3-ubyte", images);
-          folder.Write(in + "train-labels" + join + "idx1-ubyte.gz", Gzip(labels));
-          folder.Write(in + "t10k-images" + join + "idx3-ubyte.gz", Gzip(one_image));
-          folder.Write(in + "t10k-labels" + join + "idx1-ubyte", one_label);
-        };
-        write(place, kImages, kLabels);
-        write(others + "/raw/", one_image, one_label);  // the other data set's are never taken
-        const DatasetSplits splits = load(folder.path());
-        EXPECT_EQ(splits.train->size(), 4);
-        EXPECT_EQ(splits.test->size(), 1);
-        EXPECT_EQ(splits.test->Label(0), 9);
+  const auto dataset = LoadIdx(folder.Write("i", kImages), folder.Write("l", kLabels), kNames, {.transposed = true});
+  EXPECT_EQ(dataset->image_shape(), (Shape{2, 3, 1}));
+  for (int64_t index = 0; index < 4; ++index) {
+    std::vector<float> image(6);
+    dataset->Image(index, image);
+    for (int64_t y = 0; y < 2; ++y) {
+      for (int64_t x = 0; x < 3; ++x) {
+        EXPECT_EQ(image[static_cast<size_t>(y * 3 + x)], static_cast<float>(7 + index * 6 + x * 2 + y) / 255.0f);
       }
     }
-    const TempFolder folder;
-    folder.Write(others + "/raw/train-images-idx3-ubyte", one_image);
-    ExpectError([&] { load(folder.path()); }, {folder / "train-images-idx3-ubyte"});
-    folder.Write(own + "/raw/train-images.idx3-ubyte", one_image);
-    ExpectError([&] { load(folder.path()); }, {folder / (own + "/raw/train-labels-idx1-ubyte"), "no such file"});
   }
 }
 
-TEST(IdxTest, FashionMnist) {
-  if (!std::filesystem::exists(kDebianFashionMnistDirectory)) GTEST_SKIP() << "dataset-fashion-mnist isn't installed";
-  const DatasetSplits splits = LoadFashionMnist();
-  EXPECT_EQ(splits.train->size(), 60000);
-  EXPECT_EQ(splits.test->size(), 10000);
-  EXPECT_EQ(splits.train->image_shape(), (Shape{28, 28, 1}));
-  std::vector<int64_t> counts(10);
-  for (int64_t index = 0; index < 60000; ++index) ++counts[static_cast<size_t>(splits.train->Label(index))];
-  EXPECT_EQ(counts, std::vector<int64_t>(10, 6000));
-  EXPECT_EQ(splits.train->class_names()[static_cast<size_t>(splits.train->Label(0))], "Ankle boot");
+TEST(IdxTest, CountsLabelsFromTheFirst) {
+  const TempFolder folder;
+  folder.Write("i", kImages);
+  folder.Write("l", Idx(0x801, {4}, {3, 1, 2, 1}));
+  const auto dataset = LoadIdx(folder / "i", folder / "l", kNames, {.first_label = 1});
+  for (int64_t i = 0; i < 4; ++i)
+    EXPECT_EQ(dataset->Label(i), (std::vector<int32_t>{2, 0, 1, 0})[static_cast<size_t>(i)]);
+  for (const uint8_t label : {0, 4}) {
+    folder.Write("l", Idx(0x801, {4}, {3, label, 2, 1}));
+    ExpectError([&] { LoadIdx(folder / "i", folder / "l", kNames, {.first_label = 1}); },
+                {folder / "l", "at byte 9 is not one of 3 classes from 1 on"});
+  }
 }
 
 }  // namespace

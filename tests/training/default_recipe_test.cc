@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "hwynn/data/dataset.h"
-#include "hwynn/data/idx.h"
+#include "hwynn/data/mnist.h"
 #include "hwynn/models/make_model.h"
 #include "hwynn/training/recipe.h"
 #include "hwynn/training/trainer.h"
