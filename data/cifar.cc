@@ -2,7 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
-#include <string_view>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -10,6 +10,7 @@
 #include "hwynn/core/check.h"
 #include "hwynn/formats/container.h"
 #include "hwynn/formats/file_io.h"
+#include "hwynn/formats/pickle.h"
 #include "hwynn/formats/utf8.h"
 
 namespace hwynn {
@@ -20,27 +21,38 @@ namespace fs = std::filesystem;
 constexpr size_t kSide = 32;
 constexpr size_t kChannels = 3;
 constexpr size_t kPixels = kSide * kSide;
+constexpr size_t kImageBytes = kChannels * kPixels;
+
+// One of the two ways that the data come in.
+struct Version {
+  const char* folder;  // what the archive unpacks to
+  const char* archive;
+  std::vector<std::string> train_files;
+  const char* test_file;
+  const char* names_file;
+};
 
 // What tells CIFAR-10 from CIFAR-100.
 struct Format {
-  const char* folder;  // what the archive unpacks to
-  const char* archive;
-  const char* names_file;  // a class name per line
-  size_t label_bytes;      // before the pixels; the last one counts
-  std::vector<std::string> train_files;
-  const char* test_file;
+  const char* title;
+  Version binary;      // names_file: a class name per line
+  size_t label_bytes;  // before the pixels; the last one counts
+  Version python;
+  const char* labels_key;
+  const char* names_key;
   std::vector<std::string> class_names;
-  std::vector<fs::path> other_versions;  // what the other versions have in the folder that is given
+  std::vector<fs::path> matlab_files;
 };
 
-std::unique_ptr<Dataset> ReadRecords(const fs::path& directory, const Format& format,
-                                     const std::vector<std::string>& files,
-                                     const std::vector<std::string>& class_names) {
-  const size_t record_bytes = format.label_bytes + kPixels * kChannels;
-  std::vector<uint8_t> images;
-  std::vector<int32_t> labels;
-  for (const std::string& file : files) {
-    const std::string path = (directory / file).string();
+// Reads the files of one split, in their order.
+class Reader {
+ public:
+  Reader(fs::path folder, const Format& format, std::vector<std::string> class_names)
+      : folder_(std::move(folder)), format_(format), class_names_(std::move(class_names)) {}
+
+  void ReadBinary(const std::string& file) {
+    const size_t record_bytes = format_.label_bytes + kImageBytes;
+    const std::string path = (folder_ / file).string();
     const std::vector<std::byte> bytes = ReadFile(path);
     // Whole records may begin with any bytes.
     if (bytes.size() % record_bytes != 0) CheckContainer(path, bytes, {});
@@ -49,61 +61,135 @@ std::unique_ptr<Dataset> ReadRecords(const fs::path& directory, const Format& fo
               " bytes");
     CheckData(bytes.size() % record_bytes == 0, path, ": ", bytes.size() % record_bytes, " bytes from byte ",
               num_records * record_bytes, " on are not a whole record of ", record_bytes, " bytes");
-    size_t out = images.size();
-    images.resize(out + num_records * kPixels * kChannels);
+    images_.reserve(images_.size() + num_records * kImageBytes);
     for (size_t begin = 0; begin < bytes.size(); begin += record_bytes) {
-      const size_t label_offset = begin + format.label_bytes - 1;
-      const auto label = static_cast<int32_t>(bytes[label_offset]);
-      CheckData(label < std::ssize(class_names), path, ": label ", label, " at byte ", label_offset, " is not one of ",
-                class_names.size(), " classes");
-      labels.push_back(label);
-      for (size_t pixel = 0; pixel < kPixels; ++pixel) {
-        for (size_t c = 0; c < kChannels; ++c) {
-          images[out++] = static_cast<uint8_t>(bytes[label_offset + 1 + c * kPixels + pixel]);
-        }
-      }
+      const size_t label_offset = begin + format_.label_bytes - 1;
+      const auto* planes = reinterpret_cast<const uint8_t*>(bytes.data()) + label_offset + 1;
+      AppendLabel(static_cast<int64_t>(bytes[label_offset]), path, "byte ", label_offset);
+      AppendImage(planes);
     }
   }
-  return OwningDataset({kSide, kSide, kChannels}, std::move(images), std::move(labels), class_names);
-}
 
-std::vector<std::string> ReadClassNames(const fs::path& directory, const Format& format) {
-  const fs::path path = directory / format.names_file;
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return format.class_names;
+  void ReadPython(const std::string& file) {
+    const std::string path = (folder_ / file).string();
+    const std::vector<std::byte> bytes = ReadFile(path);
+    CheckContainer(path, bytes, {Container::kPickle});
+    const PickledDictionary batch(path, bytes);
+    const std::vector<int64_t> labels = batch.Integers(format_.labels_key);
+    const ByteMatrix matrix = batch.Matrix("data");
+    CheckData(matrix.columns == kImageBytes && matrix.rows == std::ssize(labels), path,
+              ": the pickle's array \"data\" has shape [", matrix.rows, ",", matrix.columns, "], not [", labels.size(),
+              ",", kImageBytes, "] for the ", labels.size(), " labels that there are");
+    images_.reserve(images_.size() + matrix.values.size());
+    for (size_t i = 0; i < labels.size(); ++i) {
+      AppendLabel(labels[i], path, "element ", i, " of \"", format_.labels_key, "\"");
+      AppendImage(matrix.values.data() + i * kImageBytes);
+    }
+  }
+
+  std::unique_ptr<Dataset> ToDataset() && {
+    return OwningDataset({kSide, kSide, kChannels}, std::move(images_), std::move(labels_), std::move(class_names_));
+  }
+
+ private:
+  template <class... Place>
+  void AppendLabel(int64_t label, const std::string& path, const Place&... place) {
+    CheckData(label >= 0 && label < std::ssize(class_names_), path, ": label ", label, " at ", place...,
+              " is not one of ", class_names_.size(), " classes");
+    labels_.push_back(static_cast<int32_t>(label));
+  }
+
+  void AppendImage(const uint8_t* planes) {
+    for (size_t pixel = 0; pixel < kPixels; ++pixel) {
+      for (size_t c = 0; c < kChannels; ++c) images_.push_back(planes[c * kPixels + pixel]);
+    }
+  }
+
+  const fs::path folder_;
+  const Format& format_;
+  std::vector<std::string> class_names_;
+  std::vector<uint8_t> images_;
+  std::vector<int32_t> labels_;
+};
+
+std::vector<std::string> ReadNameLines(const std::string& path) {
   std::ifstream file(path);
   std::vector<std::string> names;
   int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
-    CheckData(IsUtf8(line), path.string(), ": line ", number, " isn't UTF-8");
+    CheckData(IsUtf8(line), path, ": line ", number, " isn't UTF-8");
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (!line.empty()) names.push_back(line);
   }
-  CheckData(names.size() == format.class_names.size(), path.string(), ": ", names.size(), " class names instead of ",
+  return names;
+}
+
+std::vector<std::string> ReadPickledNames(const std::string& path, const Format& format) {
+  const std::vector<std::byte> bytes = ReadFile(path);
+  CheckContainer(path, bytes, {Container::kPickle});
+  return PickledDictionary(path, bytes).Texts(format.names_key, format.class_names.size());
+}
+
+std::vector<std::string> ReadClassNames(const fs::path& folder, const Format& format, bool is_python) {
+  const std::string path = (folder / (is_python ? format.python : format.binary).names_file).string();
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return format.class_names;
+  std::vector<std::string> names = is_python ? ReadPickledNames(path, format) : ReadNameLines(path);
+  CheckData(names.size() == format.class_names.size(), path, ": ", names.size(), " class names instead of ",
             format.class_names.size());
   return names;
 }
 
-DatasetSplits Load(const std::string& directory, const Format& format, std::string_view title) {
-  const std::string help = StrCat("name the folder that holds the binary version of ", title, " (--data-dir)");
-  Check(!directory.empty(), title, ": no package brings this data set: ", help);
-  std::error_code ignored;
-  CheckData(fs::is_directory(directory, ignored), directory, ": no such folder; ", help);
-  const fs::path unpacked = fs::path(directory) / format.folder;
-  const fs::path folder = fs::is_directory(unpacked, ignored) ? unpacked : fs::path(directory);
-  if (!fs::exists(folder / format.test_file, ignored)) {
-    CheckData(!fs::exists(fs::path(directory) / format.archive, ignored),
-              (fs::path(directory) / format.archive).string(), ": must be unpacked first: tar xf ", format.archive);
-    for (const fs::path& other : format.other_versions) {
-      CheckData(!fs::exists(fs::path(directory) / other, ignored), (fs::path(directory) / other).string(),
-                ": is of the Python or Matlab version of ", title, "; hwynn reads the binary version, ",
-                format.archive);
+// Where a version's files are: `directory`, or the folder that its archive unpacks to. Empty when none of them is
+// there.
+fs::path FolderOf(const Version& version, const fs::path& directory) {
+  std::vector<std::string> files = version.train_files;
+  files.emplace_back(version.test_file);
+  for (const fs::path& folder : {directory / version.folder, directory}) {
+    for (const std::string& file : files) {
+      std::error_code ignored;
+      if (fs::is_regular_file(folder / file, ignored)) return folder;
     }
   }
-  const std::vector<std::string> class_names = ReadClassNames(folder, format);
-  return {ReadRecords(folder, format, format.train_files, class_names),
-          ReadRecords(folder, format, {format.test_file}, class_names)};
+  return {};
+}
+
+// Says what the folder holds in place of the files.
+[[noreturn]] void RefuseFolder(const fs::path& directory, const Format& format) {
+  std::error_code ignored;
+  for (const Version* version : {&format.binary, &format.python}) {
+    CheckData(!fs::exists(directory / version->archive, ignored), (directory / version->archive).string(),
+              ": must be unpacked first: tar xf ", version->archive);
+  }
+  for (const fs::path& file : format.matlab_files) {
+    CheckData(!fs::exists(directory / file, ignored), (directory / file).string(), ": is of the Matlab version of ",
+              format.title, "; hwynn reads the binary and the Python version, ", format.binary.archive, " and ",
+              format.python.archive);
+  }
+  throw std::runtime_error(StrCat((directory / format.binary.test_file).string(), ": no such file, nor ",
+                                  format.python.test_file, " of the Python version, of ", format.title));
+}
+
+DatasetSplits Load(const std::string& directory, const Format& format) {
+  const std::string help =
+      StrCat("name the folder that holds the binary or the Python version of ", format.title, " (--data-dir)");
+  Check(!directory.empty(), format.title, ": no package brings this data set: ", help);
+  std::error_code ignored;
+  CheckData(fs::is_directory(directory, ignored), directory, ": no such folder; ", help);
+  fs::path folder = FolderOf(format.binary, directory);
+  const bool is_python = folder.empty();
+  if (is_python) folder = FolderOf(format.python, directory);
+  if (folder.empty()) RefuseFolder(directory, format);
+
+  const std::vector<std::string> class_names = ReadClassNames(folder, format, is_python);
+  const auto load = [&](const std::vector<std::string>& files) {
+    Reader reader(folder, format, class_names);
+    for (const std::string& file : files) is_python ? reader.ReadPython(file) : reader.ReadBinary(file);
+    return std::move(reader).ToDataset();
+  };
+  const Version& version = is_python ? format.python : format.binary;
+  return {load(version.train_files), load({version.test_file})};
 }
 
 }  // namespace
@@ -111,28 +197,42 @@ DatasetSplits Load(const std::string& directory, const Format& format, std::stri
 DatasetSplits LoadCifar10(const std::string& directory) {
   return Load(
       directory,
-      {.folder = "cifar-10-batches-bin",
-       .archive = "cifar-10-binary.tar.gz",
-       .names_file = "batches.meta.txt",
+      {.title = "CIFAR-10",
+       .binary = {.folder = "cifar-10-batches-bin",
+                  .archive = "cifar-10-binary.tar.gz",
+                  .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                  "data_batch_5.bin"},
+                  .test_file = "test_batch.bin",
+                  .names_file = "batches.meta.txt"},
        .label_bytes = 1,
-       .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                       "data_batch_5.bin"},
-       .test_file = "test_batch.bin",
+       .python = {.folder = "cifar-10-batches-py",
+                  .archive = "cifar-10-python.tar.gz",
+                  .train_files = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"},
+                  .test_file = "test_batch",
+                  .names_file = "batches.meta"},
+       .labels_key = "labels",
+       .names_key = "label_names",
        .class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
-       .other_versions = {"cifar-10-batches-py", "data_batch_1", "test_batch", "cifar-10-batches-mat",
-                          "data_batch_1.mat", "cifar-10-python.tar.gz"}},
-      "CIFAR-10");
+       .matlab_files = {"cifar-10-batches-mat", "data_batch_1.mat", "test_batch.mat"}});
 }
 
 DatasetSplits LoadCifar100(const std::string& directory) {
   return Load(
       directory,
-      {.folder = "cifar-100-binary",
-       .archive = "cifar-100-binary.tar.gz",
-       .names_file = "fine_label_names.txt",
+      {.title = "CIFAR-100",
+       .binary = {.folder = "cifar-100-binary",
+                  .archive = "cifar-100-binary.tar.gz",
+                  .train_files = {"train.bin"},
+                  .test_file = "test.bin",
+                  .names_file = "fine_label_names.txt"},
        .label_bytes = 2,
-       .train_files = {"train.bin"},
-       .test_file = "test.bin",
+       .python = {.folder = "cifar-100-python",
+                  .archive = "cifar-100-python.tar.gz",
+                  .train_files = {"train"},
+                  .test_file = "test",
+                  .names_file = "meta"},
+       .labels_key = "fine_labels",
+       .names_key = "fine_label_names",
        .class_names = {"apple",       "aquarium_fish", "baby",      "bear",       "beaver",       "bed",
                        "bee",         "beetle",        "bicycle",   "bottle",     "bowl",         "boy",
                        "bridge",      "bus",           "butterfly", "camel",      "can",          "castle",
@@ -150,9 +250,7 @@ DatasetSplits LoadCifar100(const std::string& directory) {
                        "table",       "tank",          "telephone", "television", "tiger",        "tractor",
                        "train",       "trout",         "tulip",     "turtle",     "wardrobe",     "whale",
                        "willow_tree", "wolf",          "woman",     "worm"},
-       .other_versions = {"cifar-100-python", "train", "test", "cifar-100-matlab", "train.mat",
-                          "cifar-100-python.tar.gz"}},
-      "CIFAR-100");
+       .matlab_files = {"cifar-100-matlab", "train.mat", "test.mat"}});
 }
 
 }  // namespace hwynn

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 
+import make_data_corpus
 import make_flax_corpus
 import make_image_corpus
 import make_model_corpus
@@ -379,6 +380,7 @@ def main():
     make_image_corpus.add_idx(add)
     make_image_corpus.add_cifar(add)
     make_image_corpus.add_png(add)
+    make_data_corpus.add_cifar_pickle(add)
     add_recipe()
     add_history()
     add_op_attributes()
