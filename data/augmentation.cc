@@ -7,12 +7,10 @@
 #include "hwynn/core/check.h"
 #include "hwynn/core/math.h"
 #include "hwynn/core/random.h"
+#include "hwynn/data/random_crop.h"
 
 namespace hwynn {
 namespace {
-
-// Keeps these keys apart from the loader's, which folds the epoch into the same seed.
-constexpr uint32_t kAugmentationDomain = 0x61756721;
 
 constexpr double kMinErasedArea = 0.02;
 constexpr double kMaxErasedArea = 0.4;
@@ -25,11 +23,6 @@ struct Image {
 
   float* Pixel(int64_t y, int64_t x) const { return hwc.data() + (y * width + x) * channels; }
 };
-
-Key ImageKey(const AugmentationDraw& draw) {
-  const Key run = FoldIn(KeyFromSeed(draw.seed), kAugmentationDomain);
-  return FoldIn(FoldIn(run, static_cast<uint32_t>(draw.epoch)), static_cast<uint32_t>(draw.index));
-}
 
 // 0 … count − 1 from a uniform number in [0, 1).
 int64_t Pick(float uniform, int64_t count) {
@@ -112,7 +105,7 @@ void CheckAugmentation(const AugmentationOptions& options) {
         options.random_erasing, " is not a probability");
 }
 
-void Augment(const AugmentationOptions& options, const AugmentationDraw& draw, const Shape& image_shape,
+void Augment(const AugmentationOptions& options, const ImageDraw& draw, const Shape& image_shape,
              std::span<const float> padding, std::span<float> hwc) {
   if (options.pad_crop == 0 && !options.horizontal_flip && options.random_erasing == 0.0) return;
   const Image image{image_shape[0], image_shape[1], image_shape[2], hwc};

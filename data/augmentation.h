@@ -7,6 +7,7 @@
 #include <span>
 
 #include "hwynn/core/shape.h"
+#include "hwynn/data/dataset.h"
 
 namespace hwynn {
 
@@ -29,13 +30,6 @@ struct AugmentationOptions {
 /// Throws std::invalid_argument unless pad_crop ≥ 0 and random_erasing is in 0 … 1.
 void CheckAugmentation(const AugmentationOptions& options);
 
-/// Names one image of one epoch of one run: all that an image's random draws depend on.
-struct AugmentationDraw {
-  int64_t seed = 0;
-  int64_t epoch = 0;
-  int64_t index = 0;  // in the data set, not in the batch
-};
-
 /// Changes one standardised image in place: crop, then flip, then erasing. `padding` is what the crop pads with, one
 /// value per channel (a standardised black pixel, for example); empty: 0.
 ///
@@ -44,7 +38,7 @@ struct AugmentationDraw {
 /// that doesn't fit is drawn again, ten times at most.
 /// Shapes: `hwc` [H,W,C] = `image_shape`. Determinism: depends on `draw` and the arguments alone, not on the order in
 /// which images are changed nor on threads.
-void Augment(const AugmentationOptions& options, const AugmentationDraw& draw, const Shape& image_shape,
+void Augment(const AugmentationOptions& options, const ImageDraw& draw, const Shape& image_shape,
              std::span<const float> padding, std::span<float> hwc);
 
 }  // namespace hwynn

@@ -6,6 +6,7 @@
 #include "hwynn/core/check.h"
 #include "hwynn/data/cifar.h"
 #include "hwynn/data/mnist.h"
+#include "hwynn/data/random_crop.h"
 #include "hwynn/data/synthetic.h"
 
 namespace hwynn {
@@ -69,6 +70,11 @@ class ArrayDataset : public Dataset {
 };
 
 }  // namespace
+
+void Dataset::TrainingImage(const ImageDraw& draw, std::span<float> hwc) const {
+  Image(draw.index, hwc);
+  if (draw.smallest_crop > 0.0) CropAtRandom(draw, image_shape(), hwc);
+}
 
 std::unique_ptr<Dataset> MemoryDataset(const Shape& image_shape, std::span<const uint8_t> images,
                                        std::span<const int32_t> labels, std::vector<std::string> class_names) {

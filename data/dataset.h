@@ -13,8 +13,18 @@
 
 namespace hwynn {
 
+/// One image of one epoch of one run: all that the image's random changes depend on.
+struct ImageDraw {
+  int64_t seed = 0;
+  int64_t epoch = 0;
+  int64_t index = 0;  // in the data set, not in the batch
+  /// Above 0: in place of the image a random part of at least this share of its area (data/random_crop.h).
+  double smallest_crop = 0.0;
+};
+
 /// Images of one shape, each with one label. A host program derives from it to feed its own data.
-/// Threads: the const members may run on any thread, several at once; the Loader calls them from its own.
+/// Threads: the const members may run on any thread, several at once; the Loader calls them from its own and from
+/// those of whoever waits for a batch.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -31,6 +41,10 @@ class Dataset {
   /// Writes image `index` to `hwc`, rows of pixels of channels. Units: 0 … 1 for images of 8 bits (value ÷ 255),
   /// whatever the source holds for images in float. `hwc` has image_shape().num_elements() elements.
   virtual void Image(int64_t index, std::span<float> hwc) const = 0;
+  /// Writes image `draw.index` as training is to see it in that epoch. Here that is what Image writes, or the part of
+  /// it that is drawn for `draw.smallest_crop`, resized. A data set whose images are random in other ways, or larger
+  /// than image_shape() in their files, has its own. Determinism: must depend on `draw` alone.
+  virtual void TrainingImage(const ImageDraw& draw, std::span<float> hwc) const;
 };
 
 /// A data set over memory that the caller holds and doesn't change while the data set lives: `labels.size()` images

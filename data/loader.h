@@ -1,7 +1,7 @@
 #ifndef HWYNN_DATA_LOADER_H_
 #define HWYNN_DATA_LOADER_H_
 
-// Batches of a data set, each prepared on a thread of its own while the one before it is in use.
+// Batches of a data set, each prepared while the one before it is in use.
 
 #include <array>
 #include <condition_variable>
@@ -31,6 +31,8 @@ struct LoaderOptions {
   bool shuffle = true;
   /// Leaves a last batch out that isn't full; otherwise it is smaller than the others.
   bool drop_last = true;
+  /// Images as training is to see them: Dataset::TrainingImage, augmented. Otherwise Dataset::Image.
+  bool training = true;
   AugmentationOptions augmentation{};
   Standardization standardization{};
 };
@@ -42,7 +44,9 @@ struct LoaderOptions {
 ///     while (const Batch* batch = loader.Next()) Train(*batch);
 ///
 /// Determinism: batch b of an epoch depends on (data set, options, epoch, b) alone, so that an epoch can be entered
-/// in its middle. Threads: one thread of the caller's at a time; the Loader has one more of its own.
+/// in its middle. Threads: one thread of the caller's at a time. The Loader has one of its own, which prepares the next
+/// batch; a caller that has to wait for it in Next helps, with all threads of its arena. So images that are quick to
+/// make take nothing from the cores that train, and those that are slow get all of them.
 class Loader {
  public:
   /// `dataset` must outlive the Loader. Throws std::invalid_argument for options out of range, or when the data set
@@ -60,30 +64,46 @@ class Loader {
   void StartEpoch(int64_t epoch, int64_t first_batch = 0);
 
   /// The next batch, or null at the end of the epoch. Valid until the next call of Next or StartEpoch. An exception
-  /// that the data set threw on the loader's thread is thrown here, again with each call until StartEpoch.
+  /// of the data set, of the batch's first image that has one, is thrown here, again with each call until StartEpoch.
   const Batch* Next();
 
  private:
+  // A batch in the making. `batch` and `indices` belong to whoever has taken images; the Loader's mutex guards the
+  // rest.
+  struct Slot {
+    Batch batch;
+    std::vector<int64_t> indices;  // of its images in the data set
+    int64_t epoch = 0;
+    int64_t taken = 0;     // images that a thread has taken to make
+    int64_t finished = 0;  // those that were made, or failed
+    bool ready = false;    // all of them
+    int64_t failed = 0;    // the first that failed, with `error`
+    std::exception_ptr error;
+  };
+
   void Run();
+  bool IsWanted(int64_t started_epochs) const { return !stop_ && started_epochs == started_epochs_; }
   std::vector<int64_t> EpochOrder(int64_t epoch) const;
-  void Prepare(const std::vector<int64_t>& order, int64_t epoch, int64_t number, Batch& batch) const;
+  void LayOut(const std::vector<int64_t>& order, int64_t number, Slot& slot) const;
+  bool MakeSome(int64_t started_epochs, Slot& slot);
+  void MakeImage(Slot& slot, int64_t i) const;
 
   const Dataset& dataset_;
   const LoaderOptions options_;
   const int64_t batches_per_epoch_;
+  int64_t images_at_once_ = 1;  // that a thread takes
   std::vector<float> padding_;  // black, standardised
 
-  std::mutex mutex_;  // guards everything below but the batches
+  std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool stop_ = false;
-  int64_t started_epochs_ = 0;  // calls of StartEpoch; a batch prepared for an earlier one is thrown away
+  int64_t started_epochs_ = 0;  // calls of StartEpoch; a batch in the making for an earlier one is thrown away
   int64_t epoch_ = 0;
-  int64_t taken_ = 0;     // the number of the batch that Next will return
-  int64_t prepared_ = 0;  // taken_ or, once that batch is ready, taken_ + 1
-  std::exception_ptr error_;
+  int64_t next_ = 0;      // the number of the batch that Next will return
+  int64_t laid_out_ = 0;  // next_ or, once that batch is in the making, next_ + 1
 
-  // Batch b is in slot b mod 2: while the caller has batch taken_ − 1, the thread writes batch taken_.
-  std::array<Batch, 2> slots_;
+  // Batch b is in slot b mod 2: while the caller has batch next_ − 1, batch next_ is made.
+  std::array<Slot, 2> slots_;
   std::thread thread_;
 };
 

@@ -60,7 +60,7 @@ MetricSums Evaluate(const std::function<LossResult(const Batch&)>& evaluate, con
   Loader loader(dataset, {.batch_size = batch_size,
                           .shuffle = false,
                           .drop_last = false,
-                          .augmentation = {},
+                          .training = false,
                           .standardization = standardization});
   loader.StartEpoch(0);
   MetricSums sums;
@@ -139,7 +139,7 @@ void Trainer::Recalibrate() {
   Loader loader(train_, {.batch_size = options_.batch_size,
                          .seed = options_.seed,
                          .drop_last = false,
-                         .augmentation = {},
+                         .training = false,
                          .standardization = loader_.options().standardization});
   hwynn::Recalibrate(model_, loader,
                      {.epoch = options_.epochs,

@@ -32,6 +32,7 @@ class FirstImages final : public Dataset {
   const std::vector<std::string>& class_names() const override { return all_.class_names(); }
   int32_t Label(int64_t index) const override { return all_.Label(index); }
   void Image(int64_t index, std::span<float> hwc) const override { all_.Image(index, hwc); }
+  void TrainingImage(const ImageDraw& draw, std::span<float> hwc) const override { all_.TrainingImage(draw, hwc); }
 
  private:
   const Dataset& all_;

@@ -87,7 +87,7 @@ TEST(AugmentationTest, PadsWithZeroByDefault) {
 
 TEST(AugmentationTest, DependsOnSeedEpochAndIndexAlone) {
   const AugmentationOptions options{.pad_crop = 2, .horizontal_flip = true, .random_erasing = 1.0};
-  const auto run = [&](const AugmentationDraw& draw) {
+  const auto run = [&](const ImageDraw& draw) {
     std::vector<float> image = Numbers({28, 28, 3});
     Augment(options, draw, {28, 28, 3}, kPadding, image);
     return image;

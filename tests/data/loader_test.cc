@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <numeric>
 #include <stdexcept>
 
+#include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
 #include "hwynn/tests/support/files.h"
 
@@ -34,6 +38,26 @@ class Numbered : public Dataset {
  private:
   int64_t size_;
   std::vector<std::string> class_names_{"a", "b", "c", "d", "e"};
+};
+
+// Images so large that each is a task of its own: image i holds i in each pixel.
+class Large : public Numbered {
+ public:
+  using Numbered::Numbered;
+  Shape image_shape() const override { return {128, 128, 1}; }
+  void Image(int64_t index, std::span<float> hwc) const override {
+    if (index >= throws_at && throws_at >= 0) throw std::runtime_error("image " + std::to_string(index) + " is broken");
+    std::ranges::fill(hwc, static_cast<float>(index));
+  }
+};
+
+// Training images differ from those that are evaluated: they hold their draw.
+class Drawn : public Numbered {
+ public:
+  using Numbered::Numbered;
+  void TrainingImage(const ImageDraw& draw, std::span<float> hwc) const override {
+    std::ranges::fill(hwc, static_cast<float>(draw.seed * 10000 + draw.epoch * 1000 + draw.index));
+  }
 };
 
 struct Contents {
@@ -190,6 +214,81 @@ TEST(LoaderTest, AugmentationIsDrawnForTheImageNotForItsPlace) {
     const Contents& batch = batches[i / 5];
     EXPECT_TRUE(std::ranges::equal(image, std::span(batch.images).subspan(i % 5 * 8, 8))) << i;
     EXPECT_EQ(batch.labels[i % 5], order[i] % 5);
+  }
+}
+
+TEST(LoaderTest, DataSetsDrawTheirOwnTrainingImages) {
+  const Drawn dataset(12);
+  Loader training(dataset, {.batch_size = 4, .seed = 3, .shuffle = false});
+  const std::vector<Contents> batches = Epoch(training, 2);
+  for (size_t i = 0; i < 12; ++i) {
+    for (size_t j = 0; j < 8; ++j) EXPECT_EQ(batches[i / 4].images[i % 4 * 8 + j], 32000.0f + static_cast<float>(i));
+  }
+  const AugmentationOptions augmentation{.pad_crop = 1, .random_erasing = 1.0};
+  Loader evaluation(dataset,
+                    {.batch_size = 4, .seed = 3, .shuffle = false, .training = false, .augmentation = augmentation});
+  EXPECT_EQ(IndicesOf(Epoch(evaluation, 2)), Iota(12));  // as they are
+}
+
+TEST(LoaderTest, SameBatchesForAnyNumberOfThreads) {
+  const Large dataset(40);
+  const LoaderOptions options{.batch_size = 8, .seed = 5, .augmentation = {.pad_crop = 9, .random_erasing = 0.5}};
+  std::vector<Contents> first;
+  for (const int threads : {1, 2, 3}) {
+    RunWithThreads(threads, [&] {
+      Loader loader(dataset, options);
+      for (const int64_t epoch : {1, 0}) {
+        std::vector<Contents> batches = Epoch(loader, epoch);
+        if (epoch == 1) continue;
+        if (first.empty()) first = batches;
+        EXPECT_EQ(batches, first) << threads << " threads";
+      }
+    });
+  }
+}
+
+// Each image waits until another one is made at the same time.
+class Pairs : public Large {
+ public:
+  using Large::Large;
+  void Image(int64_t index, std::span<float> hwc) const override {
+    Large::Image(index, hwc);
+    std::unique_lock lock(mutex_);
+    const int64_t mine = arrived_++;
+    changed_.notify_all();
+    met_ = changed_.wait_for(lock, std::chrono::seconds(60), [&] { return arrived_ / 2 > mine / 2; }) && met_;
+  }
+  bool met() const { return met_; }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  mutable int64_t arrived_ = 0;
+  mutable bool met_ = true;
+};
+
+TEST(LoaderTest, WhoeverWaitsForABatchHelpsToMakeIt) {
+  const Pairs dataset(6);
+  Loader loader(dataset, {.batch_size = 2, .shuffle = false});
+  RunWithThreads(1, [&] {
+    loader.StartEpoch(0);
+    for (int64_t number = 0; const Batch* batch = loader.Next(); ++number) {
+      EXPECT_EQ(batch->images[0], static_cast<float>(2 * number));
+      EXPECT_EQ(batch->images[128 * 128], static_cast<float>(2 * number + 1));
+    }
+  });
+  EXPECT_TRUE(dataset.met());
+}
+
+TEST(LoaderTest, TheFirstErrorOfABatchIsTheOneThatIsSeen) {
+  Large dataset(40);
+  dataset.throws_at = 25;
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    RunWithThreads(3, [&] {
+      Loader loader(dataset, {.batch_size = 10, .shuffle = false});
+      loader.StartEpoch(0, 2);
+      ExpectError([&] { loader.Next(); }, {"image 25 is broken"});
+    });
   }
 }
 

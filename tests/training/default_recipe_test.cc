@@ -25,6 +25,7 @@ class Part : public Dataset {
   const std::vector<std::string>& class_names() const override { return whole_.class_names(); }
   int32_t Label(int64_t index) const override { return whole_.Label(index); }
   void Image(int64_t index, std::span<float> hwc) const override { whole_.Image(index, hwc); }
+  void TrainingImage(const ImageDraw& draw, std::span<float> hwc) const override { whole_.TrainingImage(draw, hwc); }
 
  private:
   const Dataset& whole_;
