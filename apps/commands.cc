@@ -54,8 +54,8 @@ InferenceModel LoadInferenceModel(const std::string& path, const InferenceOption
   return InferenceModel(*trained.model, trained.variables,
                         {.image_shape = info.image_shape,
                          .class_names = info.class_names,
-                         .mean = info.standardization.mean,
-                         .stddev = info.standardization.stddev},
+                         .standardization = info.standardization,
+                         .transform = info.transform},
                         options);
 }
 

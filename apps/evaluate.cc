@@ -67,7 +67,7 @@ void EvaluateCompiled(const EvaluateOptions& options) {
   const auto evaluate = [&](const Batch& batch) {
     return SoftmaxCrossEntropy(context.Run(batch.images), batch.labels, {}, {});
   };
-  Report(Evaluate(evaluate, *splits.test, {.mean = info.mean, .stddev = info.stddev}, kBatch), subject, options);
+  Report(Evaluate(evaluate, *splits.test, info.standardization, kBatch), subject, options);
 }
 
 void RunEvaluate(const EvaluateOptions& options) {

@@ -59,7 +59,6 @@ void PredictImages(InferenceContext& context, const PredictOptions& options) {
   const InferenceInfo& info = context.model().info();
   const Shape& shape = info.image_shape;
   const std::vector<std::string>& names = info.class_names;
-  const Standardization standardization{.mean = info.mean, .stddev = info.stddev};
   for (const std::string& path : options.images) {
     Tensor image = ReadPng(path, shape[2]);
     std::cout << path;
@@ -69,7 +68,7 @@ void PredictImages(InferenceContext& context, const PredictOptions& options) {
       image = Resize(image, shape[0], shape[1]);
     }
     std::cout << '\n';
-    Standardize(standardization, image.span());
+    Standardize(info.standardization, image.span());
     image.Reshape({1, shape[0], shape[1], shape[2]});
     const std::vector<double> probabilities = Softmax(context.Run(image).span());
     std::vector<size_t> order(names.size());

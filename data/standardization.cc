@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <vector>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/parallel.h"
@@ -56,27 +58,6 @@ Standardization ComputeStandardization(const Dataset& dataset) {
     result.stddev.push_back(stddev > 0.0f ? stddev : 1.0f);
   }
   return result;
-}
-
-void CheckStandardization(const Standardization& standardization, int64_t channels) {
-  const std::vector<float>& mean = standardization.mean;
-  const std::vector<float>& stddev = standardization.stddev;
-  if (mean.empty() && stddev.empty()) return;
-  Check(std::ssize(mean) == channels && std::ssize(stddev) == channels, "Standardization: ", mean.size(), " means and ",
-        stddev.size(), " standard deviations for ", channels, " channels");
-  for (size_t c = 0; c < mean.size(); ++c) {
-    Check(std::isfinite(mean[c]) && std::isfinite(stddev[c]) && stddev[c] > 0.0f, "Standardization: channel ", c,
-          " has mean ", mean[c], " and standard deviation ", stddev[c]);
-  }
-}
-
-void Standardize(const Standardization& standardization, std::span<float> hwc) {
-  const size_t channels = standardization.mean.size();
-  for (size_t c = 0; c < channels; ++c) {
-    const float mean = standardization.mean[c];
-    const float scale = 1.0f / standardization.stddev[c];
-    for (size_t i = c; i < hwc.size(); i += channels) hwc[i] = (hwc[i] - mean) * scale;
-  }
 }
 
 }  // namespace hwynn

@@ -84,6 +84,8 @@ void CheckNotNull(const char* function, const char* name, const void* argument) 
 
 const InferenceInfo& InfoOf(const hwynn_model* model) { return model->model.info(); }
 
+const float* DataOrNull(const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); }
+
 // hwynn_run and hwynn_run_bytes; `run` gives the output for the shape.
 template <class Input, class Run>
 hwynn_status RunGuarded(const char* function, hwynn_context* context, const Input* images, const int64_t* shape,
@@ -147,11 +149,18 @@ const char* hwynn_model_class_name(const hwynn_model* model, int64_t index) {
 }
 
 const float* hwynn_model_mean(const hwynn_model* model) {
-  return model != nullptr && !InfoOf(model).mean.empty() ? InfoOf(model).mean.data() : nullptr;
+  return model != nullptr ? DataOrNull(InfoOf(model).standardization.mean) : nullptr;
 }
 
 const float* hwynn_model_stddev(const hwynn_model* model) {
-  return model != nullptr && !InfoOf(model).stddev.empty() ? InfoOf(model).stddev.data() : nullptr;
+  return model != nullptr ? DataOrNull(InfoOf(model).standardization.stddev) : nullptr;
+}
+
+hwynn_transform hwynn_model_transform(const hwynn_model* model) {
+  if (model == nullptr) return {0, 0, HWYNN_BILINEAR};
+  const hwynn::EvaluationTransform& transform = InfoOf(model).transform;
+  const bool bilinear = transform.interpolation == hwynn::Interpolation::kBilinear;
+  return {transform.image_size, transform.resize, bilinear ? HWYNN_BILINEAR : HWYNN_BICUBIC};
 }
 
 const char* hwynn_model_steps(const hwynn_model* model) { return model != nullptr ? model->steps.c_str() : nullptr; }

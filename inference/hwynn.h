@@ -90,6 +90,16 @@ const char* hwynn_model_class_name(const hwynn_model* model, int64_t index);
 const float* hwynn_model_mean(const hwynn_model* model);
 const float* hwynn_model_stddev(const hwynn_model* model);
 
+/* How a photograph becomes such an image: its shorter side is resized to `resize` pixels, filtered as Pillow does, and
+ * the middle of image_size² pixels is cut out. All 0 where the file says nothing of it, and for NULL. */
+typedef enum hwynn_interpolation { HWYNN_BILINEAR = 0, HWYNN_BICUBIC = 1 } hwynn_interpolation;
+typedef struct hwynn_transform {
+  int64_t image_size;
+  int64_t resize;
+  hwynn_interpolation interpolation;
+} hwynn_transform;
+hwynn_transform hwynn_model_transform(const hwynn_model* model);
+
 /* What the model computes, a line a kernel call, for people; NULL for NULL. */
 const char* hwynn_model_steps(const hwynn_model* model);
 

@@ -207,16 +207,12 @@ ConstTensorView InferenceContext::RunBytes(const uint8_t* images, const Shape& s
   Check(shape.rank() == 4 && shape.num_elements() > 0, "InferenceContext: images ", shape,
         " must be [N,H,W,C] without a 0");
   const int64_t channels = shape.back();
-  Check(info.mean.empty() || static_cast<int64_t>(info.mean.size()) == channels, "InferenceContext: images ", shape,
-        ", but the model standardises ", info.mean.size(), " channels");
+  const size_t means = info.standardization.mean.size();
+  Check(means == 0 || static_cast<int64_t>(means) == channels, "InferenceContext: images ", shape,
+        ", but the model standardises ", means, " channels");
   std::vector<float>& levels = state_->levels;
   if (static_cast<int64_t>(levels.size()) != channels * 256) {
-    levels.clear();
-    for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
-      const float mean = info.mean.empty() ? 0.0f : info.mean[c];
-      const float scale = info.mean.empty() ? 1.0f : 1.0f / info.stddev[c];
-      for (int byte = 0; byte < 256; ++byte) levels.push_back((static_cast<float>(byte) / 255.0f - mean) * scale);
-    }
+    levels = StandardizedBytes(info.standardization, channels);
   }
   if (state_->images.bytes() < TensorBytes(shape)) {
     state_->images = Buffer();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "hwynn/core/tensor.h"
+#include "hwynn/formats/preprocessing.h"
 #include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/module/variables.h"
@@ -26,8 +27,9 @@ struct InferenceInfo {
   Shape image_shape{0, 0, 0};  // [H,W,C] that the model was trained on; others work where the network takes them
   std::vector<std::string> class_names{};
   // A byte b of channel c goes in as (b/255 − mean[c])·(1/stddev[c]).
-  std::vector<float> mean{};
-  std::vector<float> stddev{};
+  Standardization standardization{};
+  // What makes an image of image_shape of a photograph; by default nothing.
+  EvaluationTransform transform{};
 };
 
 struct InferenceOptions {

@@ -26,6 +26,7 @@ using Json = nlohmann::json;
 constexpr std::string_view kFormat = "hwynn checkpoint 1";
 constexpr std::string_view kOptState = "opt_state";
 constexpr std::string_view kOptionPrefix = "option.";
+constexpr char kTransform[] = "evaluation_transform";
 
 /// The arrays of collections by their names in the file.
 using Arrays = std::map<std::string, Tensor*>;
@@ -93,6 +94,7 @@ void CheckInfo(const CheckpointInfo& info) {
     Check(IsUtf8(info.class_names[i]), "the name of class ", i, " isn't UTF-8");
   }
   CheckStandardization(info.standardization, shape.back());
+  CheckEvaluationTransform(info.transform, shape);
 }
 
 const std::string& MetadataText(const SafetensorsFile& file, const std::string& key) {
@@ -154,6 +156,7 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
       {"mean", Json(info.standardization.mean).dump()},
       {"stddev", Json(info.standardization.stddev).dump()},
   };
+  if (info.transform != EvaluationTransform()) metadata.emplace(kTransform, ToText(info.transform));
   // What absence means isn't written, so that programs older than an option read files that don't use it.
   const auto& absent = ValuesWhenAbsent();
   for (const auto& [name, value] : ToFields(info.recipe)) {
@@ -184,6 +187,9 @@ Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
     info_.class_names = Metadata<std::vector<std::string>>(file_, "class_names");
     info_.standardization = {Metadata<std::vector<float>>(file_, "mean"),
                              Metadata<std::vector<float>>(file_, "stddev")};
+    if (file_.metadata().contains(kTransform)) {
+      info_.transform = ParseEvaluationTransform(MetadataText(file_, kTransform));
+    }
     CheckInfo(info_);
   } catch (const std::invalid_argument& error) {
     throw std::runtime_error(StrCat(path, ": the metadata: ", error.what()));

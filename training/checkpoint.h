@@ -26,11 +26,13 @@ struct CheckpointInfo {
   Shape image_shape;  // [H,W,C]
   std::vector<std::string> class_names;
   Standardization standardization;
+  // What makes an image of image_shape of a photograph; by default nothing.
+  EvaluationTransform transform{};
 };
 
 /// Replaces the file at `path` as a whole, or leaves it as it was (WriteSafetensors). Throws std::invalid_argument for
 /// information that couldn't be read back: an image shape that isn't [H,W,C] or has more than kMaxImageElements, no
-/// class names or one that isn't UTF-8, a standardisation that doesn't fit the channels.
+/// class names or one that isn't UTF-8, a standardisation or a transform that doesn't fit the shape.
 void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const TrainState& state);
 
 /// A checkpoint that was read. Arrays are copied out by the Restore functions. Each of them checks every path, dtype,

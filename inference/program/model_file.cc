@@ -126,7 +126,7 @@ class ProgramReader {
 
   // Without what CheckInfo checks.
   InferenceInfo ReadInfo(const Json& json) const {
-    InferenceInfo info{.mean = ReadFloats(json, "mean"), .stddev = ReadFloats(json, "stddev")};
+    InferenceInfo info{.standardization = {ReadFloats(json, "mean"), ReadFloats(json, "stddev")}};
     const Json& extents = Field(json, "image_shape");
     CheckData(extents.is_array() && extents.size() == 3, path_, ": \"image_shape\" is not [H,W,C]");
     std::vector<int64_t> shape;
@@ -136,6 +136,7 @@ class ProgramReader {
     const Json& names = Field(json, "class_names");
     CheckData(names.is_array(), path_, ": \"class_names\" is not a list");
     for (const Json& name : names) info.class_names.push_back(Text(name, "class_names"));
+    if (json.contains("transform")) info.transform = ParseEvaluationTransform(Text(json["transform"], "transform"));
     return info;
   }
 
@@ -323,14 +324,8 @@ std::string ProgramChecksum(std::span<const std::byte> weights, const std::strin
 
 void CheckInfo(const InferenceInfo& info) {
   Check(info.image_shape.rank() == 3, "InferenceInfo: image_shape ", info.image_shape, " must be [H,W,C]");
-  Check(info.mean.size() == info.stddev.size(), "InferenceInfo: ", info.mean.size(), " means, but ", info.stddev.size(),
-        " standard deviations");
-  Check(info.mean.empty() || static_cast<int64_t>(info.mean.size()) == info.image_shape[2],
-        "InferenceInfo: ", info.mean.size(), " means for images ", info.image_shape);
-  Check(std::ranges::all_of(info.mean, [](float mean) { return std::isfinite(mean); }),
-        "InferenceInfo: a mean isn't finite");
-  Check(std::ranges::all_of(info.stddev, [](float stddev) { return std::isfinite(stddev) && stddev > 0; }),
-        "InferenceInfo: a standard deviation isn't positive and finite");
+  CheckStandardization(info.standardization, info.image_shape[2]);
+  CheckEvaluationTransform(info.transform, info.image_shape);
   Check(std::ranges::all_of(info.class_names, [](const std::string& name) { return IsUtf8(name); }),
         "InferenceInfo: a class name isn't UTF-8");
 }
@@ -349,8 +344,10 @@ void WriteProgramFile(const std::string& path, const Program& program, const Inf
 
             {"image_shape", info.image_shape.extents()},
             {"class_names", info.class_names},
-            {"mean", info.mean},
-            {"stddev", info.stddev}};
+            {"mean", info.standardization.mean},
+            {"stddev", info.standardization.stddev}};
+  // Not written where there is none, so that programs older than transforms read such files.
+  if (info.transform != EvaluationTransform()) json["transform"] = ToText(info.transform);
   if (!packed.steps.empty()) json["packed_for"] = packed.target;
   const std::vector<float> weights = arrays.Weights();
   const auto bytes = std::as_bytes(std::span(weights));

@@ -48,8 +48,7 @@ class CApiTest : public ::testing::Test {
     InferenceModel(network, Init(network, KeyFromSeed(3), {1, 20, 24, 3}),
                    {.image_shape = {20, 24, 3},
                     .class_names = {"cat", "naïve", "c", "d", "e"},
-                    .mean = {0.1f, 0.2f, 0.3f},
-                    .stddev = {1.0f, 2.0f, 0.5f}})
+                    .standardization = {{0.1f, 0.2f, 0.3f}, {1.0f, 2.0f, 0.5f}}})
         .Save(path_);
     EXPECT_EQ(hwynn_model_load(path_.c_str(), 0, &model_, &error_), HWYNN_OK) << error_.message;
     EXPECT_EQ(hwynn_context_create(model_, 1, &context_, &error_), HWYNN_OK) << error_.message;
@@ -98,6 +97,21 @@ TEST_F(CApiTest, DescribesTheModel) {
   EXPECT_EQ(hwynn_model_steps(model_), InferenceModel::Load(path_).Describe());
 }
 
+TEST_F(CApiTest, DescribesTheTransform) {
+  Sequential network;
+  network.Add(Conv({.features = 2})).Add(Flatten());
+  const EvaluationTransform transform = {.image_size = 8, .resize = 10, .interpolation = Interpolation::kBicubic};
+  InferenceModel(network, Init(network, KeyFromSeed(3), {1, 8, 8, 1}),
+                 {.image_shape = {8, 8, 1}, .transform = transform})
+      .Save(folder_ / "squares");
+  hwynn_model* squares = nullptr;
+  ASSERT_EQ(hwynn_model_load((folder_ / "squares").c_str(), 0, &squares, &error_), HWYNN_OK) << error_.message;
+  EXPECT_EQ(hwynn_model_transform(squares).image_size, 8);
+  EXPECT_EQ(hwynn_model_transform(squares).resize, 10);
+  EXPECT_EQ(hwynn_model_transform(squares).interpolation, HWYNN_BICUBIC);
+  hwynn_model_free(squares);
+}
+
 TEST_F(CApiTest, WhatIsNotKnownIsEmpty) {
   Sequential network;
   network.Add(Conv({.features = 2})).Add(Flatten());
@@ -111,6 +125,8 @@ TEST_F(CApiTest, WhatIsNotKnownIsEmpty) {
   EXPECT_EQ(hwynn_model_class_name(bare, 0), nullptr);
   EXPECT_EQ(hwynn_model_mean(bare), nullptr);
   EXPECT_EQ(hwynn_model_stddev(bare), nullptr);
+  EXPECT_EQ(hwynn_model_transform(bare).image_size, 0);
+  EXPECT_EQ(hwynn_model_transform(bare).resize, 0);
   hwynn_model_free(bare);
 }
 
@@ -263,6 +279,7 @@ TEST_F(CApiTest, ErrorsOfArguments) {
   EXPECT_EQ(hwynn_model_class_name(nullptr, 0), nullptr);
   EXPECT_EQ(hwynn_model_mean(nullptr), nullptr);
   EXPECT_EQ(hwynn_model_stddev(nullptr), nullptr);
+  EXPECT_EQ(hwynn_model_transform(nullptr).image_size, 0);
   EXPECT_EQ(hwynn_model_steps(nullptr), nullptr);
   hwynn_model_free(nullptr);
   hwynn_context_free(nullptr);

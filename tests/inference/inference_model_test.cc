@@ -336,15 +336,16 @@ TEST(InferenceModelTest, ImagesOfManySizesInOneContext) {
 TEST(InferenceModelTest, BytesAreStandardised) {
   const ResNet network({.stage_sizes = {1}, .num_filters = 8, .num_classes = 7});
   const Shape shape{2, 16, 16, 3};
-  const InferenceModel model(network, TrainedVariables(network, shape),
-                             {.image_shape = {16, 16, 3}, .mean = {0.4f, 0.5f, 0.6f}, .stddev = {0.2f, 0.3f, 0.25f}});
+  const InferenceModel model(
+      network, TrainedVariables(network, shape),
+      {.image_shape = {16, 16, 3}, .standardization = {{0.4f, 0.5f, 0.6f}, {0.2f, 0.3f, 0.25f}}});
   std::vector<uint8_t> bytes(static_cast<size_t>(shape.num_elements()));
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 37 + i / 256);
   Tensor floats(shape);
   for (int64_t i = 0; i < floats.size(); ++i) {
     const auto c = static_cast<size_t>(i % 3);
-    floats[i] = (static_cast<float>(bytes[static_cast<size_t>(i)]) / 255.0f - model.info().mean[c]) *
-                (1.0f / model.info().stddev[c]);
+    floats[i] = (static_cast<float>(bytes[static_cast<size_t>(i)]) / 255.0f - model.info().standardization.mean[c]) *
+                (1.0f / model.info().standardization.stddev[c]);
   }
   InferenceContext context(model);
   const Tensor output = Clone(context.RunBytes(bytes.data(), shape));

@@ -65,8 +65,7 @@ InferenceModel Small() {
   return InferenceModel(network, Init(network, KeyFromSeed(3), {1, 9, 8, 3}),
                         {.image_shape = {9, 8, 3},
                          .class_names = {"a", "b", "naïve", "d", "e"},
-                         .mean = {0.1f, 0.2f, 0.3f},
-                         .stddev = {1.0f, 2.0f, 0.1f}});
+                         .standardization = {{0.1f, 0.2f, 0.3f}, {1.0f, 2.0f, 0.1f}}});
 }
 
 TEST(ModelFileTest, GivesBackWhatWasSaved) {
@@ -79,14 +78,29 @@ TEST(ModelFileTest, GivesBackWhatWasSaved) {
   EXPECT_EQ(loaded.Describe(), model.Describe());
   EXPECT_EQ(loaded.info().image_shape, model.info().image_shape);
   EXPECT_EQ(loaded.info().class_names, model.info().class_names);
-  EXPECT_EQ(loaded.info().mean, model.info().mean);
-  EXPECT_EQ(loaded.info().stddev, model.info().stddev);
+  EXPECT_EQ(loaded.info().standardization, model.info().standardization);
   EXPECT_EQ(loaded.weight_bytes(), model.weight_bytes());
   EXPECT_TRUE(SameOutput(loaded, model, Normals({2, 9, 8, 3}, 1)));
   EXPECT_TRUE(SameOutput(loaded, model, Normals({1, 9, 8, 3}, 2)));
   // The same bytes again.
   loaded.Save(folder / "again");
   EXPECT_EQ(ReadBytes(folder / "again"), ReadBytes(folder / "model"));
+}
+
+TEST(ModelFileTest, HoldsTheEvaluationTransform) {
+  const TempFolder folder;
+  const ResNet network({.stage_sizes = {1}, .num_filters = 8, .num_classes = 3});
+  const auto variables = Init(network, KeyFromSeed(3), {1, 32, 32, 3});
+  const EvaluationTransform transform = {.image_size = 32, .resize = 36, .interpolation = Interpolation::kBicubic};
+  InferenceModel(network, variables, {.image_shape = {32, 32, 3}, .transform = transform}).Save(folder / "model");
+  EXPECT_EQ(InferenceModel::Load(folder / "model").info().transform, transform);
+  // Without one nothing is written: such files have the bytes that they had before there were transforms.
+  InferenceModel(network, variables, {.image_shape = {32, 32, 3}}).Save(folder / "none");
+  EXPECT_EQ(InferenceModel::Load(folder / "none").info().transform, EvaluationTransform());
+  const std::vector<uint8_t> bytes = ReadBytes(folder / "none");
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()).find("transform"), std::string::npos);
+  EXPECT_THROW(InferenceModel(network, variables, {.image_shape = {33, 32, 3}, .transform = transform}),
+               std::invalid_argument);
 }
 
 TEST(ModelFileTest, PackedFiltersAreTakenOverWhereTheyFit) {
@@ -239,6 +253,10 @@ TEST(ModelFileTest, ProgramsThatMakeNoSenseAreRefused) {
   expect_error(file.Write([](Json& program) { program.erase("mean"); }), "mean");
   expect_error(file.Write([](Json& program) { program["stddev"][1] = 0; }), "standard deviation");
   expect_error(file.Write([](Json& program) { program["image_shape"] = Json::array({-1, 2, 3}); }), "-1");
+  expect_error(file.Write([](Json& program) { program["transform"] = 7; }), "\"transform\" is not a string");
+  expect_error(file.Write([](Json& program) { program["transform"] = "{}"; }), "EvaluationTransform");
+  expect_error(file.Write([](Json& program) { program["transform"] = ToText(PhotographTransform(224)); }),
+               "those of the transform 224 pixels wide");
   // One array for many steps: what is packed of it would fill the memory.
   expect_error(file.Write([](Json& program) {
     const Json step = program["steps"][StepOf(program, "conv2d")];

@@ -195,7 +195,10 @@ TEST_F(CheckpointTest, InformationThatCouldNotBeReadBackIsNotSaved) {
            [](CheckpointInfo& info) {
              info.image_shape = {1 << 13, (1 << 13) + 1, 1};
            },
-           [](CheckpointInfo& info) { info.standardization.stddev = {0.0f}; }}) {
+           [](CheckpointInfo& info) { info.standardization.stddev = {0.0f}; },
+           [](CheckpointInfo& info) {
+             info.transform = {.image_size = 2, .resize = 2};  // of an image 3 wide
+           }}) {
     CheckpointInfo info = info_;
     change(info);
     EXPECT_THROW(SaveCheckpoint(path_, info, state), std::invalid_argument);
@@ -203,28 +206,42 @@ TEST_F(CheckpointTest, InformationThatCouldNotBeReadBackIsNotSaved) {
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
+TEST_F(CheckpointTest, TheEvaluationTransformComesBack) {
+  const TrainState state = MakeState(3, 1);
+  SaveCheckpoint(path_, info_, state);
+  EXPECT_FALSE(SafetensorsFile(path_).metadata().contains("evaluation_transform"));  // as before there were any
+  EXPECT_EQ(Checkpoint(path_).info().transform, EvaluationTransform());
+  info_.image_shape = {2, 2, 1};
+  info_.transform = {.image_size = 2, .resize = 3, .interpolation = Interpolation::kBicubic};
+  SaveCheckpoint(path_, info_, state);
+  EXPECT_EQ(Checkpoint(path_).info().transform, info_.transform);
+}
+
 TEST_F(CheckpointTest, BadMetadataIsAnErrorThatNamesIt) {
   const TrainState state = MakeState(3, 1);
   SaveCheckpoint(path_, info_, state);
   const SafetensorsFile file(path_);
-  const std::vector<std::pair<std::string, std::string>> changes = {{"format", "another 2"},
-                                                                    {"step", "-1"},
-                                                                    {"step", "1e300"},
-                                                                    {"step", "9007199254740993"},
-                                                                    {"epoch_correct", "-1"},
-                                                                    {"epoch_correct", "1"},
-                                                                    {"epoch_examples", "9223372036854775807"},
-                                                                    {"step", "x"},
-                                                                    {"image_shape", "[2,3.5,1]"},
-                                                                    {"image_shape", "[1,2]"},
-                                                                    {"class_names", "[]"},
-                                                                    {"class_names", "[1]"},
-                                                                    {"stddev", "[0]"},
-                                                                    {"mean", "[[[[[[["},
-                                                                    {"option.epochs", "2x"},
-                                                                    {"option.flip", "yes"},
-                                                                    {"option.unknown", "1"},
-                                                                    {"option.optimizer", "sgdd"}};
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"format", "another 2"},
+      {"step", "-1"},
+      {"step", "1e300"},
+      {"step", "9007199254740993"},
+      {"epoch_correct", "-1"},
+      {"epoch_correct", "1"},
+      {"epoch_examples", "9223372036854775807"},
+      {"step", "x"},
+      {"image_shape", "[2,3.5,1]"},
+      {"image_shape", "[1,2]"},
+      {"class_names", "[]"},
+      {"class_names", "[1]"},
+      {"stddev", "[0]"},
+      {"evaluation_transform", "{}"},
+      {"evaluation_transform", ToText(PhotographTransform(2))},
+      {"mean", "[[[[[[["},
+      {"option.epochs", "2x"},
+      {"option.flip", "yes"},
+      {"option.unknown", "1"},
+      {"option.optimizer", "sgdd"}};
   const std::string changed = (folder_ / "changed.safetensors").string();
   for (const auto& [key, value] : changes) {
     SafetensorsMetadata metadata = file.metadata();
