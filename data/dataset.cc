@@ -6,6 +6,7 @@
 #include "hwynn/core/check.h"
 #include "hwynn/data/cifar.h"
 #include "hwynn/data/mnist.h"
+#include "hwynn/data/npz.h"
 #include "hwynn/data/random_crop.h"
 #include "hwynn/data/synthetic.h"
 
@@ -94,11 +95,17 @@ std::unique_ptr<Dataset> OwningDataset(const Shape& image_shape, std::vector<uin
       image_shape, std::move(images), std::move(labels), std::move(class_names));
 }
 
+std::unique_ptr<Dataset> OwningDataset(const Shape& image_shape, std::vector<float> images, std::vector<int32_t> labels,
+                                       std::vector<std::string> class_names) {
+  return std::make_unique<ArrayDataset<std::vector<float>, std::vector<int32_t>>>(
+      image_shape, std::move(images), std::move(labels), std::move(class_names));
+}
+
 const std::vector<std::string>& DatasetNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> list{"fashion-mnist", "mnist", "kmnist"};
     for (const std::string& split : EmnistSplits()) list.push_back(kEmnist + split);
-    list.insert(list.end(), {"cifar10", "cifar100", "synthetic"});
+    list.insert(list.end(), {"cifar10", "cifar100", "npz", "synthetic"});
     return list;
   }();
   return names;
@@ -122,6 +129,7 @@ DatasetSplits LoadDataset(const DatasetOptions& options) {
   }
   if (options.name == "cifar10") return LoadCifar10(options.directory);
   if (options.name == "cifar100") return LoadCifar100(options.directory);
+  if (options.name == "npz") return LoadNpz(options.directory);
   if (options.name == "synthetic") return MakeSynthetic(options.synthetic, options.seed);
   throw std::invalid_argument(
       StrCat("LoadDataset: unknown data set \"", options.name, "\"; known: ", DatasetNamesText()));

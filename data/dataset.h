@@ -58,6 +58,8 @@ std::unique_ptr<Dataset> MemoryDataset(const Shape& image_shape, std::span<const
 /// The same over memory that the data set holds itself.
 std::unique_ptr<Dataset> OwningDataset(const Shape& image_shape, std::vector<uint8_t> images,
                                        std::vector<int32_t> labels, std::vector<std::string> class_names);
+std::unique_ptr<Dataset> OwningDataset(const Shape& image_shape, std::vector<float> images, std::vector<int32_t> labels,
+                                       std::vector<std::string> class_names);
 
 struct DatasetSplits {
   std::unique_ptr<Dataset> train;
@@ -75,14 +77,16 @@ struct SyntheticOptions {
 struct DatasetOptions {
   /// One of DatasetNames().
   std::string name = "fashion-mnist";
-  /// The folder with the data set's files; empty: where Debian's package puts them (fashion-mnist only).
+  /// The folder with the data set's files, of npz also a file; empty: where Debian's package puts them (fashion-mnist
+  /// only).
   std::string directory{};
   /// What the synthetic images are drawn from.
   int64_t seed = 0;
   SyntheticOptions synthetic{};
 };
 
-/// "fashion-mnist", "mnist", "kmnist", "emnist-letters" and EMNIST's other splits, "cifar10", "cifar100", "synthetic".
+/// "fashion-mnist", "mnist", "kmnist", "emnist-letters" and EMNIST's other splits, "cifar10", "cifar100", "npz",
+/// "synthetic".
 const std::vector<std::string>& DatasetNames();
 /// "fashion-mnist, mnist, …".
 const std::string& DatasetNamesText();

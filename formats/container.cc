@@ -146,15 +146,15 @@ constexpr std::array kRows = std::to_array<Row>({
      "is a Python pickle, which hwynn doesn't run, as torch.save wrote before PyTorch 1.6; in Python, "
      "safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"….safetensors\") makes one that hwynn reads"},
     {Container::kNpz, [](Head head) { return IsZip(head) && NameInZip(head).ends_with(".npy"); },
-     "is NumPy's .npz; in Python, safetensors.numpy.save_file(dict(numpy.load(FILE)), \"….safetensors\") makes one "
-     "that "
-     "hwynn reads"},
+     "is NumPy's .npz, which is read as images (--dataset npz); in Python, "
+     "safetensors.numpy.save_file(dict(numpy.load(FILE)), \"….safetensors\") makes arrays of it that hwynn reads"},
     {Container::kZip, IsZip,
      "is a zip archive, as PyTorch's .pth files are; unpack it or, if torch.load reads it, save its arrays in Python "
      "with "
      "safetensors.torch.save_file"},
     {Container::kNpy, [](Head head) { return head.starts_with("\x93NUMPY"); },
-     "is NumPy's .npy, one array without a name; save it in Python with safetensors.numpy.save_file"},
+     "is NumPy's .npy, one array without a name; save it in Python with safetensors.numpy.save_file or, of images, "
+     "numpy.savez"},
     {Container::kGzip, [](Head head) { return head.starts_with("\x1f\x8b\x08"); },
      "is compressed with gzip; unpack it with gunzip"},
     {Container::kXz,

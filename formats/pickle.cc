@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
-#include "hwynn/formats/pickle_machine.h"
+#include "hwynn/formats/pickle/machine.h"
 #include "hwynn/formats/utf8.h"
 
 namespace hwynn {

@@ -381,6 +381,7 @@ def main():
     make_image_corpus.add_cifar(add)
     make_image_corpus.add_png(add)
     make_data_corpus.add_cifar_pickle(add)
+    make_data_corpus.add_npz(add)
     add_recipe()
     add_history()
     add_op_attributes()

@@ -1,7 +1,9 @@
 """Seeds of the targets cifar_pickle and npz: data sets as Python's programs write them."""
 
+import io
 import pathlib
 import struct
+import zipfile
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "data"
 
@@ -63,3 +65,75 @@ def add_cifar_pickle(add):
     add(name, "stack_empty", b"\x80\2.", "takes a value where none is left")
     latin1 = b"c_codecs\nencode\nX\2\0\0\0\xc4\x80U\6latin1\x86R"
     add(name, "latin1_above", dictionary(labels=b"](K\1e", data=array(b"K\1K\1\x86", latin1)), "no text of Latin-1 at its byte 0")
+
+
+def npy(descr, shape, elements, version=1, fortran=False):
+    header = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(header)) + header + elements
+
+
+def archive(method=zipfile.ZIP_STORED, **files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for name, content in files.items():
+            member = zipfile.ZipInfo(name + ".npy")
+            member.compress_type = method
+            target.writestr(member, content)
+    return out.getvalue()
+
+
+def add_npz(add):
+    x, y = npy("|u1", "(2, 1, 2)", b"abcd"), npy("<i8", "(2,)", struct.pack("<2q", 0, 2))
+    good = archive(x=x, y=y)
+    add("npz", "stored", good)
+    add("npz", "deflated", archive(zipfile.ZIP_DEFLATED, x=x, y=y))
+    add("npz", "comment", good[:-2] + b"\3\0abc")
+    floats = struct.pack(">8f", *range(8))
+    add("npz", "floats_columns", archive(x=npy(">f4", "(2, 2, 2, 1)", floats, 2, True), y=npy("|u1", "(2, 1)", b"\0\1", 3)))
+    for name in ("keras", "medmnist", "rows", "columns"):
+        add("npz", name, (GOLDEN / f"{name}.npz").read_bytes())
+    add("npz", "nothing", b"", "is an empty file")
+    add("npz", "one_array", x, "is NumPy's .npy")
+    add("npz", "web_page", b"<html>", "is a web page")
+    add("npz", "cut_off", good[:-1], "without a zip archive's directory")
+    add("npz", "no_arrays", archive(), "has no array \"x_train\"")
+    add("npz", "other_arrays", archive(a=x, b=y), "has no array \"x_train\"; it has a, b")
+    add("npz", "no_labels", archive(x=x), "has no array \"y\"; it has x")
+    add("npz", "no_npy", archive(x=b"abc", y=y), "isn't NumPy's .npy")
+
+    def changed(data, offset, new):
+        return data[:offset] + new + data[offset + len(new):]
+
+    entry = good.index(b"PK\1\2")
+    add("npz", "wrong_checksum", changed(good, entry + 16, bytes(4)), "its checksum is another one")
+    add("npz", "encrypted", changed(good, entry + 8, b"\1"), "is encrypted")
+    add("npz", "method_lzma", changed(good, entry + 10, b"\x0e"), "is compressed by method 14")
+    add("npz", "size_larger", changed(good, entry + 24, b"\xff\xff\xff\x7f"), "says that it holds 2147483647 bytes, which")
+    add("npz", "offset_outside", changed(good, entry + 42, b"\xff\xff\xff\x7f"), "isn't at byte 2147483647")
+    add("npz", "many_entries", changed(good, len(good) - 12, b"\xfe\xff"), "directory of 65534 entries can't be")
+    add("npz", "directory_outside", changed(good, len(good) - 6, b"\xfe\xff\xff\xff"), "can't be at byte 4294967294")
+    add("npz", "zip64_missing", changed(good, len(good) - 6, b"\xff\xff\xff\xff"), "zip64 locator isn't before")
+    bomb = archive(zipfile.ZIP_DEFLATED, x=npy("|u1", "(1, 400, 500)", bytes(200_000)), y=npy("|u1", "(1,)", b"\0"))
+    add("npz", "zeros", bomb)
+    entry = bomb.index(b"PK\1\2")
+    add("npz", "bomb", changed(bomb, entry + 24, struct.pack("<I", 2**31)), "says that it holds 2147483648 bytes, which")
+    twice = archive(x=x, y=y, z=x).replace(b"z.npy", b"x.npy")
+    add("npz", "twice", twice, "has \"x.npy\" twice")
+
+    def bad(name, expected, x=x, y=y):
+        add("npz", name, archive(x=x, y=y), expected)
+
+    bad("header_cut_off", "is longer than the file", x=x[:20])
+    bad("header_not_closed", "a number", x=npy("|u1", "(2, ", b"abcd"))
+    bad("header_code", "expected a number", x=npy("|u1", "(__import__('os'),)", b"abcd"))
+    bad("shape_huge", "out of range", x=npy("|u1", f"({2**62}, {2**62}, 4)", b""))
+    bad("shape_overflows", "out of range", x=npy("<f8", f"({2**62}, 1, 1)", b""))
+    bad("shape_larger", "are not 2000000 elements", x=npy("|u1", "(2, 1000, 1000)", b"abcd"))
+    bad("objects", "Python objects, a pickle", x=npy("|O", "(2, 1, 2)", b"\x80\2}."))
+    bad("label_negative", "label -1 at element 1", y=npy("|i1", "(2,)", b"\0\xff"))
+    bad("label_huge", "label 65536 at element 0", y=npy("<i4", "(2,)", struct.pack("<2i", 65536, 0)))
+    bad("label_wraps", "element 0 is 18446744073709551615", y=npy("<u8", "(2,)", b"\xff" * 8 + bytes(8)))
+    bad("labels_one_hot", "has shape [2,2]", y=npy("|u1", "(2, 2)", b"\0\1\1\0"))
+    bad("labels_three", "has shape [3]", y=npy("|u1", "(3,)", b"\0\1\1"))
+    bad("not_finite", "which is not finite", x=npy("<f4", "(2, 1, 1)", struct.pack("<2f", 1, float("nan"))))
+    bad("planes", "colour planes", x=npy("|u1", "(2, 3, 5, 5)", bytes(150)))

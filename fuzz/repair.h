@@ -15,6 +15,10 @@ bool RepairSafetensors(std::vector<std::byte>& file);
 /// Gives the chunks of a PNG file the checksums of their bytes. False when they have them already.
 bool RepairPng(std::vector<std::byte>& file);
 
+/// Gives the stored and deflated entries of a zip archive the checksums of their content. False when they have them
+/// already.
+bool RepairZip(std::vector<std::byte>& file);
+
 }  // namespace hwynn::fuzz
 
 #endif  // HWYNN_FUZZ_REPAIR_H_

@@ -78,7 +78,7 @@ TEST(DatasetTest, RejectsWhatDoesNotFit) {
 TEST(DatasetTest, UnknownNameListsTheKnownOnes) {
   ExpectError<std::invalid_argument>(
       [] { LoadDataset({.name = "fashion"}); },
-      {"\"fashion\"", "fashion-mnist, mnist, kmnist, emnist-letters, ", "cifar10, cifar100, synthetic"});
+      {"\"fashion\"", "fashion-mnist, mnist, kmnist, emnist-letters, ", "cifar10, cifar100, npz, synthetic"});
 }
 
 TEST(DatasetTest, EveryNameIsKnown) {

@@ -68,9 +68,53 @@ def write_batches():
         assert (data == images()).all(), folder
 
 
+def archive(name, files, method):
+    """A zip archive as numpy.savez writes it, with the time of zip's beginning: the same arrays are the same file."""
+    with zipfile.ZipFile(FOLDER / name, "w") as out:
+        for file, data in files.items():
+            member = zipfile.ZipInfo(file + ".npy")
+            member.compress_type = method
+            with out.open(member, "w", force_zip64=True) as content:
+                content.write(data)
+
+
+def npy(array, version=None):
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, version=version)
+    return buffer.getvalue()
+
+
+def npz(name, method, **arrays):
+    archive(name, {key: npy(array) for key, array in arrays.items()}, method)
+
+
+def write_npz():
+    x = np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 2, 4)
+    y = np.array([2, 0, 1])
+    npz("keras.npz", zipfile.ZIP_DEFLATED, x_train=x, y_train=y.astype(np.uint8), x_test=x[:1] + 100, y_test=y[:1].astype(np.uint8))
+    npz("medmnist.npz", zipfile.ZIP_DEFLATED, train_images=x, train_labels=y[:, None], val_images=x, val_labels=y[:, None],
+        test_images=x[1:], test_labels=y[1:, None])
+    values = (np.arange(2 * 3 * 4 * 2) / 8 - 1).reshape(2, 3, 4, 2)
+    npz("rows.npz", zipfile.ZIP_STORED, x=values.astype("<f4"), y=y[:2].astype(">i4"))
+    npz("columns.npz", zipfile.ZIP_STORED, x=np.asfortranarray(values.astype(">f8")), y=y[:2].astype("<u2"))
+
+
+def write_npy():
+    """One array in every version, byte order and order of elements: element i by rows is i."""
+    files = {}
+    for version in (1, 2, 3):
+        for dtype in ("u1", "<u4", ">i8", "<f2", ">f4", "<f8"):
+            for order in "CF":
+                array = np.asarray(np.arange(24).reshape(2, 3, 4).astype(dtype), order=order)
+                files[f"{dtype} {order} {version}"] = npy(array, version=(version, 0))
+    archive("types.npz", files, zipfile.ZIP_DEFLATED)
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     write_batches()
+    write_npz()
+    write_npy()
 
 
 main()

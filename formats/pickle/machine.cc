@@ -1,4 +1,4 @@
-#include "hwynn/formats/pickle_machine.h"
+#include "hwynn/formats/pickle/machine.h"
 
 #include <algorithm>
 #include <iterator>
