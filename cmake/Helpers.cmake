@@ -1,6 +1,6 @@
 # One spelling of an include everywhere, #include "hwynn/<folder>/<file>.h": links in the build tree.
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/hwynn)
-foreach(folder core kernels module layers formats models inference data training apps examples tests fuzz bench)
+foreach(folder core kernels module layers formats models inference data images training apps examples tests fuzz bench)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/include/hwynn/${folder} SYMBOLIC)
 endforeach()
 

@@ -1,7 +1,8 @@
 # cmake --install: the libraries, their headers at include/hwynn/<folder>/, hwynnConfig.cmake and hwynn.pc.
 include(CMakePackageConfigHelpers)
 
-# What most programs link: core to models. data and training, which need zlib, are the component training.
+# What most programs link: core to models. data and training, which need zlib, are the component training;
+# images, which needs libspng and libjpeg-turbo, is another.
 add_library(hwynn_hwynn INTERFACE)
 add_library(hwynn::hwynn ALIAS hwynn_hwynn)
 set_target_properties(hwynn_hwynn PROPERTIES EXPORT_NAME hwynn)
@@ -21,7 +22,13 @@ install(TARGETS hwynn_data hwynn_training EXPORT hwynnTrainingTargets)
 install(EXPORT hwynnTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
 install(EXPORT hwynnTrainingTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
 # A folder's own headers are its public ones; what only its sources share stands in subfolders.
-foreach(folder core kernels module layers formats models inference data training)
+set(folders core kernels module layers formats models inference data training)
+if(HWYNN_IMAGES)
+  install(TARGETS hwynn_images EXPORT hwynnImagesTargets)
+  install(EXPORT hwynnImagesTargets NAMESPACE hwynn:: DESTINATION ${config_dir})
+  list(APPEND folders images)
+endif()
+foreach(folder ${folders})
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
   list(FILTER headers EXCLUDE REGEX "/thread_scratch\\.h$")  # not for users
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hwynn/${folder})

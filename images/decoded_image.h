@@ -11,7 +11,8 @@
 
 namespace hwynn {
 
-/// An image in memory: rows of pixels of `channels` bytes each, grey (1) or RGB (3), as files hold them (sRGB, 0 … 255).
+/// An image in memory: rows of pixels of `channels` bytes each, grey (1) or RGB (3), as files hold them (sRGB, 0 …
+/// 255).
 struct DecodedImage {
   int64_t height = 0;
   int64_t width = 0;
