@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "hwynn/core/check.h"
 #include "hwynn/core/math.h"
@@ -97,12 +98,34 @@ void Erase(const Image& image, Key key, ErasingFill fill) {
 
 }  // namespace
 
-void CheckAugmentation(const AugmentationOptions& options) {
+void CheckAugmentation(const AugmentationOptions& options, int64_t channels) {
   constexpr int64_t kMaxPadding = 1 << 20;  // far above any image's size, and small enough for float arithmetic
   Check(options.pad_crop >= 0 && options.pad_crop <= kMaxPadding, "Augmentation: pad_crop ", options.pad_crop,
         " is not in 0 … ", kMaxPadding);
   Check(options.random_erasing >= 0.0 && options.random_erasing <= 1.0, "Augmentation: random_erasing ",
         options.random_erasing, " is not a probability");
+  Check(options.random_resized_crop >= 0.0 && options.random_resized_crop <= 1.0, "Augmentation: random_resized_crop ",
+        options.random_resized_crop, " is not a share of the area");
+  Check(std::isfinite(options.mixup) && options.mixup >= 0.0, "Augmentation: mixup ", options.mixup,
+        " is negative or no number");
+  CheckColorJitter(options.color_jitter);
+  CheckRandAugment(options.rand_augment);
+  const bool changes_colors = options.color_jitter.any() || options.rand_augment.operations > 0;
+  Check(!changes_colors || channels == 1 || channels == 3,
+        "Augmentation: color_jitter and randaugment change images of 1 or 3 channels, not of ", channels);
+}
+
+void ChangeColors(const AugmentationOptions& options, const ImageDraw& draw, const Shape& image_shape,
+                  std::span<float> hwc) {
+  if (!options.color_jitter.any() && options.rand_augment.operations == 0) return;
+  std::vector<uint8_t> bytes(hwc.size());
+  for (size_t i = 0; i < hwc.size(); ++i) {
+    bytes[i] = static_cast<uint8_t>(std::clamp(hwc[i], 0.0f, 1.0f) * 255.0f + 0.5f);
+  }
+  const ByteImage image{image_shape[0], image_shape[1], image_shape[2], bytes};
+  if (options.color_jitter.any()) JitterColors(options.color_jitter, draw, image);
+  RandAugment(options.rand_augment, draw, image);
+  for (size_t i = 0; i < hwc.size(); ++i) hwc[i] = static_cast<float>(bytes[i]) / 255.0f;
 }
 
 void Augment(const AugmentationOptions& options, const ImageDraw& draw, const Shape& image_shape,

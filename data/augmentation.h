@@ -7,7 +7,9 @@
 #include <span>
 
 #include "hwynn/core/shape.h"
+#include "hwynn/data/color.h"
 #include "hwynn/data/dataset.h"
+#include "hwynn/data/rand_augment.h"
 
 namespace hwynn {
 
@@ -18,6 +20,12 @@ enum class ErasingFill {
 };
 
 struct AugmentationOptions {
+  /// Above 0: images are random parts of at least this share of the area, resized (ImageDraw::smallest_crop); 0.08 is
+  /// usual.
+  double random_resized_crop = 0.0;
+  /// Random changes of colours, then RandAugment: of images of 1 or 3 channels in 0 … 1, which they make bytes of.
+  ColorJitterOptions color_jitter{};
+  RandAugmentOptions rand_augment{};
   /// Pads each side by this many pixels and cuts a window of the image's size out at a random place.
   int64_t pad_crop = 0;
   /// Mirrors left and right with probability 1/2.
@@ -25,10 +33,18 @@ struct AugmentationOptions {
   /// The probability of random erasing.
   double random_erasing = 0.0;
   ErasingFill erasing_fill = ErasingFill::kNoise;
+  /// Above 0: the alpha of mixup (data/mixup.h), which mixes the images of a batch; 0.2 is usual.
+  double mixup = 0.0;
 };
 
-/// Throws std::invalid_argument unless pad_crop ≥ 0 and random_erasing is in 0 … 1.
-void CheckAugmentation(const AugmentationOptions& options);
+/// Throws std::invalid_argument unless pad_crop ≥ 0, random_resized_crop and random_erasing are in 0 … 1, the others
+/// are in the ranges of theirs, and, where colours are changed, images have 1 or 3 channels.
+void CheckAugmentation(const AugmentationOptions& options, int64_t channels = 3);
+
+/// Color jitter and RandAugment of one image in place, before it is standardised. Shapes: `hwc` [H,W,C] =
+/// `image_shape`, values 0 … 1, which become the nearest of 0, 1/255 … 1.
+void ChangeColors(const AugmentationOptions& options, const ImageDraw& draw, const Shape& image_shape,
+                  std::span<float> hwc);
 
 /// Changes one standardised image in place: crop, then flip, then erasing. `padding` is what the crop pads with, one
 /// value per channel (a standardised black pixel, for example); empty: 0.

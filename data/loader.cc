@@ -9,6 +9,7 @@
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
 #include "hwynn/core/split.h"
+#include "hwynn/data/mixup.h"
 
 namespace hwynn {
 namespace {
@@ -34,7 +35,7 @@ Loader::Loader(const Dataset& dataset, LoaderOptions options)
   const Shape shape = dataset_.image_shape();
   Check(shape.rank() == 3 && shape.num_elements() > 0, "Loader: image shape ", shape, " is not [H,W,C]");
   images_at_once_ = std::max<int64_t>(1, kElementsAtOnce / shape.num_elements());
-  CheckAugmentation(options_.augmentation);
+  CheckAugmentation(options_.augmentation, shape.back());
   CheckStandardization(options_.standardization, shape.back());
   if (!options_.standardization.mean.empty()) {
     padding_.resize(options_.standardization.mean.size());
@@ -99,12 +100,13 @@ void Loader::Run() {
     const int64_t number = next_;
     Slot& slot = slots_[static_cast<size_t>(number % 2)];
     slot.epoch = epoch_;
+    slot.number = number;
 
     lock.unlock();
     std::exception_ptr error;
     try {
       if (new_epoch) order = EpochOrder(slot.epoch);
-      LayOut(order, number, slot);
+      LayOut(order, slot);
     } catch (...) {
       error = std::current_exception();
     }
@@ -149,6 +151,11 @@ bool Loader::MakeSome(int64_t started_epochs, Slot& slot) {
   }
   slot.finished += end - begin;
   if (slot.finished < count) return true;
+  if (options_.training && options_.augmentation.mixup > 0.0 && !slot.error) {
+    lock.unlock();
+    Mix(slot);  // nobody else has to do with the batch now
+    lock.lock();
+  }
   slot.ready = true;
   lock.unlock();
   changed_.notify_all();
@@ -164,9 +171,9 @@ std::vector<int64_t> Loader::EpochOrder(int64_t epoch) const {
   return order;
 }
 
-void Loader::LayOut(const std::vector<int64_t>& order, int64_t number, Slot& slot) const {
+void Loader::LayOut(const std::vector<int64_t>& order, Slot& slot) const {
   const Shape image_shape = dataset_.image_shape();
-  const int64_t first = number * options_.batch_size;
+  const int64_t first = slot.number * options_.batch_size;
   const int64_t count = std::min(options_.batch_size, dataset_.size() - first);
   slot.indices.assign(order.begin() + first, order.begin() + first + count);
   slot.batch.labels.resize(static_cast<size_t>(count));
@@ -180,8 +187,9 @@ void Loader::MakeImage(Slot& slot, int64_t i) const {
   const int64_t index = slot.indices[static_cast<size_t>(i)];
   const std::span<float> image = slot.batch.images.span().subspan(static_cast<size_t>(i) * image_size, image_size);
   if (options_.training) {
-    const ImageDraw draw{options_.seed, slot.epoch, index};
+    const ImageDraw draw{options_.seed, slot.epoch, index, options_.augmentation.random_resized_crop};
     dataset_.TrainingImage(draw, image);
+    ChangeColors(options_.augmentation, draw, image_shape, image);
     Standardize(options_.standardization, image);
     Augment(options_.augmentation, draw, image_shape, padding_, image);
   } else {
@@ -192,6 +200,13 @@ void Loader::MakeImage(Slot& slot, int64_t i) const {
   Check(label >= 0 && label < dataset_.num_classes(), "Loader: label ", label, " of image ", index, " is not one of ",
         dataset_.num_classes(), " classes");
   slot.batch.labels[static_cast<size_t>(i)] = label;
+}
+
+void Loader::Mix(Slot& slot) const {
+  Batch& batch = slot.batch;
+  batch.first_share = DrawMixupShare(options_.augmentation.mixup, options_.seed, slot.epoch, slot.number);
+  batch.second_labels.assign(batch.labels.rbegin(), batch.labels.rend());
+  MixImages(batch.first_share, batch.images);
 }
 
 }  // namespace hwynn

@@ -21,6 +21,10 @@ namespace hwynn {
 struct Batch {
   Tensor images;                // [N,H,W,C]
   std::vector<int32_t> labels;  // N
+  // Where images are mixed (AugmentationOptions::mixup): the second of each image's two labels, and the first one's
+  // share.
+  std::vector<int32_t> second_labels{};
+  float first_share = 1.0f;
 };
 
 struct LoaderOptions {
@@ -74,6 +78,7 @@ class Loader {
     Batch batch;
     std::vector<int64_t> indices;  // of its images in the data set
     int64_t epoch = 0;
+    int64_t number = 0;    // of the batch
     int64_t taken = 0;     // images that a thread has taken to make
     int64_t finished = 0;  // those that were made, or failed
     bool ready = false;    // all of them
@@ -84,9 +89,10 @@ class Loader {
   void Run();
   bool IsWanted(int64_t started_epochs) const { return !stop_ && started_epochs == started_epochs_; }
   std::vector<int64_t> EpochOrder(int64_t epoch) const;
-  void LayOut(const std::vector<int64_t>& order, int64_t number, Slot& slot) const;
+  void LayOut(const std::vector<int64_t>& order, Slot& slot) const;
   bool MakeSome(int64_t started_epochs, Slot& slot);
   void MakeImage(Slot& slot, int64_t i) const;
+  void Mix(Slot& slot) const;
 
   const Dataset& dataset_;
   const LoaderOptions options_;

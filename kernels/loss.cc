@@ -62,27 +62,35 @@ class Exponentials {
   std::array<double, kChunk> values_;
 };
 
-// One row of a cross-entropy: its targets are weight[k]·(uniform + (k == label ? hit : 0)).
+constexpr int64_t kNone = -1;  // in a second label's place
+
+// One row of a cross-entropy: its targets are weight[k]·(uniform + (k == label ? hit : 0) + (k == second ? second_hit :
+// 0)).
 class CrossEntropy {
  public:
   CrossEntropy(const CrossEntropyOptions& options, int64_t classes)
       : options_(options),
         classes_(classes),
         uniform_(static_cast<double>(options.label_smoothing) / static_cast<double>(classes)),
-        hit_(1.0 - static_cast<double>(options.label_smoothing)) {
+        hit_((1.0 - static_cast<double>(options.label_smoothing)) * FirstShare(options)),
+        second_hit_((1.0 - static_cast<double>(options.label_smoothing)) * (1.0 - FirstShare(options))) {
     for (const float weight : options.class_weights) total_weight_ += static_cast<double>(weight);
   }
 
   bool Ignores(int32_t label) const { return label == options_.ignore_index; }
 
-  /// How much a row of this label counts.
-  double Weight(int64_t label) const {
-    return options_.class_weights.empty() ? 1.0
-                                          : static_cast<double>(options_.class_weights[static_cast<size_t>(label)]);
+  /// How much a row of these labels counts.
+  double Weight(int64_t label, int64_t second) const {
+    if (second == kNone) return Weight(label);
+    return FirstShare(options_) * Weight(label) + (1.0 - FirstShare(options_)) * Weight(second);
+  }
+
+  int64_t SecondLabel(int64_t row) const {
+    return options_.second_labels.empty() ? kNone : options_.second_labels[static_cast<size_t>(row)];
   }
 
   /// Adds the row's loss and hit to `sum`; writes the gradient, divided by `divisor`, unless grad is null.
-  void Row(const float* logits, int64_t label, double divisor, float* grad, LossResult& sum) const {
+  void Row(const float* logits, int64_t label, int64_t second, double divisor, float* grad, LossResult& sum) const {
     int64_t best = 0;
     for (int64_t k = 0; k < classes_; ++k) best = logits[k] > logits[best] ? k : best;
     const double shift = std::isfinite(logits[best]) ? static_cast<double>(logits[best]) : 0.0;
@@ -95,8 +103,8 @@ class CrossEntropy {
     const double total = (partial[0] + partial[1]) + (partial[2] + partial[3]);
     const double log_sum = Log(total) + shift;
 
-    const double targets = Targets(label);
-    sum.loss += targets * log_sum - WeightedLogits(logits, label);
+    const double targets = Targets(label, second);
+    sum.loss += targets * log_sum - WeightedLogits(logits, label, second);
     sum.correct += best == label && !std::isnan(log_sum) ? 1 : 0;
     sum.rows += 1;
     if (grad == nullptr) return;
@@ -105,21 +113,35 @@ class CrossEntropy {
       const int64_t end = std::min(classes_, begin + kChunk);
       const std::span<const double> chunk = exponentials.Chunk(begin, end);
       for (int64_t k = begin; k < end; ++k) {
-        const double target = Weight(k) * (uniform_ + (k == label ? hit_ : 0.0));
+        const double hits = uniform_ + (k == label ? hit_ : 0.0);
+        const double target = Weight(k) * (k == second ? hits + second_hit_ : hits);
         grad[k] = static_cast<float>((scale * chunk[static_cast<size_t>(k - begin)] - target) / divisor);
       }
     }
   }
 
  private:
-  /// Σ_k of a row's targets: 1 without weights.
-  double Targets(int64_t label) const {
-    return options_.class_weights.empty() ? 1.0 : hit_ * Weight(label) + uniform_ * total_weight_;
+  static double FirstShare(const CrossEntropyOptions& options) {
+    return options.second_labels.empty() ? 1.0 : static_cast<double>(options.first_share);
   }
 
-  /// Σ_k of target·logit; without smoothing of the label's alone, as 0·∞ would be NaN.
-  double WeightedLogits(const float* logits, int64_t label) const {
-    double sum = hit_ * Weight(label) * static_cast<double>(logits[label]);
+  double Weight(int64_t label) const {
+    return options_.class_weights.empty() ? 1.0
+                                          : static_cast<double>(options_.class_weights[static_cast<size_t>(label)]);
+  }
+
+  /// Σ_k of a row's targets: 1 without weights.
+  double Targets(int64_t label, int64_t second) const {
+    if (options_.class_weights.empty()) return 1.0;
+    const double hits = hit_ * Weight(label) + (second == kNone ? 0.0 : second_hit_ * Weight(second));
+    return hits + uniform_ * total_weight_;
+  }
+
+  /// Σ_k of target·logit, of those logits alone that have a part, as 0·∞ would be NaN.
+  double WeightedLogits(const float* logits, int64_t label, int64_t second) const {
+    double sum = hit_ == 0.0 ? 0.0 : hit_ * Weight(label) * static_cast<double>(logits[label]);
+    if (second != kNone && second_hit_ != 0.0)
+      sum += second_hit_ * Weight(second) * static_cast<double>(logits[second]);
     if (uniform_ == 0.0) return sum;
     double all = 0.0;
     for (int64_t k = 0; k < classes_; ++k) all += Weight(k) * static_cast<double>(logits[k]);
@@ -128,7 +150,7 @@ class CrossEntropy {
 
   const CrossEntropyOptions& options_;
   int64_t classes_;
-  double uniform_, hit_;
+  double uniform_, hit_, second_hit_;
   double total_weight_ = 0.0;
 };
 
@@ -152,6 +174,16 @@ void CheckCrossEntropy(ConstTensorView logits, std::span<const int32_t> labels, 
     Check(std::isfinite(weight) && weight >= 0.0f, "SoftmaxCrossEntropy: the weight of class ", k, " (", weight,
           ") must be finite and at least 0");
   }
+  const std::span<const int32_t> second = options.second_labels;
+  Check(second.empty() || second.size() == labels.size(), "SoftmaxCrossEntropy: ", second.size(), " second labels for ",
+        labels.size(), " rows");
+  Check(second.empty() || !options.ignore_index, "SoftmaxCrossEntropy: second labels with an ignore_index");
+  Check(second.empty() || (options.first_share >= 0.0f && options.first_share <= 1.0f),
+        "SoftmaxCrossEntropy: first_share (", options.first_share, ") must be in [0,1]");
+  for (size_t n = 0; n < second.size(); ++n) {
+    Check(second[n] >= 0 && second[n] < classes, "SoftmaxCrossEntropy: second label ", second[n], " of row ", n,
+          " is not in 0 … ", classes - 1, " (K = ", classes, ")");
+  }
   for (size_t n = 0; n < labels.size(); ++n) {
     Check((labels[n] >= 0 && labels[n] < classes) || labels[n] == options.ignore_index, "SoftmaxCrossEntropy: label ",
           labels[n], " of row ", n, " is not in 0 … ", classes - 1, " (K = ", classes, ")");
@@ -166,7 +198,10 @@ LossResult SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> 
   const int64_t classes = logits.shape()[1];
   const CrossEntropy cross_entropy(options, classes);
   double divisor = 0.0;
-  for (const int32_t label : labels) divisor += cross_entropy.Ignores(label) ? 0.0 : cross_entropy.Weight(label);
+  for (int64_t n = 0; n < std::ssize(labels); ++n) {
+    const int32_t label = labels[static_cast<size_t>(n)];
+    divisor += cross_entropy.Ignores(label) ? 0.0 : cross_entropy.Weight(label, cross_entropy.SecondLabel(n));
+  }
 
   LossResult result = SumOverBlocks(logits.shape()[0], classes, [&](int64_t begin, int64_t end) {
     LossResult block;
@@ -174,7 +209,7 @@ LossResult SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int32_t> 
       float* grad = grad_logits.data() ? grad_logits.data() + n * classes : nullptr;
       const int32_t label = labels[static_cast<size_t>(n)];
       if (!cross_entropy.Ignores(label)) {
-        cross_entropy.Row(logits.data() + n * classes, label, divisor, grad, block);
+        cross_entropy.Row(logits.data() + n * classes, label, cross_entropy.SecondLabel(n), divisor, grad, block);
       } else if (grad != nullptr) {
         std::fill_n(grad, classes, 0.0f);
       }

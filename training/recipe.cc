@@ -39,10 +39,19 @@ std::string ToText(const std::optional<T>& value) {
   return value ? ToText(*value) : std::string(kNothing);
 }
 
-std::string ToText(const std::vector<int64_t>& values) {
+template <class T>
+std::string ToText(const std::vector<T>& values) {
   std::string text;
-  for (const int64_t value : values) text.append(text.empty() ? "" : ",").append(ToText(value));
+  for (const T value : values) text.append(text.empty() ? "" : ",").append(ToText(value));
   return text;
+}
+
+std::string ToText(const ColorJitterOptions& jitter) {
+  return ToText(std::vector<double>{jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue});
+}
+
+std::string ToText(const RandAugmentOptions& options) {
+  return ToText(std::vector<int64_t>{options.operations, options.magnitude});
 }
 
 /// False when `text` is no value of the type.
@@ -77,13 +86,34 @@ bool FromText(std::string_view text, std::optional<T>& value) {
   return text == kNothing || FromText(text, value.emplace());
 }
 
-bool FromText(std::string_view text, std::vector<int64_t>& values) {
+template <class T>
+bool FromText(std::string_view text, std::vector<T>& values) {
   values.clear();
   while (!text.empty()) {
     const size_t comma = text.find(',');
     if (!FromText(text.substr(0, comma), values.emplace_back())) return false;
-    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+    if (text.empty()) return false;
   }
+  return true;
+}
+
+/// One number is brightness, contrast and saturation.
+bool FromText(std::string_view text, ColorJitterOptions& jitter) {
+  std::vector<double> values;
+  if (!FromText(text, values) || (values.size() != 1 && values.size() != 4)) return false;
+  if (values.size() == 1) values = {values[0], values[0], values[0], 0.0};
+  jitter = {values[0], values[1], values[2], values[3]};
+  return true;
+}
+
+/// The magnitude may be left out.
+bool FromText(std::string_view text, RandAugmentOptions& options) {
+  std::vector<int64_t> values;
+  if (!FromText(text, values) || values.empty() || values.size() > 2) return false;
+  options = {.operations = values[0]};
+  if (values.size() == 2) options.magnitude = values[1];
   return true;
 }
 
@@ -132,9 +162,10 @@ std::map<std::string, std::string> ToFields(const Recipe& recipe) {
 }
 
 const std::map<std::string, std::string>& ValuesWhenAbsent() {
-  static const std::map<std::string, std::string> values{{"padding", "flax"},  {"stem", "preset"},
-                                                         {"fusion", "false"},  {"freeze-batch-norm", "false"},
-                                                         {"ghost-batch", "0"}, {"recalibrate", "false"}};
+  static const std::map<std::string, std::string> values{
+      {"padding", "flax"},         {"stem", "preset"},       {"fusion", "false"}, {"freeze-batch-norm", "false"},
+      {"ghost-batch", "0"},        {"recalibrate", "false"}, {"image-size", "0"}, {"random-resized-crop", "0"},
+      {"color-jitter", "0,0,0,0"}, {"randaugment", "0,9"},   {"mixup", "0"}};
   return values;
 }
 

@@ -41,6 +41,7 @@ struct Recipe {
   std::optional<ResNetStem> stem{};  // another than the model's of that name
   PaddingRule padding = PaddingRule::kFlax;
   std::string dataset = "fashion-mnist";
+  int64_t image_size = 0;  // of photographs, which become squares of it; 0: what the data set has
   TrainOptions training{.epochs = 5,
                         .batch_size = 128,
                         .optimizer = {.momentum = 0.9f, .nesterov = true, .weight_decay = 5e-4f},
@@ -61,7 +62,8 @@ void VisitModelFields(R& recipe, Visitor&& visit) {
 }
 
 /// Calls visit(name, value, help) for every option of a Recipe or const Recipe. Values are strings, integers,
-/// floating-point numbers, bools, vectors of integers, and enums that have EnumNames, which may be optional.
+/// floating-point numbers, bools, vectors of integers, enums that have EnumNames, which may be optional, and the
+/// options of an augmentation as numbers with commas between.
 ///
 /// Whoever adds an option gives it a row in ValuesWhenAbsent.
 template <class R, class Visitor>
@@ -72,6 +74,7 @@ void VisitFields(R& recipe, Visitor&& visit) {
   auto& augmentation = training.augmentation;
   VisitModelFields(recipe, visit);
   visit("dataset", recipe.dataset, DatasetNamesText());
+  visit("image-size", recipe.image_size, "photographs become squares of so many pixels; 0: 224, or the data set's own");
   visit("epochs", training.epochs, "passes over the training images");
   visit("batch-size", training.batch_size, "images a step");
   visit("seed", training.seed, "of initial values, shuffling, augmentation and dropout");
@@ -94,10 +97,16 @@ void VisitFields(R& recipe, Visitor&& visit) {
   visit("warmup-epochs", schedule.warmup_epochs, "epochs, or a fraction, of linear warm-up");
   visit("decay-epochs", schedule.decay_epochs, "where a step schedule decays, as 80,120");
   visit("decay-factor", schedule.decay_factor, "by what a step schedule multiplies the learning rate");
+  visit("random-resized-crop", augmentation.random_resized_crop,
+        "images are random parts of at least this share of the area, resized; 0: not, 0.08 is usual");
+  visit("color-jitter", augmentation.color_jitter,
+        "random brightness, contrast, saturation and hue by so much, as 0.4,0.4,0.4,0.1; one number: the first three");
+  visit("randaugment", augmentation.rand_augment, "random changes of an image: how many, magnitude 0 ... 30, as 2,9");
   visit("pad-crop", augmentation.pad_crop, "pads images by so many pixels and crops at a random place");
   visit("flip", augmentation.horizontal_flip, "mirrors images left to right with probability 1/2");
   visit("random-erasing", augmentation.random_erasing, "probability of erasing a rectangle");
   visit("erasing-fill", augmentation.erasing_fill, "what is put there: noise or mean");
+  visit("mixup", augmentation.mixup, "alpha of mixup, which mixes images and labels of a batch; 0: not, 0.2 is usual");
 }
 
 /// The values of an enum by name.

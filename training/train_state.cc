@@ -52,7 +52,22 @@ Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, const S
         options.label_smoothing, ") must be at least 0 and below 1");
 }
 
+LossResult Stepper::Train(const Batch& batch, float learning_rate, Key dropout_key, TrainState& state,
+                          CallObserver* observer) {
+  const CrossEntropyOptions loss = {.label_smoothing = options_.label_smoothing,
+                                    .second_labels = batch.second_labels,
+                                    .first_share = batch.first_share};
+  return Train(batch.images, batch.labels, loss, learning_rate, dropout_key, state, observer);
+}
+
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
+                          TrainState& state, CallObserver* observer) {
+  return Train(images, labels, {.label_smoothing = options_.label_smoothing}, learning_rate, dropout_key, state,
+               observer);
+}
+
+LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
+                          const CrossEntropyOptions& loss_options, float learning_rate, Key dropout_key,
                           TrainState& state, CallObserver* observer) {
   CheckBatch(images, labels);
   const Collection& params = GetCollection(state.variables, kParams);
@@ -74,7 +89,7 @@ LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels,
   const auto loss = [&](ConstTensorView logits) {
     Tensor gradient = workspace_.NewTensor(logits.shape());
     const WorkTimer timer(observer, {.path = "loss", .what = "forward", .bytes = 2 * TensorBytes(logits.shape())});
-    result = SoftmaxCrossEntropy(logits, labels, {.label_smoothing = options_.label_smoothing}, gradient);
+    result = SoftmaxCrossEntropy(logits, labels, loss_options, gradient);
     CheckData(std::isfinite(result.loss), "the loss is ", result.loss, " in step ", state.step + 1,
               "; a lower learning rate or a longer warm-up may help");
     return Loss{.value = result.loss, .gradient = std::move(gradient), .correct = result.correct};

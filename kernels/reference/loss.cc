@@ -13,10 +13,14 @@ LossAndGradient SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int3
   const auto weight = [&](size_t k) {
     return options.class_weights.empty() ? 1.0 : static_cast<double>(options.class_weights[k]);
   };
+  const bool mixed = !options.second_labels.empty();
+  const double share = mixed ? static_cast<double>(options.first_share) : 1.0;
+  const auto second = [&](size_t n) { return static_cast<size_t>(mixed ? options.second_labels[n] : labels[n]); };
   LossAndGradient result = {.grad = Sums(logits.size())};
   double total_weight = 0.0;
-  for (const int32_t label : labels) {
-    if (label != options.ignore_index) total_weight += weight(static_cast<size_t>(label));
+  for (size_t n = 0; n < rows; ++n) {
+    if (labels[n] == options.ignore_index) continue;
+    total_weight += share * weight(static_cast<size_t>(labels[n])) + (1.0 - share) * weight(second(n));
   }
   for (size_t n = 0; n < rows; ++n) {
     if (labels[n] == options.ignore_index) continue;
@@ -27,7 +31,8 @@ LossAndGradient SoftmaxCrossEntropy(ConstTensorView logits, std::span<const int3
     std::vector<double> targets(classes);
     double sum_of_targets = 0.0;
     for (size_t k = 0; k < classes; ++k) {
-      targets[k] = weight(k) * ((k == label ? 1.0 - smoothing : 0.0) + smoothing / static_cast<double>(classes));
+      const double hit = (k == label ? share : 0.0) + (k == second(n) ? 1.0 - share : 0.0);
+      targets[k] = weight(k) * ((1.0 - smoothing) * hit + smoothing / static_cast<double>(classes));
       sum_of_targets += targets[k];
     }
     bool correct = true;

@@ -217,12 +217,49 @@ TEST(AugmentationTest, SmallestImages) {
   EXPECT_EQ(seen, (std::set<std::vector<float>>{{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}}));
 }
 
+TEST(AugmentationTest, ColorsAreChangedInBytes) {
+  const Shape shape{5, 4, 3};
+  std::vector<float> image, changed;
+  std::vector<uint8_t> bytes;
+  for (int i = 0; i < 60; ++i) {
+    bytes.push_back(static_cast<uint8_t>(4 * i + 7));
+    image.push_back(static_cast<float>(bytes.back()) / 255.0f);
+  }
+  const AugmentationOptions options{.color_jitter = {0.4, 0.4, 0.4, 0.1}, .rand_augment = {.operations = 2}};
+  const ImageDraw draw{1, 2, 3};
+  changed = image;
+  ChangeColors({.pad_crop = 3}, draw, shape, changed);
+  EXPECT_EQ(changed, image);
+  ChangeColors(options, draw, shape, changed);
+  const ByteImage view{5, 4, 3, bytes};
+  JitterColors(options.color_jitter, draw, view);
+  RandAugment(options.rand_augment, draw, view);
+  for (size_t i = 0; i < 60; ++i) EXPECT_EQ(changed[i], static_cast<float>(bytes[i]) / 255.0f) << i;
+  EXPECT_NE(changed, image);
+
+  std::vector<float> outside{-1.0f, 0.5f, 2.0f};
+  ChangeColors({.color_jitter = {.hue = 1e-9}}, draw, {1, 1, 3}, outside);
+  EXPECT_EQ(outside, (std::vector<float>{0.0f, 128.0f / 255.0f, 1.0f}));
+}
+
 TEST(AugmentationTest, RejectsOptionsOutOfRange) {
   using Error = std::invalid_argument;
   EXPECT_NO_THROW(CheckAugmentation({.pad_crop = 4, .random_erasing = 1.0}));
   ExpectError<Error>([] { CheckAugmentation({.pad_crop = -1}); }, {"pad_crop -1"});
   ExpectError<Error>([] { CheckAugmentation({.pad_crop = int64_t{1} << 40}); }, {"pad_crop"});
   ExpectError<Error>([] { CheckAugmentation({.random_erasing = 1.5}); }, {"random_erasing 1.5"});
+  EXPECT_NO_THROW(CheckAugmentation({.color_jitter = {.hue = 0.5}, .rand_augment = {14, 30}, .mixup = 8.0}));
+  ExpectError<Error>([] { CheckAugmentation({.random_resized_crop = 1.5}); }, {"random_resized_crop 1.5"});
+  ExpectError<Error>([] { CheckAugmentation({.random_resized_crop = -0.1}); }, {"random_resized_crop -0.1"});
+  ExpectError<Error>([] { CheckAugmentation({.color_jitter = {.contrast = -1.0}}); }, {"color_jitter -1"});
+  ExpectError<Error>([] { CheckAugmentation({.color_jitter = {.hue = 0.6}}); }, {"hue 0.6"});
+  ExpectError<Error>([] { CheckAugmentation({.rand_augment = {15, 9}}); }, {"15 operations"});
+  ExpectError<Error>([] { CheckAugmentation({.rand_augment = {-1, 9}}); }, {"-1 operations"});
+  ExpectError<Error>([] { CheckAugmentation({.rand_augment = {2, 31}}); }, {"magnitude 31"});
+  ExpectError<Error>([] { CheckAugmentation({.mixup = -0.5}); }, {"mixup -0.5"});
+  EXPECT_NO_THROW(CheckAugmentation({.mixup = 1.0}, 2));
+  ExpectError<Error>([] { CheckAugmentation({.color_jitter = {.hue = 0.1}}, 2); }, {"1 or 3 channels, not of 2"});
+  ExpectError<Error>([] { CheckAugmentation({.rand_augment = {1, 9}}, 4); }, {"1 or 3 channels, not of 4"});
   ExpectError<Error>([] { CheckAugmentation({.random_erasing = std::numeric_limits<double>::quiet_NaN()}); }, {"nan"});
 }
 

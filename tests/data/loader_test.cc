@@ -12,6 +12,8 @@
 
 #include "hwynn/core/parallel.h"
 #include "hwynn/core/random.h"
+#include "hwynn/data/mixup.h"
+#include "hwynn/data/random_crop.h"
 #include "hwynn/tests/support/files.h"
 
 namespace hwynn {
@@ -230,9 +232,72 @@ TEST(LoaderTest, DataSetsDrawTheirOwnTrainingImages) {
   EXPECT_EQ(IndicesOf(Epoch(evaluation, 2)), Iota(12));  // as they are
 }
 
+// Pixels of 1 … 24 of 255ths, and a hue.
+class Colored : public Numbered {
+ public:
+  using Numbered::Numbered;
+  Shape image_shape() const override { return {6, 4, 3}; }
+  void Image(int64_t index, std::span<float> hwc) const override {
+    for (size_t i = 0; i < hwc.size(); ++i) {
+      hwc[i] = static_cast<float>(static_cast<int64_t>(i * (1 + i % 3)) + index) / 255.0f;
+    }
+  }
+};
+
+TEST(LoaderTest, CropsThenChangesColorsThenStandardizes) {
+  const Colored dataset(6);
+  const Standardization standardization{{0.1f, 0.2f, 0.3f}, {2, 4, 8}};
+  const AugmentationOptions augmentation{
+      .random_resized_crop = 0.2, .color_jitter = {.contrast = 0.9}, .horizontal_flip = true};
+  Loader loader(
+      dataset,
+      {.batch_size = 6, .seed = 9, .shuffle = false, .augmentation = augmentation, .standardization = standardization});
+  loader.StartEpoch(4);
+  const Batch* batch = loader.Next();
+  for (int64_t index = 0; index < 6; ++index) {
+    const ImageDraw draw{9, 4, index, 0.2};
+    std::vector<float> image(72);
+    dataset.Image(index, image);
+    CropAtRandom(draw, {6, 4, 3}, image);
+    ChangeColors(augmentation, draw, {6, 4, 3}, image);
+    Standardize(standardization, image);
+    Augment(augmentation, draw, {6, 4, 3}, {}, image);
+    EXPECT_TRUE(std::ranges::equal(image, batch->images.span().subspan(static_cast<size_t>(index) * 72, 72))) << index;
+  }
+}
+
+TEST(LoaderTest, MixesImagesAndLabelsOfABatch) {
+  const Numbered dataset(10);
+  const LoaderOptions plain{.batch_size = 5, .seed = 3};
+  LoaderOptions options = plain;
+  options.augmentation.mixup = 0.4;
+  Loader loader(dataset, plain), mixing(dataset, options);
+  for (const int64_t epoch : {0, 1}) {
+    loader.StartEpoch(epoch);
+    mixing.StartEpoch(epoch);
+    for (int64_t number = 0; number < 2; ++number) {
+      const Batch &separate = *loader.Next(), &mixed = *mixing.Next();
+      EXPECT_TRUE(separate.second_labels.empty());
+      EXPECT_EQ(separate.first_share, 1.0f);
+      EXPECT_EQ(mixed.first_share, DrawMixupShare(0.4, 3, epoch, number));
+      EXPECT_EQ(mixed.labels, separate.labels);
+      EXPECT_EQ(mixed.second_labels, std::vector<int32_t>(separate.labels.rbegin(), separate.labels.rend()));
+      Tensor images(separate.images.shape());
+      std::ranges::copy(separate.images.span(), images.data());
+      MixImages(mixed.first_share, images);
+      EXPECT_TRUE(std::ranges::equal(mixed.images.span(), images.span()));
+    }
+  }
+  options.training = false;
+  Loader evaluation(dataset, options);
+  evaluation.StartEpoch(0);
+  EXPECT_TRUE(evaluation.Next()->second_labels.empty());
+}
+
 TEST(LoaderTest, SameBatchesForAnyNumberOfThreads) {
   const Large dataset(40);
-  const LoaderOptions options{.batch_size = 8, .seed = 5, .augmentation = {.pad_crop = 9, .random_erasing = 0.5}};
+  const LoaderOptions options{
+      .batch_size = 8, .seed = 5, .augmentation = {.pad_crop = 9, .random_erasing = 0.5, .mixup = 0.5}};
   std::vector<Contents> first;
   for (const int threads : {1, 2, 3}) {
     RunWithThreads(threads, [&] {

@@ -81,6 +81,61 @@ TEST(LossTest, WeightsAndIgnoredRowsAreThoseOfTheReference) {
   }
 }
 
+// Two labels a row, the same one in some, with weights and smoothing.
+TEST(LossTest, TwoLabelsARowAreThoseOfTheReference) {
+  const Shape shape = {41, 7};
+  const Tensor logits = Normals(shape, 1, 0.5f, 3.0f);
+  const std::vector<float> weights = {0.5f, 2.0f, 0.0f, 1.0f, 0.125f, 3.0f, 1.5f};
+  const std::vector<int32_t> labels = Labels(41, 7);
+  std::vector<int32_t> second(labels.rbegin(), labels.rend());
+  second[3] = labels[3];
+  for (const float share : {0.0f, 0.625f, 1.0f}) {
+    for (const bool weighted : {false, true}) {
+      for (const float smoothing : {0.0f, 0.3f}) {
+        SCOPED_TRACE(::testing::Message() << share << ' ' << weighted << ' ' << smoothing);
+        CrossEntropyOptions options = {.label_smoothing = smoothing, .second_labels = second, .first_share = share};
+        if (weighted) options.class_weights = weights;
+        Tensor grad(shape, kNaN);
+        const LossResult got = SoftmaxCrossEntropy(logits, labels, options, grad);
+        const auto want = reference::SoftmaxCrossEntropy(logits, labels, options);
+        EXPECT_NEAR(got.loss, want.loss, 1e-12 * (1.0 + want.loss));
+        EXPECT_EQ(got.correct, want.correct);
+        ExpectRoundedOnce(grad, want.grad);
+        if (weighted) continue;
+        options.second_labels = {};
+        const double first = SoftmaxCrossEntropy(logits, labels, options, {}).loss;
+        const double other = SoftmaxCrossEntropy(logits, second, options, {}).loss;
+        EXPECT_NEAR(got.loss, share * first + (1.0 - share) * other, 1e-12 * (1.0 + want.loss));
+      }
+    }
+  }
+}
+
+// A logit of the label that has no share may be infinite.
+TEST(LossTest, ALabelWithoutAShareTakesNoPart) {
+  Tensor logits({1, 3}, 0.0f);
+  logits[1] = -kInfinity;
+  const std::vector<int32_t> zero = {0}, one = {1};
+  const double want = std::log(2.0);
+  EXPECT_NEAR(SoftmaxCrossEntropy(logits, one, {.second_labels = zero, .first_share = 0.0f}, {}).loss, want, 1e-15);
+  EXPECT_NEAR(SoftmaxCrossEntropy(logits, zero, {.second_labels = one, .first_share = 1.0f}, {}).loss, want, 1e-15);
+}
+
+TEST(LossTest, RejectsSecondLabelsThatDoNotFit) {
+  const Tensor logits({2, 3}, 0.0f);
+  const std::vector<int32_t> labels = {0, 1}, short_one = {0}, bad = {0, 3}, negative = {-1, 0};
+  const auto expect = [&](const CrossEntropyOptions& options) {
+    EXPECT_THROW(SoftmaxCrossEntropy(logits, labels, options, {}), std::invalid_argument);
+  };
+  expect({.second_labels = short_one});
+  expect({.second_labels = bad});
+  expect({.second_labels = negative});
+  expect({.ignore_index = 7, .second_labels = labels});
+  expect({.second_labels = labels, .first_share = 1.5f});
+  expect({.second_labels = labels, .first_share = -0.5f});
+  expect({.second_labels = labels, .first_share = kNaN});
+}
+
 // torch.nn.functional.cross_entropy of PyTorch 2.13 in float64, with weight, ignore_index and label_smoothing.
 TEST(LossTest, WeightsAndIgnoredRowsAreThoseOfPyTorch) {
   Tensor logits({4, 3});

@@ -16,42 +16,52 @@ using testing::ExpectError;
 
 // No two options of a type have the same value, so that none can stand under another's name.
 TEST(RecipeTest, EveryOptionHasItsName) {
-  const Recipe recipe{
-      .model = "mlp",
-      .width = 0.75,
-      .stem = ResNetStem::kCifar,
-      .padding = PaddingRule::kPyTorch,
-      .dataset = "synthetic",
-      .training = {
-          .epochs = 11,
-          .batch_size = 12,
-          .seed = 13,
-          .label_smoothing = 0.125f,
-          .fusion = false,
-          .freeze_batch_norm = true,
-          .ghost_batch_size = 14,
-          .recalibrate = true,
-          .optimizer = {.kind = OptimizerKind::kAdamW,
-                        .momentum = 0.5f,
-                        .nesterov = false,
-                        .b1 = 0.25,
-                        .b2 = 0.625,
-                        .epsilon = 0.0625f,
-                        .weight_decay = 0.03125f,
-                        .decay_all = true,
-                        .clip_norm = 4.5f},
-          .schedule = {.kind = ScheduleKind::kStep,
-                       .learning_rate = 0.875,
-                       .warmup_epochs = 1.5,
-                       .decay_epochs = {3, 7},
-                       .decay_factor = 0.375},
-          .augmentation = {
-              .pad_crop = 5, .horizontal_flip = false, .random_erasing = 0.6875, .erasing_fill = ErasingFill::kMean}}};
+  const Recipe recipe{.model = "mlp",
+                      .width = 0.75,
+                      .stem = ResNetStem::kCifar,
+                      .padding = PaddingRule::kPyTorch,
+                      .dataset = "synthetic",
+                      .image_size = 15,
+                      .training = {.epochs = 11,
+                                   .batch_size = 12,
+                                   .seed = 13,
+                                   .label_smoothing = 0.125f,
+                                   .fusion = false,
+                                   .freeze_batch_norm = true,
+                                   .ghost_batch_size = 14,
+                                   .recalibrate = true,
+                                   .optimizer = {.kind = OptimizerKind::kAdamW,
+                                                 .momentum = 0.5f,
+                                                 .nesterov = false,
+                                                 .b1 = 0.25,
+                                                 .b2 = 0.625,
+                                                 .epsilon = 0.0625f,
+                                                 .weight_decay = 0.03125f,
+                                                 .decay_all = true,
+                                                 .clip_norm = 4.5f},
+                                   .schedule = {.kind = ScheduleKind::kStep,
+                                                .learning_rate = 0.875,
+                                                .warmup_epochs = 1.5,
+                                                .decay_epochs = {3, 7},
+                                                .decay_factor = 0.375},
+                                   .augmentation = {.random_resized_crop = 0.34375,
+                                                    .color_jitter = {0.4375, 0.46875, 0.53125, 0.484375},
+                                                    .rand_augment = {.operations = 6, .magnitude = 17},
+                                                    .pad_crop = 5,
+                                                    .horizontal_flip = false,
+                                                    .random_erasing = 0.6875,
+                                                    .erasing_fill = ErasingFill::kMean,
+                                                    .mixup = 0.1875}}};
   const std::map<std::string, std::string> fields = {{"model", "mlp"},
                                                      {"width", "0.75"},
                                                      {"stem", "cifar"},
                                                      {"padding", "pytorch"},
                                                      {"dataset", "synthetic"},
+                                                     {"image-size", "15"},
+                                                     {"random-resized-crop", "0.34375"},
+                                                     {"color-jitter", "0.4375,0.46875,0.53125,0.484375"},
+                                                     {"randaugment", "6,17"},
+                                                     {"mixup", "0.1875"},
                                                      {"epochs", "11"},
                                                      {"batch-size", "12"},
                                                      {"seed", "13"},
@@ -109,8 +119,27 @@ TEST(RecipeTest, RefusesWhatIsNoValueOfAnOption) {
   ExpectError<Error>(with("flip", "yes"), {"flip", "yes"});
   ExpectError<Error>(with("optimizer", "lamb"), {"optimizer", "lamb"});
   ExpectError<Error>(with("decay-epochs", "3,,7"), {"decay-epochs"});
+  ExpectError<Error>(with("decay-epochs", "3,"), {"decay-epochs"});
   ExpectError<Error>(with("stem", ""), {"stem"});
   ExpectError<Error>(with("no-such-option", "1"), {"no-such-option"});
+}
+
+TEST(RecipeTest, ShortFormsOfAugmentations) {
+  const auto read = [](const std::string& name, const std::string& text) {
+    auto fields = ToFields(Recipe());
+    fields[name] = text;
+    return ToFields(RecipeFromFields(fields)).at(name);
+  };
+  EXPECT_EQ(read("color-jitter", "0.25"), "0.25,0.25,0.25,0");
+  EXPECT_EQ(read("color-jitter", "0,0,0,0.5"), "0,0,0,0.5");
+  EXPECT_EQ(read("randaugment", "3"), "3,9");
+  EXPECT_EQ(read("randaugment", "3,0"), "3,0");
+  for (const std::string text : {"", "0.1,0.2", "0.1,0.2,0.3,0.1,0.1", "much", "0.1,"}) {
+    ExpectError<std::invalid_argument>([&] { read("color-jitter", text); }, {"color-jitter"});
+  }
+  for (const std::string text : {"", "2,9,1", "2.5", "two"}) {
+    ExpectError<std::invalid_argument>([&] { read("randaugment", text); }, {"randaugment"});
+  }
 }
 
 // The rows are history: they never change, and what has no row was in the first version's checkpoints.
@@ -121,6 +150,11 @@ TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
   EXPECT_EQ(ValuesWhenAbsent().at("freeze-batch-norm"), "false");
   EXPECT_EQ(ValuesWhenAbsent().at("ghost-batch"), "0");
   EXPECT_EQ(ValuesWhenAbsent().at("recalibrate"), "false");
+  EXPECT_EQ(ValuesWhenAbsent().at("image-size"), "0");
+  EXPECT_EQ(ValuesWhenAbsent().at("random-resized-crop"), "0");
+  EXPECT_EQ(ValuesWhenAbsent().at("color-jitter"), "0,0,0,0");
+  EXPECT_EQ(ValuesWhenAbsent().at("randaugment"), "0,9");
+  EXPECT_EQ(ValuesWhenAbsent().at("mixup"), "0");
   Recipe other;
   other.padding = PaddingRule::kPyTorch;
   other.stem = ResNetStem::kCifar;
@@ -128,6 +162,11 @@ TEST(RecipeTest, WhatIsAbsentHasTheValueOfItsTime) {
   other.training.freeze_batch_norm = true;
   other.training.ghost_batch_size = 14;
   other.training.recalibrate = true;
+  other.image_size = 64;
+  other.training.augmentation.random_resized_crop = 0.08;
+  other.training.augmentation.color_jitter.hue = 0.1;
+  other.training.augmentation.rand_augment.operations = 2;
+  other.training.augmentation.mixup = 0.2;
   for (const auto& [name, value] : ToFields(other)) {
     auto fields = ToFields(other);
     fields.erase(name);

@@ -120,6 +120,26 @@ TEST_F(StepperTest, AModuleThatThrowsChangesNothing) {
   ExpectSame(state_, other);
 }
 
+// The loss, and so the gradient, is the mean of those of both labels by their shares.
+TEST_F(StepperTest, MixedImagesAreTrainedOnBothOfTheirLabels) {
+  Batch batch{.images = images_.Clone(), .labels = kLabels, .second_labels = {2, 2, 1, 0, 0, 1}, .first_share = 0.75f};
+  const TrainState before = Copy(state_);
+  const auto loss = [&](const Batch& of) {
+    TrainState state = Copy(before);
+    return Stepper(model_, kOptions).Train(of, 0.1f, Key{}, state).loss;
+  };
+  const double mixed = Stepper(model_, kOptions).Train(batch, 0.1f, Key{}, state_).loss;
+  const Batch first{.images = images_.Clone(), .labels = batch.labels};
+  const Batch second{.images = images_.Clone(), .labels = batch.second_labels};
+  EXPECT_NEAR(mixed, 0.75 * loss(first) + 0.25 * loss(second), 1e-6);
+  EXPECT_GT(std::abs(loss(first) - loss(second)), 1e-3);
+  TrainState plain = Copy(before), other = Copy(before);
+  Stepper(model_, kOptions).Train(first, 0.1f, Key{}, plain);
+  Stepper(model_, kOptions).Train(images_, kLabels, 0.1f, Key{}, other);
+  ExpectSame(plain, other);
+  EXPECT_FALSE(SameBits(GetCollection(plain.variables, kParams), GetCollection(state_.variables, kParams)));
+}
+
 // The views that a host holds of the state's arrays stay good: values change in place.
 TEST_F(StepperTest, ChangesValuesInPlace) {
   Stepper stepper(model_, kOptions);
