@@ -1,4 +1,4 @@
-// hwynn predict: class names and probabilities for PNG images, or logits for arrays.
+// hwynn predict: class names and probabilities for PNG and JPEG images, or logits for arrays.
 
 #include <algorithm>
 #include <cstring>
@@ -7,9 +7,10 @@
 #include <numeric>
 
 #include "hwynn/apps/commands.h"
-#include "hwynn/apps/image.h"
 #include "hwynn/core/math.h"
 #include "hwynn/formats/safetensors.h"
+#include "hwynn/images/decoded_image.h"
+#include "hwynn/images/transform.h"
 
 namespace hwynn::apps {
 namespace {
@@ -55,22 +56,28 @@ void PredictArrays(InferenceContext& context, const PredictOptions& options) {
   WriteSafetensors(options.output, {{"logits", {"F32", shape, std::as_bytes(std::span(logits))}}}, {});
 }
 
+bool Fits(const DecodedImage& image, const Shape& shape) { return image.height == shape[0] && image.width == shape[1]; }
+
+/// The image as the model takes it: as its checkpoint says, or else in the size of those that it was trained on.
+DecodedImage Prepared(const DecodedImage& image, const InferenceInfo& info) {
+  if (info.transform != EvaluationTransform()) return ApplyTransform(image, info.transform);
+  return Resize(image, info.image_shape[0], info.image_shape[1]);
+}
+
 void PredictImages(InferenceContext& context, const PredictOptions& options) {
   const InferenceInfo& info = context.model().info();
   const Shape& shape = info.image_shape;
   const std::vector<std::string>& names = info.class_names;
   for (const std::string& path : options.images) {
-    Tensor image = ReadPng(path, shape[2]);
+    const DecodedImage image = ReadImage(path, {.channels = shape[2]});
+    Tensor input({1, shape[0], shape[1], shape[2]});
+    ToInput(Prepared(image, info), info.standardization, input.span());
     std::cout << path;
-    if (image.shape() != shape) {
-      std::cout << " (" << image.shape()[1] << "x" << image.shape()[0] << ", resized to " << shape[1] << "x" << shape[0]
-                << ")";
-      image = Resize(image, shape[0], shape[1]);
+    if (info.transform == EvaluationTransform() && !Fits(image, shape)) {
+      std::cout << " (" << image.width << "x" << image.height << ", resized to " << shape[1] << "x" << shape[0] << ")";
     }
     std::cout << '\n';
-    Standardize(info.standardization, image.span());
-    image.Reshape({1, shape[0], shape[1], shape[2]});
-    const std::vector<double> probabilities = Softmax(context.Run(image).span());
+    const std::vector<double> probabilities = Softmax(context.Run(input).span());
     std::vector<size_t> order(names.size());
     std::iota(order.begin(), order.end(), 0);
     std::ranges::sort(order, [&](size_t a, size_t b) {
@@ -97,14 +104,15 @@ void RunPredict(const PredictOptions& options) {
 }  // namespace
 
 void AddPredictCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("predict", "class names and probabilities of PNG images, logits of arrays");
+  CLI::App* command = app.add_subcommand("predict", "class names and probabilities of images, logits of arrays");
   const auto options = std::make_shared<PredictOptions>();
   command->add_option("--checkpoint", options->checkpoint, "a checkpoint.safetensors, or what hwynn compile made of it")
       ->required()
       ->type_name("FILE");
-  CLI::Option* images =
-      command->add_option("images", options->images,
-                          "PNG files; made grey or RGB as the model needs, and resized to its input with a note");
+  CLI::Option* images = command->add_option(
+      "images", options->images,
+      "PNG and JPEG files; made grey or RGB as the model needs, and resized and cropped as its checkpoint says, "
+      "else resized to its input with a note");
   images->type_name("FILE");
   CLI::Option* arrays = command->add_option("--arrays", options->arrays,
                                             "a safetensors file with an array x [N,H,W,C] of F32, taken as it is");

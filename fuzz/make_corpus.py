@@ -380,6 +380,7 @@ def main():
     make_image_corpus.add_idx(add)
     make_image_corpus.add_cifar(add)
     make_image_corpus.add_png(add)
+    make_image_corpus.add_jpeg(add)
     make_data_corpus.add_cifar_pickle(add)
     make_data_corpus.add_npz(add)
     add_recipe()

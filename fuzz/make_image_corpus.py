@@ -1,6 +1,8 @@
-"""Seeds of the targets idx, cifar and png: data sets and images."""
+"""Seeds of the targets idx, cifar, png and jpeg: data sets and images."""
 
 import gzip
+import json
+import pathlib
 import struct
 import zlib
 
@@ -59,6 +61,10 @@ def png(width, height, bits, colour, rows, interlace=0, before=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
+def exif(orientation):
+    return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
 def add_png(add):
     palette = chunk(b"PLTE", bytes([255, 0, 0, 0, 255, 0]))
     add("png", "grey_8", png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6])))
@@ -70,8 +76,8 @@ def add_png(add):
     add("png", "text", png(1, 1, 8, 0, b"\0\7", before=text))
     good = png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6]))
     add("png", "nothing", b"", "is an empty file")
-    add("png", "jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture")
-    add("png", "no_png", b"GIF89a" + bytes(30), "signature")
+    add("png", "jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF", "the file ends before its image does")
+    add("png", "no_png", b"GIF89a" + bytes(30), "is neither a PNG nor a JPEG image")
     add("png", "cut_off_header", good[:20], "end of stream")
     add("png", "cut_off_data", good[:50], "end of stream")
     add("png", "wrong_checksum", good[:29] + b"\0\0\0\0" + good[33:], "invalid chunk checksum")
@@ -80,7 +86,54 @@ def add_png(add):
     add("png", "palette_missing", png(8, 1, 1, 3, bytes([0, 0x5A])), "missing PLTE")
     add("png", "palette_index", png(8, 1, 2, 3, bytes([0, 0xFF, 0xFF]), before=palette))
     add("png", "huge", png(2**31 - 1, 2**31 - 1, 8, 2, b"\0"), "image width exceeds user limit")
-    add("png", "large_square", png(4097, 4097, 8, 2, b"\0"), "4097x4097 pixels at byte 16 are more than 16777216")
-    add("png", "large", png(4096, 4096, 8, 2, b"\0"), "4096x4096 pixels at byte 16 are more than a file of")
+    add("png", "large_square", png(8193, 8193, 8, 2, b"\0"), "8193x8193 pixels are more than 67108864")
+    add("png", "large", png(8192, 8192, 8, 2, b"\0"), "8192x8192 pixels are more than a file of")
+    add("png", "long", png(2**20, 1, 1, 0, b"\0" * (2**17 + 1)), "no image is made more than 32768 times smaller")
+    add("png", "upside_down", png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6]), before=chunk(b"eXIf", exif(3))))
+    add("png", "exif_broken", png(1, 1, 8, 0, b"\0\7", before=chunk(b"eXIf", exif(3)[:15])))
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 9))
     add("png", "text_bomb", png(1, 1, 8, 0, b"\0\7", before=bomb), "limits")
+
+
+def golden_files():
+    """The image files of tests/golden/images.safetensors."""
+    data = (pathlib.Path(__file__).resolve().parent.parent / "tests/golden/images.safetensors").read_bytes()
+    length = struct.unpack_from("<Q", data)[0]
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        begin, end = entry["data_offsets"]
+        if len(entry["shape"]) == 1:
+            yield name, data[8 + length + begin : 8 + length + end]
+
+
+def add_jpeg(add):
+    files = {name[:-4]: data for name, data in golden_files() if name.endswith(".jpg")}
+    for name, data in files.items():
+        add("jpeg", name, data, "is a JPEG in CMYK" if name == "cmyk" else "taken")
+    good, scans = files["420"], files["two_scans"]
+    frame = good.index(b"\xff\xc0")
+
+    def changed(at, value):
+        return good[:at] + value + good[at + len(value) :]
+
+    def with_exif(data):
+        return good[:2] + b"\xff\xe1" + struct.pack(">H", len(data) + 8) + b"Exif\0\0" + data + good[2:]
+
+    for orientation in (6, 7):
+        add("jpeg", f"orientation_{orientation}", with_exif(exif(orientation)))
+    add("jpeg", "exif_broken", with_exif(exif(6)[:17]))
+    add("jpeg", "no_end_marker", good[:-2])
+    add("jpeg", "cut_off_header", good[:100], "the file ends before its image does")
+    add("jpeg", "cut_off_data", good[: len(good) // 2 + 400], "the file ends before its image does")
+    add("jpeg", "cut_off_scans", files["progressive"][:-40], "the file ends before its image does")
+    add("jpeg", "start_alone", b"\xff\xd8\xff", "the file ends before its image does")
+    add("jpeg", "no_image", b"\xff\xd8\xff\xd9", "JPEG datastream contains no image")
+    add("jpeg", "huge", changed(frame + 5, b"\xff\xdc\xff\xdc"), "pixels are more than 67108864")
+    add("jpeg", "large", changed(frame + 5, b"\x20\0\x20\0"), "8192x8192 pixels are more than a file of")
+    add("jpeg", "size_0", changed(frame + 7, b"\0\0"), "Empty JPEG image")
+    add("jpeg", "twelve_bits", changed(frame + 4, b"\x0c"), "precision")
+    add("jpeg", "arithmetic", changed(frame, b"\xff\xc9"), "arithmetic coding")
+    add("jpeg", "lossless", changed(frame, b"\xff\xc3"), "Unsupported JPEG process")
+    add("jpeg", "two_components", changed(frame + 9, b"\x02"), "Bogus marker length")
+    add("jpeg", "codes_damaged", good[:-300] + bytes(b ^ 0x5A for b in good[-300:-2]) + good[-2:], "Corrupt JPEG data")
+    scan = scans[scans.rindex(b"\xff\xda") : -2]
+    add("jpeg", "scans_65", scans[:-2] + 63 * scan + scans[-2:], "more than 64 scans")

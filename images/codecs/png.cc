@@ -31,7 +31,10 @@ CodecImage DecodePng(std::span<const std::byte> file, const std::string& path, i
 
   CodecImage result = {.image = {.height = header.height, .width = header.width, .channels = 3}};
   spng_exif exif;
-  if (spng_get_exif(png.get(), &exif) == 0) {
+  // Reads all chunks before the pixels, so it finds what is wrong with them too.
+  const int exif_status = spng_get_exif(png.get(), &exif);
+  if (exif_status != SPNG_ECHUNKAVAIL) {
+    check(exif_status);
     result.orientation = ExifOrientation(std::as_bytes(std::span(exif.data, exif.length)));
   }
   size_t size = 0;

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "hwynn/formats/safetensors.h"
+#include "hwynn/images/decoded_image.h"
+#include "hwynn/images/transform.h"
 #include "hwynn/tests/apps/hwynn_program.h"
 #include "hwynn/tests/support/fill.h"
 #include "hwynn/training/checkpoint.h"
@@ -88,6 +90,41 @@ TEST_F(HwynnTest, TrainsEvaluatesPredictsInspects) {
   const Result tuned = Run(Train("tuned", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=1",
                                            "--finetune", CheckpointOf("run")}));
   EXPECT_EQ(tuned.code, 0) << tuned.err;
+}
+
+// A checkpoint that says how photographs become its images: a JPEG, resized and cropped so.
+TEST_F(HwynnTest, PredictsAPhotographAsTheCheckpointSays) {
+  ASSERT_EQ(Run(Train("run", {"--model=resnet20", "--width=0.25", "--batch-size=32", "--max-steps=2"})).code, 0);
+  const SafetensorsFile golden(HWYNN_GOLDEN_DIR "/images.safetensors");
+  const auto bytes = golden.Entry("420.jpg").bytes;
+  const std::string photograph = (folder_ / "photograph").string(),
+                    cropped = (folder_ / "cropped.safetensors").string();
+  WriteText(photograph, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const SafetensorsFile checkpoint(CheckpointOf("run"));
+  SafetensorsMetadata metadata = checkpoint.metadata();
+  const EvaluationTransform transform = {.image_size = 28, .resize = 32, .interpolation = Interpolation::kBicubic};
+  metadata["evaluation_transform"] = ToText(transform);
+  WriteSafetensors(cropped, checkpoint.entries(), metadata);
+
+  Tensor image({1, 28, 28, 1});
+  const DecodedImage whole = DecodeImage(bytes, photograph, {.channels = 1});
+  ToInput(ApplyTransform(whole, transform), Checkpoint(CheckpointOf("run")).info().standardization, image.span());
+  const std::vector<float> logits = Logits(CheckpointOf("run"), image);
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  const double best = std::exp(static_cast<double>(*std::ranges::max_element(logits))) / sum;
+
+  const Result predicted = Run({"predict", "--checkpoint", cropped, "--top", "1", photograph});
+  ASSERT_EQ(predicted.code, 0) << predicted.err;
+  std::istringstream lines(predicted.out);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, photograph);
+  double probability = 0.0;
+  lines >> probability;
+  EXPECT_NEAR(probability, best, 6e-5) << predicted.out;
+  const Result resized = Run({"predict", "--checkpoint", CheckpointOf("run"), "--top", "1", photograph});
+  EXPECT_NE(resized.out.find("(67x45, resized to 28x28)"), std::string::npos) << resized.out;
 }
 
 TEST_F(HwynnTest, PredictsAPngAsItsStandardisedPixels) {

@@ -80,7 +80,7 @@ const std::vector<Example>& Foreign() {
       {Container::kHdf5, "\x89HDF\r\n\x1a\n\0"s, "is HDF5"},
       {Container::kTfLite, "\x1c\0\0\0TFL3"s, "TensorFlow Lite"},
       {Container::kPng, "\x89PNG\r\n\x1a\n", "is a PNG picture"},
-      {Container::kJpeg, "\xff\xd8\xff\xe0\0\x10JFIF"s, "save it as PNG"},
+      {Container::kJpeg, "\xff\xd8\xff\xe0\0\x10JFIF"s, "is a JPEG picture"},
   };
   return examples;
 }
