@@ -3,7 +3,7 @@
 (numpy, pillow==12.0.0, and jpegtran of Debian's libjpeg-turbo-progs).
 
 "NAME" is a file's bytes; "NAME.rgb" and "NAME.grey" its pixels; "NAME.S.R.FILTER" what torchvision's Resize(R),
-CenterCrop(S) give, by torchvision's arithmetic over Pillow (tools/compare_images.py holds that against torchvision itself).
+CenterCrop(S) give, by torchvision's arithmetic over Pillow (bench/peers/images.py compares with torchvision itself).
 """
 
 import io
