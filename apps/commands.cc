@@ -26,13 +26,6 @@ std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_
   return MakeModel(recipe.model, RecipeModelOptions(recipe, num_classes));
 }
 
-DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory) {
-  DatasetOptions options;
-  options.name = name;
-  options.directory = directory;
-  return LoadDataset(options);
-}
-
 TrainedModel LoadTrainedModel(const std::string& path) {
   const Checkpoint checkpoint(path);
   TrainedModel trained{.info = checkpoint.info(), .model = nullptr, .variables = {}};

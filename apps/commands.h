@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "hwynn/data/dataset.h"
 #include "hwynn/inference/inference_model.h"
 #include "hwynn/module/module.h"
 #include "hwynn/training/checkpoint.h"
@@ -39,9 +38,6 @@ void AddCompileCommand(CLI::App& app);
 void AddServeBenchCommand(CLI::App& app);
 
 std::unique_ptr<const Module> MakeRecipeModel(const Recipe& recipe, int64_t num_classes);
-
-/// Data sets by name as a checkpoint and the command line name them.
-DatasetSplits LoadRecipeDataset(const std::string& name, const std::string& directory);
 
 /// A model read from a checkpoint, ready for inference.
 struct TrainedModel {

@@ -3,8 +3,10 @@
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/apps/datasets.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/training/trainer.h"
 
@@ -15,7 +17,8 @@ struct EvaluateOptions {
   std::string checkpoint;
   bool compiled = false;
   std::string dataset;
-  std::string data_dir;
+  DataOptions data;
+  std::optional<int64_t> seed;
   bool json = false;
   MachineOptions machine;
 };
@@ -25,28 +28,39 @@ struct Subject {
   std::string model;    // its name
   std::string dataset;  // that it was trained on; "": none
   Shape image_shape;
-  int64_t classes;
+  std::vector<std::string> class_names;
+  EvaluationTransform transform{};
+  int64_t seed = 0;  // that its photographs were split by
 };
 
-DatasetSplits LoadFor(const Subject& subject, const EvaluateOptions& options) {
+LoadedDataset LoadFor(const Subject& subject, const EvaluateOptions& options) {
   const std::string& name = options.dataset.empty() ? subject.dataset : options.dataset;
   Check(!name.empty(), options.checkpoint, ": doesn't say which data set has trained it; name one (--dataset)");
-  DatasetSplits splits = LoadRecipeDataset(name, options.data_dir);
-  const Dataset& test = *splits.test;
+  Check(!IsOfPhotographs(name) || subject.transform.image_size > 0, options.checkpoint,
+        ": doesn't say how its model takes photographs; it was trained on images ", subject.image_shape);
+  LoadedDataset loaded = LoadNamedDataset({.name = name,
+                                           .transform = subject.transform,
+                                           .class_names = subject.class_names,
+                                           .seed = options.seed.value_or(subject.seed),
+                                           .test_only = true},
+                                          options.data);
+  const Dataset& test = *loaded.splits.test;
   Check(test.image_shape() == subject.image_shape, options.checkpoint, ": the model takes images ", subject.image_shape,
         ", those of ", name, " are ", test.image_shape());
-  Check(test.num_classes() == subject.classes, options.checkpoint, ": the model knows ", subject.classes, " classes, ",
-        name, " has ", test.num_classes());
-  return splits;
+  Check(test.num_classes() == std::ssize(subject.class_names), options.checkpoint, ": the model knows ",
+        subject.class_names.size(), " classes, ", name, " has ", test.num_classes());
+  return loaded;
 }
 
-void Report(const MetricSums& sums, const Subject& subject, const EvaluateOptions& options) {
+void Report(const MetricSums& sums, const LoadedDataset& loaded, const Subject& subject,
+            const EvaluateOptions& options) {
   const std::string& name = options.dataset.empty() ? subject.dataset : options.dataset;
   std::cout << subject.model << " on " << sums.examples << " test images of " << name << ": loss " << std::fixed
             << std::setprecision(4) << sums.MeanLoss() << ", accuracy " << sums.Accuracy() << std::endl;
   if (options.json) {
-    std::cout << nlohmann::ordered_json{{"test_accuracy", sums.Accuracy()}, {"test_loss", sums.MeanLoss()}}.dump()
-              << std::endl;
+    nlohmann::ordered_json result{{"test_accuracy", sums.Accuracy()}, {"test_loss", sums.MeanLoss()}};
+    if (options.data.skip_broken) result["left_out_images"] = loaded.left_out.size();
+    std::cout << result.dump() << std::endl;
   }
 }
 
@@ -58,16 +72,18 @@ void EvaluateCompiled(const EvaluateOptions& options) {
     const CheckpointInfo info = Checkpoint(options.checkpoint).info();
     subject.model = info.recipe.model + ", compiled,";
     subject.dataset = info.recipe.dataset;
+    subject.seed = info.recipe.training.seed;
   }
   InferenceContext context(LoadInferenceModel(options.checkpoint));
   const InferenceInfo& info = context.model().info();
   subject.image_shape = info.image_shape;
-  subject.classes = static_cast<int64_t>(info.class_names.size());
-  const DatasetSplits splits = LoadFor(subject, options);
+  subject.class_names = info.class_names;
+  subject.transform = info.transform;
+  const LoadedDataset loaded = LoadFor(subject, options);
   const auto evaluate = [&](const Batch& batch) {
     return SoftmaxCrossEntropy(context.Run(batch.images), batch.labels, {}, {});
   };
-  Report(Evaluate(evaluate, *splits.test, info.standardization, kBatch), subject, options);
+  Report(Evaluate(evaluate, *loaded.splits.test, info.standardization, kBatch), loaded, subject, options);
 }
 
 void RunEvaluate(const EvaluateOptions& options) {
@@ -77,11 +93,14 @@ void RunEvaluate(const EvaluateOptions& options) {
   const Subject subject{.model = recipe.model,
                         .dataset = recipe.dataset,
                         .image_shape = trained.info.image_shape,
-                        .classes = static_cast<int64_t>(trained.info.class_names.size())};
-  const DatasetSplits splits = LoadFor(subject, options);
+                        .class_names = trained.info.class_names,
+                        .transform = trained.info.transform,
+                        .seed = recipe.training.seed};
+  const LoadedDataset loaded = LoadFor(subject, options);
   Stepper stepper(*trained.model);
-  Report(Evaluate(stepper, trained.variables, *splits.test, trained.info.standardization, recipe.training.batch_size),
-         subject, options);
+  Report(Evaluate(stepper, trained.variables, *loaded.splits.test, trained.info.standardization,
+                  recipe.training.batch_size),
+         loaded, subject, options);
 }
 
 }  // namespace
@@ -95,7 +114,9 @@ void AddEvaluateCommand(CLI::App& app) {
   command->add_flag("--compiled", options->compiled,
                     "by the model that predict serves, BatchNorm in the filters; else training's numbers, to the bit");
   command->add_option("--dataset", options->dataset, "default: the one it was trained on");
-  command->add_option("--data-dir", options->data_dir, "the folder of the data set's files")->type_name("DIR");
+  options->data.AddTo(*command);
+  command->add_option("--seed", options->seed,
+                      "by which photographs without a split of their own were split; default: the training's");
   command->add_flag("--json", options->json, "the last line of standard output is a JSON object");
   options->machine.AddTo(*command);
   command->callback([options] { options->machine.Run([&] { RunEvaluate(*options); }); });

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "hwynn/apps/commands.h"
+#include "hwynn/apps/datasets.h"
 #include "hwynn/apps/history.h"
 #include "hwynn/apps/progress.h"
 #include "hwynn/formats/file_io.h"
@@ -36,7 +37,7 @@ constexpr int kExitInterrupted = 130;  // what shells report for a program that 
 struct TrainCommand {
   std::map<std::string, std::string> fields = ToFields(Recipe());  // the recipe's options, as text
   std::set<std::string> given;                                     // those on the command line
-  std::string data_dir;
+  DataOptions data;
   std::string output;
   std::string finetune;
   int64_t max_steps = std::numeric_limits<int64_t>::max();
@@ -84,10 +85,17 @@ std::string ResumeCommand(const TrainCommand& command) {
   return line + (command.resume ? "" : "--resume");
 }
 
-/// A learning rate that suits SGD is far too high for Adam.
-Recipe FreshRecipe(TrainCommand& command) {
-  if (command.fields["optimizer"] != "sgd" && !command.given.contains("learning-rate")) {
-    command.fields["learning-rate"] = "0.001";
+/// A learning rate that suits SGD is far too high for Adam; and photographs are cropped at random unless somebody says
+/// otherwise, to squares of the size that the checkpoint to fine-tune, if any, is for.
+Recipe FreshRecipe(TrainCommand& command, const Checkpoint* start) {
+  const auto set_default = [&](const std::string& name, const std::string& text) {
+    if (!command.given.contains(name)) command.fields[name] = text;
+  };
+  if (command.fields["optimizer"] != "sgd") set_default("learning-rate", "0.001");
+  if (IsOfPhotographs(command.fields["dataset"])) {
+    const int64_t size = start ? start->info().transform.image_size : 0;
+    if (command.fields["image-size"] == "0") command.fields["image-size"] = StrCat(size > 0 ? size : 224);
+    set_default("random-resized-crop", "0.08");
   }
   return RecipeFromFields(command.fields);
 }
@@ -119,7 +127,7 @@ Recipe ResumedRecipe(TrainCommand& command, const Checkpoint& checkpoint, const 
   };
   if (IsImport(checkpoint)) {
     for (const auto& [name, typed, stored] : TakeModel(checkpoint, command)) check(name, typed, stored);
-    return FreshRecipe(command);
+    return FreshRecipe(command, &checkpoint);
   }
   const auto typed = ToFields(RecipeFromFields(command.fields));
   const auto stored = ToFields(checkpoint.info().recipe);
@@ -161,6 +169,7 @@ class Run {
   const std::string profile_path_;
   CheckpointInfo info_;
   DatasetSplits splits_;
+  int64_t left_out_ = 0;  // images
   std::vector<HistoryRow> history_;
   double trained_images_ = 0;  // by this process
   double train_seconds_ = 0;
@@ -171,16 +180,31 @@ class Run {
 int Run::Execute() {
   std::optional<Checkpoint> previous;
   if (command_.resume && std::filesystem::exists(checkpoint_path_)) previous.emplace(checkpoint_path_);
-  info_.recipe = previous ? ResumedRecipe(command_, *previous, checkpoint_path_) : FreshRecipe(command_);
+  info_.recipe = previous ? ResumedRecipe(command_, *previous, checkpoint_path_) : FreshRecipe(command_, start_);
   const TrainOptions& options = info_.recipe.training;
-  splits_ = LoadRecipeDataset(info_.recipe.dataset, command_.data_dir);
+  const Checkpoint* const source = previous ? &*previous : start_;
+  if (IsOfPhotographs(info_.recipe.dataset)) {
+    constexpr int64_t kMostSide = 4096;
+    Check(info_.recipe.image_size > 0 && info_.recipe.image_size <= kMostSide, "--image-size ", info_.recipe.image_size,
+          " is not in 1 … ", kMostSide);
+    info_.transform = PhotographTransform(info_.recipe.image_size);
+    const EvaluationTransform of_source = source ? source->info().transform : EvaluationTransform();
+    if (of_source.image_size == info_.recipe.image_size) info_.transform = of_source;
+  }
+  LoadedDataset loaded = LoadNamedDataset(
+      {.name = info_.recipe.dataset, .transform = info_.transform, .seed = options.seed}, command_.data);
+  splits_ = std::move(loaded.splits);
+  Check(info_.recipe.image_size == 0 || IsOfPhotographs(info_.recipe.dataset), "--image-size is of photographs; ",
+        info_.recipe.dataset, " has images of one size");
+  left_out_ = std::ssize(loaded.left_out);
   info_.image_shape = splits_.train->image_shape();
   info_.class_names = splits_.train->class_names();
-  if (const Checkpoint* source = previous ? &*previous : start_) {
+  if (source != nullptr) {
     CheckImages(*source, previous ? checkpoint_path_ : command_.finetune, previous.has_value());
     info_.standardization = source->info().standardization;  // what its params have learnt to expect
   } else {
-    info_.standardization = ComputeStandardization(*splits_.train);
+    info_.standardization =
+        IsOfPhotographs(info_.recipe.dataset) ? PhotographStandardization() : ComputeStandardization(*splits_.train);
   }
   const auto model = MakeRecipeModel(info_.recipe, splits_.train->num_classes());
   Trainer trainer(*model, *splits_.train, splits_.test.get(), info_.standardization, options);
@@ -321,7 +345,7 @@ void Run::PrintResult() const {
   std::cout << "test accuracy " << std::fixed << std::setprecision(4) << last.test_accuracy << ", test loss "
             << last.test_loss << ", " << std::setprecision(0) << seconds << " s; " << checkpoint_path_ << std::endl;
   if (!command_.json) return;
-  const nlohmann::ordered_json result{
+  nlohmann::ordered_json result{
       {"test_accuracy", last.test_accuracy},
       {"test_loss", last.test_loss},
       {"images_per_second", train_seconds_ > 0 ? trained_images_ / train_seconds_ : last.images_per_second},
@@ -330,6 +354,7 @@ void Run::PrintResult() const {
       {"peak_rss_bytes", PeakRssBytes()},
       {"target", CurrentTarget()},
       {"threads", command_.machine.ThreadCount()}};
+  if (command_.data.skip_broken) result["left_out_images"] = left_out_;
   std::cout << result.dump() << std::endl;
 }
 
@@ -370,7 +395,7 @@ void AddTrainCommand(CLI::App& app, const std::vector<std::string>& arguments, i
   });
   command->add_option("--max-steps", options->max_steps, "ends the run after so many steps; the schedule stays")
       ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
-  command->add_option("--data-dir", options->data_dir, "the folder of the data set's files")->type_name("DIR");
+  options->data.AddTo(*command);
   command->add_option("--output", options->output, "the run's folder; default runs/MODEL-DATASET")->type_name("DIR");
   command
       ->add_option("--finetune", options->finetune,

@@ -383,6 +383,7 @@ def main():
     make_image_corpus.add_jpeg(add)
     make_data_corpus.add_cifar_pickle(add)
     make_data_corpus.add_npz(add)
+    make_data_corpus.add_photo_list(add)
     add_recipe()
     add_history()
     add_op_attributes()

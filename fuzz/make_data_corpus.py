@@ -1,4 +1,4 @@
-"""Seeds of the targets cifar_pickle and npz: data sets as Python's programs write them."""
+"""Seeds of the targets cifar_pickle, npz and photo_list: data sets as Python's programs write them."""
 
 import io
 import pathlib
@@ -137,3 +137,25 @@ def add_npz(add):
     bad("labels_three", "has shape [3]", y=npy("|u1", "(3,)", b"\0\1\1"))
     bad("not_finite", "which is not finite", x=npy("<f4", "(2, 1, 1)", struct.pack("<2f", 1, float("nan"))))
     bad("planes", "colour planes", x=npy("|u1", "(2, 3, 5, 5)", bytes(150)))
+
+
+def add_photo_list(add):
+    name = "photo_list"
+    add(name, "plain", "a.png,cat\nsub/b.jpg,dog\n")
+    add(name, "header", "path,label\r\na.png,cat\r\n")
+    add(name, "columns", "id,Class,Filename\n1,cat,a.png\n")
+    add(name, "quotes", '"a, b.png","say ""cat"""\n"two\nlines.png",dog')
+    add(name, "mark", b"\xef\xbb\xbfa.png,cat")
+    add(name, "nothing", "")
+    add(name, "empty_lines", "\n\r\n\na.png,cat\n\n")
+    add(name, "carriage_return", "a\rb.png,cat\n")
+    add(name, "one_field", "a.png,cat\nb.png\n", "line 2 has 1 fields, a path and a label are needed")
+    add(name, "no_label", "a.png,\n", "line 1 lacks a label")
+    add(name, "no_path", ",cat\n", "line 1 lacks a path")
+    add(name, "quote_open", 'a.png,"cat\n', "line 1: a quote isn't closed")
+    add(name, "quote_at_end", 'a.png,"', "line 1: a quote isn't closed")
+    add(name, "quote_within", 'a.png,c"at\n', "line 1: there is a quote within a field")
+    add(name, "text_behind", 'a.png,"cat"s\n', "line 1: there is text behind a closing quote")
+    add(name, "latin1", b"caf\xe9.png,cat\n", "isn't UTF-8 text")
+    add(name, "nul", b"a\0.png,cat\n", "holds a NUL")
+    add(name, "commas", "," * 3000, "line 1 lacks a path")

@@ -73,7 +73,7 @@ void VisitFields(R& recipe, Visitor&& visit) {
   auto& schedule = training.schedule;
   auto& augmentation = training.augmentation;
   VisitModelFields(recipe, visit);
-  visit("dataset", recipe.dataset, DatasetNamesText());
+  visit("dataset", recipe.dataset, DatasetNamesText() + ", and photographs: folder, csv (docs/photos.md)");
   visit("image-size", recipe.image_size, "photographs become squares of so many pixels; 0: 224, or the data set's own");
   visit("epochs", training.epochs, "passes over the training images");
   visit("batch-size", training.batch_size, "images a step");

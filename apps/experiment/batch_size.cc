@@ -13,6 +13,7 @@
 #include <sstream>
 #include <utility>
 
+#include "hwynn/apps/datasets.h"
 #include "hwynn/formats/file_io.h"
 #include "hwynn/models/presets.h"
 #include "hwynn/training/recalibrate.h"
@@ -49,7 +50,7 @@ class Experiment {
  public:
   explicit Experiment(const BatchSizeOptions& options)
       : options_(options),
-        splits_(LoadRecipeDataset(options.dataset, options.data_dir)),
+        splits_(LoadNamedDataset({.name = options.dataset}, {.directory = options.data_dir}).splits),
         train_(*splits_.train, options.images),
         test_(*splits_.test, options.test_images),
         standardization_(ComputeStandardization(train_)) {}

@@ -1,7 +1,6 @@
 // The program as a user meets it: files it writes, what it prints.
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +16,7 @@
 #include "hwynn/images/transform.h"
 #include "hwynn/tests/apps/hwynn_program.h"
 #include "hwynn/tests/support/fill.h"
+#include "hwynn/tests/support/png.h"
 #include "hwynn/training/checkpoint.h"
 
 namespace hwynn {
@@ -31,26 +31,10 @@ using HwynnTest = testing::HwynnTest;
 
 /// A grey PNG with a gradient from left to right.
 std::string MakePng(uint32_t width, uint32_t height) {
-  const auto word = [](uint32_t value) {
-    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-                       static_cast<char>(value)};
-  };
-  const auto chunk = [&](const std::string& body) {
-    const auto crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-    return word(static_cast<uint32_t>(body.size() - 4)) + body + word(static_cast<uint32_t>(crc));
-  };
-  std::string pixels;
-  for (uint32_t y = 0; y < height; ++y) {
-    pixels += '\0';
-    for (uint32_t x = 0; x < width; ++x) pixels += static_cast<char>(255 * x / width);
-  }
-  uLongf size = compressBound(pixels.size());
-  std::string packed(size, '\0');
-  compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(pixels.data()),
-           pixels.size());
-  packed.resize(size);
-  return "\x89PNG\r\n\x1a\n" + chunk("IHDR" + word(width) + word(height) + std::string("\x08\0\0\0\0", 5)) +
-         chunk("IDAT" + packed) + chunk("IEND");
+  testing::Bytes pixels;
+  for (uint32_t i = 0; i < width * height; ++i) pixels.push_back(static_cast<uint8_t>(255 * (i % width) / width));
+  const testing::Bytes file = testing::MakePng(height, width, 1, pixels);
+  return {file.begin(), file.end()};
 }
 
 TEST_F(HwynnTest, TrainsEvaluatesPredictsInspects) {
