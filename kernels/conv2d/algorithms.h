@@ -17,6 +17,7 @@ namespace hwynn {
 struct Conv2dSetup {
   Conv2dPass pass;
   Conv2dGeometry geometry;
+  Precision precision = Precision::kDefault;
   bool packed_filter = false;    // calls bring one
   bool prologue = false;         // or a prologue, maybe
   bool statistics = false;       // or want statistics, maybe

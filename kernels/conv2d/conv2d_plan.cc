@@ -147,9 +147,8 @@ PackedConv2dFilter PackConv2dFilter(Conv2dPass pass, const Conv2dParams& params,
 
 // Everything about a plan; shared by its copies.
 struct Conv2dPlan::State {
-  State(const Conv2dSetup& wanted, Precision precision_, std::string_view algorithm)
+  State(const Conv2dSetup& wanted, std::string_view algorithm)
       : setup(wanted),
-        precision(precision_),
         named(!algorithm.empty()),
         row(ChooseConv2dAlgorithm(function(), choice(), setup.geometry, algorithm)),
         tiles(CurrentGemmTiles()),
@@ -159,7 +158,7 @@ struct Conv2dPlan::State {
   }
 
   const char* function() const { return FunctionOf(setup.pass); }
-  Conv2dChoice choice() const { return {setup.pass, precision, setup.batch_invariant}; }
+  Conv2dChoice choice() const { return {setup.pass, setup.precision, setup.batch_invariant}; }
   const Conv2dGeometry& geometry() const { return setup.geometry; }
   bool packs() const {
     return setup.pass != Conv2dPass::kBackwardFilter && !setup.packed_filter && plan->packs_filter();
@@ -176,7 +175,6 @@ struct Conv2dPlan::State {
   void Run(Conv2dCall call, ConstTensorView filter, const Workspace& workspace) const;
 
   Conv2dSetup setup;
-  Precision precision;
   bool named;  // by the caller
   const Conv2dAlgorithm& row;
   const GemmTiles& tiles;  // of the target
@@ -204,8 +202,8 @@ const float* Conv2dPlan::State::Checked(const PackedConv2dFilter& filter) const 
                geometry().filter_shape(), " in ", geometry().groups);
   hwynn::Check(filter.algorithm() == row.name, function(), ": the filter was packed for ", filter.algorithm(),
                ", the plan's algorithm is ", row.name);
-  hwynn::Check(precision != Precision::kHighest || row.highest, function(), ": the filter was packed for ", row.name,
-               ", which rounds more than precision kHighest allows");
+  hwynn::Check(setup.precision != Precision::kHighest || row.highest, function(), ": the filter was packed for ",
+               row.name, ", which rounds more than precision kHighest allows");
   return filter.data();
 }
 
@@ -266,29 +264,32 @@ Conv2dPlan Conv2dPlan::Forward(const Conv2dParams& params, const Shape& input, c
                                const Conv2dForwardPlanOptions& options) {
   const Conv2dSetup setup{.pass = Conv2dPass::kForward,
                           .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kForward), params, input, filter),
+                          .precision = params.precision,
                           .packed_filter = options.packed_filter,
                           .prologue = options.prologue,
                           .statistics = options.statistics,
                           .batch_invariant = params.batch_invariant};
-  return Conv2dPlan(std::make_shared<const State>(setup, params.precision, options.algorithm));
+  return Conv2dPlan(std::make_shared<const State>(setup, options.algorithm));
 }
 
 Conv2dPlan Conv2dPlan::BackwardInput(const Conv2dParams& params, const Shape& input, const Shape& filter,
                                      const Conv2dBackwardInputPlanOptions& options) {
   const Conv2dSetup setup{.pass = Conv2dPass::kBackwardInput,
                           .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kBackwardInput), params, input, filter),
+                          .precision = params.precision,
                           .packed_filter = options.packed_filter,
                           .gradient = options.epilogue,
                           .batch_invariant = params.batch_invariant};
-  return Conv2dPlan(std::make_shared<const State>(setup, params.precision, options.algorithm));
+  return Conv2dPlan(std::make_shared<const State>(setup, options.algorithm));
 }
 
 Conv2dPlan Conv2dPlan::BackwardFilter(const Conv2dParams& params, const Shape& input, const Shape& filter,
                                       const Conv2dBackwardFilterPlanOptions& options) {
   const Conv2dSetup setup{.pass = Conv2dPass::kBackwardFilter,
                           .geometry = ResolveConv2d(FunctionOf(Conv2dPass::kBackwardFilter), params, input, filter),
+                          .precision = params.precision,
                           .prologue = options.prologue};
-  return Conv2dPlan(std::make_shared<const State>(setup, params.precision, options.algorithm));
+  return Conv2dPlan(std::make_shared<const State>(setup, options.algorithm));
 }
 
 Conv2dPass Conv2dPlan::pass() const { return state_->setup.pass; }
@@ -365,8 +366,8 @@ void Conv2dPlan::RunBackwardFilter(ConstTensorView input, ConstTensorView grad_o
 }
 
 std::string ExplainConv2d(Conv2dPass pass, const Conv2dGeometry& geometry, Precision precision) {
-  const Conv2dSetup setup{.pass = pass, .geometry = geometry};
-  return Conv2dPlan(std::make_shared<const Conv2dPlan::State>(setup, precision, "")).Explain();
+  const Conv2dSetup setup{.pass = pass, .geometry = geometry, .precision = precision};
+  return Conv2dPlan(std::make_shared<const Conv2dPlan::State>(setup, "")).Explain();
 }
 
 }  // namespace hwynn

@@ -279,19 +279,22 @@ void BlockTask::RunRegion(const Region& region, const PanelRun& panel, ForwardTi
       const Place first = PlaceOf(region, at);
       args.a = window_.data() + first.a - origin;
       args.c = call_.destination + first.c + panel.channel;
-      args.tiles = scatter || clear ? 1 : split.Alike(i);
+      args.tiles = scatter || clear || plan_.precise ? 1 : split.Alike(i);
       if (residual != nullptr) epilogue.residual = residual + first.c + panel.channel;
-      if (at % width + rows <= width) {
-        tiles.forward[panel.vectors - 1][rows - 1](args);
-      } else {
-        std::array<ScatteredRow, kMaxScatteredRows> scattered;
+      std::array<ScatteredRow, kMaxScatteredRows> scattered;
+      args.scattered = nullptr;
+      if (at % width + rows > width) {
         for (int64_t r = 0; r < rows; ++r) {
           const Place row = PlaceOf(region, at + r);
           scattered[static_cast<size_t>(r)] = {row.a - first.a, row.c - first.c};
         }
         args.scattered = scattered.data();
-        tiles.forward_scattered[panel.vectors - 1][rows - 1](args);
-        args.scattered = nullptr;
+      }
+      if (plan_.precise) {
+        tiles.forward_precise[panel.vectors - 1](args, rows);
+      } else {
+        const auto& forward = args.scattered != nullptr ? tiles.forward_scattered : tiles.forward;
+        forward[panel.vectors - 1][rows - 1](args);
       }
       for (int64_t r = 0; clear && r < rows; ++r) ClearCell(PlaceOf(region, at + r), panel);
     }
@@ -306,6 +309,7 @@ ProductPlan::ProductPlan(Product wanted, const Conv2dSetup& setup)
       panels(DirectPanels({setup.pass, setup.geometry.filter_shape(), setup.geometry.groups}, tiles)),
       blocks(product.source, BlockPixels(product, setup)),
       depths(CutDepth(product.taps.size(), product.group_in)),
+      precise(setup.precision == Precision::kHighest),
       panel_split(panels.count(), CeilDiv(panels.count(), CeilDiv(kMinTasks, blocks.count()))),
       windows(product.source, product.taps, blocks.Largest(), product.source.C,
               {.pad = !LeavesOutTaps(product, blocks.Largest(), setup),
@@ -316,7 +320,7 @@ bool ProductPlan::Streams(const ProductCall& call) const {
   constexpr int64_t kLine = 16;
   const Destination& to = product.destination;
   const bool in_place = call.epilogue != nullptr && call.epilogue->residual == call.destination;
-  return depths.size() == 1 && !call.accumulate && !in_place && tiles.panel() % kLine == 0 &&
+  return !precise && depths.size() == 1 && !call.accumulate && !in_place && tiles.panel() % kLine == 0 &&
          product.group_out % tiles.panel() == 0 &&
          WorthStreaming(TensorView(call.destination, {to.N, to.H, to.W, to.C}), {});
 }

@@ -44,6 +44,7 @@ struct ProductPlan {
   PackedPanels panels;  // of B
   BlockGrid blocks;
   std::vector<DepthBlock> depths;
+  bool precise;           // sums in double
   EvenSplit panel_split;  // of a group, into tasks
   SourceWindows windows;
   // Whether a prologue is applied to the whole source at first: several tasks would each do it for the same block, or

@@ -6,12 +6,20 @@
 #include <hwy/highway.h>
 
 #include "hwynn/kernels/simd/gemm_tile-inl.h"
+#include "hwynn/kernels/simd/precise_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace hwynn {
 namespace HWY_NAMESPACE {
+template <int... kVectors>
+GemmTiles MakeTiles(std::integer_sequence<int, kVectors...> vectors) {
+  GemmTiles tiles = MakeGemmTiles(vectors);
+  ((tiles.forward_precise[kVectors] = PreciseTile<kVectors + 1, hn::ScalableTag<float>>), ...);
+  return tiles;
+}
+
 const GemmTiles* TargetGemmTiles() {
-  static const GemmTiles tiles = MakeGemmTiles(std::make_integer_sequence<int, kTileVectors>());
+  static const GemmTiles tiles = MakeTiles(std::make_integer_sequence<int, kTileVectors>());
   return &tiles;
 }
 }  // namespace HWY_NAMESPACE

@@ -36,7 +36,8 @@ struct ScatteredRow {
 struct ForwardTileArgs {
   const float* a;  // row i of the tile at a + i·a_pitch
   int64_t a_pitch;
-  const ScatteredRow* scattered;  // for forward_scattered, instead of a_pitch and c_pitch; else null
+  const ScatteredRow*
+      scattered;  // for forward_scattered and forward_precise, instead of a_pitch and c_pitch; else null
   const TileRun* runs;
   int64_t num_runs;
   const float* b;
@@ -98,6 +99,8 @@ struct GemmTiles {
   void (*forward[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
   /// Null for tiles of more rows than there are registers for pointers.
   void (*forward_scattered[kMaxVectors][kMaxRows])(const ForwardTileArgs&) noexcept;
+  /// One tile of `rows` rows, scattered or not, with sums in double; it doesn't stream.
+  void (*forward_precise[kMaxVectors])(const ForwardTileArgs&, int64_t rows) noexcept;
   void (*filter[kMaxVectors][kMaxRows])(const FilterTileArgs&) noexcept;
   /// Zeros, past the caches; whole vectors, aligned.
   void (*stream_zeros)(float* to, int64_t floats) noexcept;
