@@ -45,8 +45,8 @@ ResizeTaps::ResizeTaps(Interpolation interpolation, int64_t source, int64_t resu
   std::vector<double> taps(static_cast<size_t>(most_taps));
   for (int64_t i = 0; i < window.size(); ++i) {
     const double centre = (static_cast<double>(window.begin + i) + 0.5) * scale;
-    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(centre - radius + 0.5));
-    const int64_t end = std::min(source, static_cast<int64_t>(centre + radius + 0.5));
+    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(std::floor(centre - radius + 0.5)));
+    const int64_t end = std::min(source, static_cast<int64_t>(std::floor(centre + radius + 0.5)));
     double sum = 0.0;
     for (int64_t j = begin; j < end; ++j) {
       const double x = (static_cast<double>(j) - centre + 0.5) * inverse;
