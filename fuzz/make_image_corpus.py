@@ -88,7 +88,7 @@ def add_png(add):
     add("png", "huge", png(2**31 - 1, 2**31 - 1, 8, 2, b"\0"), "image width exceeds user limit")
     add("png", "large_square", png(8193, 8193, 8, 2, b"\0"), "8193x8193 pixels are more than 67108864")
     add("png", "large", png(8192, 8192, 8, 2, b"\0"), "8192x8192 pixels are more than a file of")
-    add("png", "long", png(2**20, 1, 1, 0, b"\0" * (2**17 + 1)), "no image is made more than 32768 times smaller")
+    add("png", "long", png(2**20, 1, 1, 0, b"\0" * (2**17 + 1)))
     add("png", "upside_down", png(3, 2, 8, 0, bytes([0, 1, 2, 3, 2, 4, 5, 6]), before=chunk(b"eXIf", exif(3))))
     add("png", "exif_broken", png(1, 1, 8, 0, b"\0\7", before=chunk(b"eXIf", exif(3)[:15])))
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 9))

@@ -2,8 +2,9 @@
 #define HWYNN_KERNELS_RESIZE_H_
 
 // Resizing of images of bytes, with the bits that Pillow's Image.resize has: an image that is made smaller is filtered
-// first, over all pixels that a pixel of the result covers. (Pillow from 13.0 on takes the columns first where the
-// height shrinks much more than the width, which may move a byte by a few levels.)
+// first, over all pixels that a pixel of the result covers. From 13.0 on Pillow takes the columns first for some
+// images, among them those made smaller that are more than about twice as high as wide: a byte may then differ by one
+// level, rarely by more.
 //
 // Along an axis of n source and m result pixels let s = n/m, f = max(s, 1) and r = the filter's radius·f. Result pixel
 // i sees the source pixels j from ⌊c − r + ½⌋ to ⌊c + r + ½⌋ − 1 that exist, c = (i + ½)·s, with weights

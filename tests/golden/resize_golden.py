@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What Pillow makes of images that a formula draws: the table of tests/kernels/resize_test.cc. It needs numpy and
-pillow==12.0.0: from 13.0 on Pillow resizes the columns first where an image's height shrinks much more than its width."""
+pillow==12.0.0: from 13.0 on Pillow resizes the columns of some images first."""
 
 import hashlib
 
