@@ -20,7 +20,7 @@ struct CodecImage {
   int orientation = 1;  // of its EXIF data
 };
 
-/// Both throw std::runtime_error with path and reason.
+/// Both throw std::runtime_error with path and reason; std::bad_alloc where the format's library has no memory.
 CodecImage DecodePng(std::span<const std::byte> file, const std::string& path, int64_t max_pixels);
 CodecImage DecodeJpeg(std::span<const std::byte> file, const std::string& path, int64_t max_pixels);
 

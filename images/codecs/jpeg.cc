@@ -7,6 +7,7 @@
 
 #include <csetjmp>
 #include <cstring>
+#include <new>
 
 #include "hwynn/core/check.h"
 #include "hwynn/images/codecs/codec.h"
@@ -174,7 +175,10 @@ void CheckBlocks(const std::string& path, const jpeg_decompress_struct& info, si
 
 CodecImage DecodeJpeg(std::span<const std::byte> file, const std::string& path, int64_t max_pixels) {
   JpegDecoder decoder(file);
-  const auto check = [&](bool ok) { CheckData(ok, path, ": ", decoder.error()); };
+  const auto check = [&](bool ok) {
+    if (!ok && decoder.info().err->msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
+    CheckData(ok, path, ": ", decoder.error());
+  };
   check(decoder.ReadHeader());
   const jpeg_decompress_struct& info = decoder.info();
   CheckImageSize(path, info.image_height, info.image_width, max_pixels);

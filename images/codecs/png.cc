@@ -1,6 +1,7 @@
 #include <spng.h>
 
 #include <memory>
+#include <new>
 
 #include "hwynn/core/check.h"
 #include "hwynn/formats/file_io.h"
@@ -17,8 +18,11 @@ constexpr size_t kMaxAncillaryBytes = size_t{16} << 20;
 
 CodecImage DecodePng(std::span<const std::byte> file, const std::string& path, int64_t max_pixels) {
   const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> png(spng_ctx_new(0), spng_ctx_free);
-  const auto check = [&](int status) { CheckData(status == 0, path, ": ", spng_strerror(status)); };
-  CheckData(png != nullptr, path, ": there is not enough memory");
+  if (png == nullptr) throw std::bad_alloc();
+  const auto check = [&](int status) {
+    if (status == SPNG_EMEM) throw std::bad_alloc();
+    CheckData(status == 0, path, ": ", spng_strerror(status));
+  };
   check(spng_set_image_limits(png.get(), kMaxImageSide, kMaxImageSide));
   check(spng_set_chunk_limits(png.get(), kMaxAncillaryBytes, kMaxAncillaryBytes));
   check(spng_set_png_buffer(png.get(), file.data(), file.size()));
