@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -27,7 +28,7 @@ constexpr size_t kImageBytes = kChannels * kPixels;
 struct Version {
   const char* folder;  // what the archive unpacks to
   const char* archive;
-  std::vector<std::string> train_files;
+  std::span<const char* const> train_files;
   const char* test_file;
   const char* names_file;
 };
@@ -40,8 +41,8 @@ struct Format {
   Version python;
   const char* labels_key;
   const char* names_key;
-  std::vector<std::string> class_names;
-  std::vector<fs::path> matlab_files;
+  std::span<const char* const> class_names;
+  std::span<const char* const> matlab_files;
 };
 
 // Reads the files of one split, in their order.
@@ -134,7 +135,7 @@ std::vector<std::string> ReadPickledNames(const std::string& path, const Format&
 std::vector<std::string> ReadClassNames(const fs::path& folder, const Format& format, bool is_python) {
   const std::string path = (folder / (is_python ? format.python : format.binary).names_file).string();
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return format.class_names;
+  if (!fs::exists(path, ignored)) return {format.class_names.begin(), format.class_names.end()};
   std::vector<std::string> names = is_python ? ReadPickledNames(path, format) : ReadNameLines(path);
   CheckData(names.size() == format.class_names.size(), path, ": ", names.size(), " class names instead of ",
             format.class_names.size());
@@ -144,7 +145,7 @@ std::vector<std::string> ReadClassNames(const fs::path& folder, const Format& fo
 // Where a version's files are: `directory`, or the folder that its archive unpacks to. Empty when none of them is
 // there.
 fs::path FolderOf(const Version& version, const fs::path& directory) {
-  std::vector<std::string> files = version.train_files;
+  std::vector<std::string> files(version.train_files.begin(), version.train_files.end());
   files.emplace_back(version.test_file);
   for (const fs::path& folder : {directory / version.folder, directory}) {
     for (const std::string& file : files) {
@@ -162,7 +163,7 @@ fs::path FolderOf(const Version& version, const fs::path& directory) {
     CheckData(!fs::exists(directory / version->archive, ignored), (directory / version->archive).string(),
               ": must be unpacked first: tar xf ", version->archive);
   }
-  for (const fs::path& file : format.matlab_files) {
+  for (const char* file : format.matlab_files) {
     CheckData(!fs::exists(directory / file, ignored), (directory / file).string(), ": is of the Matlab version of ",
               format.title, "; hwynn reads the binary and the Python version, ", format.binary.archive, " and ",
               format.python.archive);
@@ -183,74 +184,83 @@ DatasetSplits Load(const std::string& directory, const Format& format) {
   if (folder.empty()) RefuseFolder(directory, format);
 
   const std::vector<std::string> class_names = ReadClassNames(folder, format, is_python);
-  const auto load = [&](const std::vector<std::string>& files) {
+  const auto load = [&](std::span<const char* const> files) {
     Reader reader(folder, format, class_names);
-    for (const std::string& file : files) is_python ? reader.ReadPython(file) : reader.ReadBinary(file);
+    for (const char* file : files) is_python ? reader.ReadPython(file) : reader.ReadBinary(file);
     return std::move(reader).ToDataset();
   };
   const Version& version = is_python ? format.python : format.binary;
-  return {load(version.train_files), load({version.test_file})};
+  return {load(version.train_files), load({&version.test_file, 1})};
 }
+
+// Constants, of which nothing has to be built: GCC 12 destroys members that don't exist yet where building such a table
+// of vectors throws.
+constexpr const char* kTrainFiles10[] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                         "data_batch_5.bin"};
+constexpr const char* kPythonTrainFiles10[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4",
+                                               "data_batch_5"};
+constexpr const char* kMatlabFiles10[] = {"cifar-10-batches-mat", "data_batch_1.mat", "test_batch.mat"};
+constexpr const char* kClasses10[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                      "dog",      "frog",       "horse", "ship", "truck"};
+
+constexpr Format kCifar10 = {.title = "CIFAR-10",
+                             .binary = {.folder = "cifar-10-batches-bin",
+                                        .archive = "cifar-10-binary.tar.gz",
+                                        .train_files = kTrainFiles10,
+                                        .test_file = "test_batch.bin",
+                                        .names_file = "batches.meta.txt"},
+                             .label_bytes = 1,
+                             .python = {.folder = "cifar-10-batches-py",
+                                        .archive = "cifar-10-python.tar.gz",
+                                        .train_files = kPythonTrainFiles10,
+                                        .test_file = "test_batch",
+                                        .names_file = "batches.meta"},
+                             .labels_key = "labels",
+                             .names_key = "label_names",
+                             .class_names = kClasses10,
+                             .matlab_files = kMatlabFiles10};
+
+constexpr const char* kTrainFiles100[] = {"train.bin"};
+constexpr const char* kPythonTrainFiles100[] = {"train"};
+constexpr const char* kMatlabFiles100[] = {"cifar-100-matlab", "train.mat", "test.mat"};
+constexpr const char* kClasses100[] = {
+    "apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
+    "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
+    "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
+    "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
+    "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
+    "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
+    "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
+    "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
+    "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
+    "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
+    "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
+    "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
+    "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
+    "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
+    "woman",      "worm"};
+
+constexpr Format kCifar100 = {.title = "CIFAR-100",
+                              .binary = {.folder = "cifar-100-binary",
+                                         .archive = "cifar-100-binary.tar.gz",
+                                         .train_files = kTrainFiles100,
+                                         .test_file = "test.bin",
+                                         .names_file = "fine_label_names.txt"},
+                              .label_bytes = 2,
+                              .python = {.folder = "cifar-100-python",
+                                         .archive = "cifar-100-python.tar.gz",
+                                         .train_files = kPythonTrainFiles100,
+                                         .test_file = "test",
+                                         .names_file = "meta"},
+                              .labels_key = "fine_labels",
+                              .names_key = "fine_label_names",
+                              .class_names = kClasses100,
+                              .matlab_files = kMatlabFiles100};
 
 }  // namespace
 
-DatasetSplits LoadCifar10(const std::string& directory) {
-  return Load(
-      directory,
-      {.title = "CIFAR-10",
-       .binary = {.folder = "cifar-10-batches-bin",
-                  .archive = "cifar-10-binary.tar.gz",
-                  .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                                  "data_batch_5.bin"},
-                  .test_file = "test_batch.bin",
-                  .names_file = "batches.meta.txt"},
-       .label_bytes = 1,
-       .python = {.folder = "cifar-10-batches-py",
-                  .archive = "cifar-10-python.tar.gz",
-                  .train_files = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"},
-                  .test_file = "test_batch",
-                  .names_file = "batches.meta"},
-       .labels_key = "labels",
-       .names_key = "label_names",
-       .class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
-       .matlab_files = {"cifar-10-batches-mat", "data_batch_1.mat", "test_batch.mat"}});
-}
+DatasetSplits LoadCifar10(const std::string& directory) { return Load(directory, kCifar10); }
 
-DatasetSplits LoadCifar100(const std::string& directory) {
-  return Load(
-      directory,
-      {.title = "CIFAR-100",
-       .binary = {.folder = "cifar-100-binary",
-                  .archive = "cifar-100-binary.tar.gz",
-                  .train_files = {"train.bin"},
-                  .test_file = "test.bin",
-                  .names_file = "fine_label_names.txt"},
-       .label_bytes = 2,
-       .python = {.folder = "cifar-100-python",
-                  .archive = "cifar-100-python.tar.gz",
-                  .train_files = {"train"},
-                  .test_file = "test",
-                  .names_file = "meta"},
-       .labels_key = "fine_labels",
-       .names_key = "fine_label_names",
-       .class_names = {"apple",       "aquarium_fish", "baby",      "bear",       "beaver",       "bed",
-                       "bee",         "beetle",        "bicycle",   "bottle",     "bowl",         "boy",
-                       "bridge",      "bus",           "butterfly", "camel",      "can",          "castle",
-                       "caterpillar", "cattle",        "chair",     "chimpanzee", "clock",        "cloud",
-                       "cockroach",   "couch",         "crab",      "crocodile",  "cup",          "dinosaur",
-                       "dolphin",     "elephant",      "flatfish",  "forest",     "fox",          "girl",
-                       "hamster",     "house",         "kangaroo",  "keyboard",   "lamp",         "lawn_mower",
-                       "leopard",     "lion",          "lizard",    "lobster",    "man",          "maple_tree",
-                       "motorcycle",  "mountain",      "mouse",     "mushroom",   "oak_tree",     "orange",
-                       "orchid",      "otter",         "palm_tree", "pear",       "pickup_truck", "pine_tree",
-                       "plain",       "plate",         "poppy",     "porcupine",  "possum",       "rabbit",
-                       "raccoon",     "ray",           "road",      "rocket",     "rose",         "sea",
-                       "seal",        "shark",         "shrew",     "skunk",      "skyscraper",   "snail",
-                       "snake",       "spider",        "squirrel",  "streetcar",  "sunflower",    "sweet_pepper",
-                       "table",       "tank",          "telephone", "television", "tiger",        "tractor",
-                       "train",       "trout",         "tulip",     "turtle",     "wardrobe",     "whale",
-                       "willow_tree", "wolf",          "woman",     "worm"},
-       .matlab_files = {"cifar-100-matlab", "train.mat", "test.mat"}});
-}
+DatasetSplits LoadCifar100(const std::string& directory) { return Load(directory, kCifar100); }
 
 }  // namespace hwynn

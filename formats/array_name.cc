@@ -17,7 +17,9 @@ std::vector<std::string> SplitPath(std::string_view path, char separator) {
 }
 
 std::string ArrayName(std::string_view collection, std::string_view path) {
-  std::string name = StrCat(collection, kNameSeparator, path);
+  std::string name(collection);  // not StrCat's stream, which without memory gives a part of the name
+  name += kNameSeparator;
+  name += path;
   std::ranges::replace(name, kPathSeparator, kNameSeparator);
   return name;
 }

@@ -12,6 +12,7 @@
 #include "hwynn/formats/array_name.h"
 #include "hwynn/formats/dtype.h"
 #include "hwynn/formats/flax_array.h"
+#include "hwynn/formats/json/document.h"
 
 namespace hwynn {
 namespace {
@@ -146,17 +147,16 @@ class Nester {
 
   MsgpackValue NestByTree(const std::string& text, bool escaped_keys) {
     escaped_keys_ = escaped_keys;
-    const auto limit = [&](int depth, Json::parse_event_t, Json&) {
+    const auto limit = [&](int depth, Json::parse_event_t, const std::string&) {
       CheckData(depth <= kMaxDepth, path_, ": the metadata's tree nests too deeply");
-      return true;
     };
-    Json tree;
+    json::Document<Json> tree;
     try {
-      tree = Json::parse(text, limit);
+      tree = json::Parse<Json>(text, limit);
     } catch (const Json::exception&) {
       CheckData(false, path_, ": the metadata's tree can't be read");
     }
-    MsgpackValue root = Make("", tree);
+    MsgpackValue root = Make("", *tree);
     for (const auto& [name, entry] : entries_) CheckEntry(name, used_.contains(name), "isn't in the metadata's tree");
     return root;
   }

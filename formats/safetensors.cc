@@ -16,6 +16,7 @@
 #include "hwynn/formats/container.h"
 #include "hwynn/formats/dtype.h"
 #include "hwynn/formats/file_io.h"
+#include "hwynn/formats/json/document.h"
 
 namespace hwynn {
 namespace {
@@ -53,8 +54,8 @@ class HeaderReader {
   }
 
   void Read(SafetensorsEntries& entries, SafetensorsMetadata& metadata) {
-    const Json header = Parse();
-    for (const auto& [name, value] : header.items()) {
+    const json::Document<Json> header = Parse();
+    for (const auto& [name, value] : header->items()) {
       if (name == kMetadataKey) {
         metadata = ReadMetadata(value);
       } else {
@@ -76,11 +77,11 @@ class HeaderReader {
     CheckData(ok, path_, ": header at byte ", kLengthBytes, ": \"", name, "\" ", parts...);
   }
 
-  Json Parse() const {
+  json::Document<Json> Parse() const {
     // Names seen in each object that is open. The format's own library takes the last of two arrays of one name, which
     // then has readers of two minds.
     std::vector<std::set<std::string>> names;
-    const auto callback = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    const auto observe = [&](int depth, Json::parse_event_t event, const std::string& key) {
       switch (event) {
         case Json::parse_event_t::object_start:
           names.emplace_back();
@@ -92,16 +93,15 @@ class HeaderReader {
           names.pop_back();
           break;
         case Json::parse_event_t::key:
-          CheckData(names.back().insert(parsed.get<std::string>()).second, path_, ": the header at byte ", kLengthBytes,
-                    " names ", parsed.dump(), " twice");
+          CheckData(names.back().insert(key).second, path_, ": the header at byte ", kLengthBytes, " names ",
+                    Json(key).dump(), " twice");
           break;
         default:
           break;
       }
-      return true;
     };
     try {
-      return Json::parse(header_.begin(), header_.end(), callback);
+      return json::Parse<Json>(header_, observe);
     } catch (const Json::parse_error& error) {
       throw std::runtime_error(
           StrCat(path_, ": the header is not JSON at byte ", kLengthBytes + std::max<size_t>(error.byte, 1) - 1));
@@ -123,12 +123,12 @@ class HeaderReader {
 
   SafetensorsEntry ReadEntry(const std::string& name, const Json& value) {
     CheckEntry(value.is_object(), name, "is not an object");
-    const auto field = [&](const char* key) {
+    const auto field = [&](const char* key) -> const Json& {
       const auto found = value.find(key);
       CheckEntry(found != value.end(), name, "has no ", key);
       return *found;
     };
-    const Json dtype_name = field("dtype");
+    const Json& dtype_name = field("dtype");
     CheckEntry(dtype_name.is_string(), name, "has a dtype that is not a string");
     const Dtype* dtype = FindSafetensorsDtype(dtype_name.get_ref<const std::string&>());
     CheckEntry(dtype != nullptr, name, "has the unknown dtype ", dtype_name.dump());

@@ -1,12 +1,15 @@
 #include "hwynn/module/path.h"
 
-#include "hwynn/core/check.h"
 #include "hwynn/core/sha1.h"
 
 namespace hwynn {
 
 std::string JoinPath(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : StrCat(path, "/", name);
+  if (path.empty()) return std::string(name);
+  std::string joined = path;  // not StrCat's stream, which without memory gives a part of the path
+  joined += '/';
+  joined += name;
+  return joined;
 }
 
 // The names on the path without separators, then the count as big-endian bytes without leading zeros, go through

@@ -13,6 +13,7 @@
 #include "hwynn/core/check.h"
 #include "hwynn/formats/array_name.h"
 #include "hwynn/formats/flax_safetensors.h"
+#include "hwynn/formats/json/document.h"
 #include "hwynn/formats/sound_values.h"
 #include "hwynn/formats/utf8.h"
 
@@ -109,12 +110,12 @@ T Metadata(const SafetensorsFile& file, const std::string& key) {
   constexpr bool kWhole = std::is_same_v<T, int64_t> || std::is_same_v<T, std::vector<int64_t>>;
   const auto fits = [](const Json& number) { return !kWhole || number.is_number_integer(); };
   try {
-    const auto check_depth = [&](int depth, Json::parse_event_t event, const Json&) {
+    const auto check_depth = [&](int depth, Json::parse_event_t event, const std::string&) {
       const bool opens = event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
       CheckData(!opens || depth == 0, file.path(), ": the metadata's \"", key, "\" nests too deeply");
-      return true;
     };
-    const Json value = Json::parse(MetadataText(file, key), check_depth);
+    const json::Document<Json> document = json::Parse<Json>(MetadataText(file, key), check_depth);
+    const Json& value = *document;
     CheckData(value.is_array() ? std::ranges::all_of(value, fits) : fits(value), file.path(), ": the metadata's \"",
               key, "\" isn't whole");
     return value.get<T>();
@@ -161,7 +162,7 @@ void SaveCheckpoint(const std::string& path, const CheckpointInfo& info, const T
   const auto& absent = ValuesWhenAbsent();
   for (const auto& [name, value] : ToFields(info.recipe)) {
     const auto same = absent.find(name);
-    if (same == absent.end() || same->second != value) metadata.emplace(StrCat(kOptionPrefix, name), value);
+    if (same == absent.end() || same->second != value) metadata.emplace(std::string(kOptionPrefix) + name, value);
   }
   WriteSafetensors(path, entries, metadata);
 }

@@ -22,7 +22,7 @@ ConstTensorView FindGradient(const Gradients& gradients, std::string_view path, 
 }
 
 TensorView FindState(Collection& state, const char* name, std::string_view path, const Shape& shape) {
-  const auto found = state.find(StrCat(name, "/", path));
+  const auto found = state.find(std::string(name).append("/").append(path));
   Check(found != state.end(), "Optimizer::Update: state has no array \"", name, "/", path, "\"");
   CheckShape("state", found->first, found->second.shape(), shape);
   return found->second;

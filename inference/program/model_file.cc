@@ -17,6 +17,7 @@
 #include "hwynn/core/split.h"
 #include "hwynn/formats/checksum.h"
 #include "hwynn/formats/file_io.h"
+#include "hwynn/formats/json/document.h"
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/formats/sound_values.h"
 #include "hwynn/formats/utf8.h"
@@ -24,7 +25,9 @@
 namespace hwynn {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;                 // what is read
+using OrderedJson = nlohmann::ordered_json;  // what is written
+
 using Kind = ProgramStep::Kind;
 
 constexpr char kFormat[] = "hwynn inference";
@@ -44,11 +47,11 @@ constexpr std::array<std::string_view, 3> kPaddingKinds{"same", "valid", "explic
 // Gives each array its place in "weights".
 class ArrayWriter {
  public:
-  Json Place(std::span<const float> array) {
+  OrderedJson Place(std::span<const float> array) {
     return Place(ConstTensorView(array.data(), Shape{static_cast<int64_t>(array.size())}));
   }
-  Json Place(ConstTensorView array) {
-    Json place{{"offset", floats_}, {"shape", array.shape().extents()}};
+  OrderedJson Place(ConstTensorView array) {
+    OrderedJson place{{"offset", floats_}, {"shape", array.shape().extents()}};
     pieces_.push_back(array);
     floats_ += RoundUp(array.size(), kAlignment);
     return place;
@@ -69,15 +72,15 @@ class ArrayWriter {
   std::vector<ConstTensorView> pieces_;
 };
 
-Json ToJson(const Padding& padding) {
-  if (padding.kind == Padding::Kind::kExplicit) return Json(padding.pixels);
-  return Json(kPaddingKinds[static_cast<size_t>(padding.kind)]);
+OrderedJson ToJson(const Padding& padding) {
+  if (padding.kind == Padding::Kind::kExplicit) return OrderedJson(padding.pixels);
+  return OrderedJson(kPaddingKinds[static_cast<size_t>(padding.kind)]);
 }
 
-Json ToJson(const ProgramStep& step, ArrayWriter& arrays) {
+OrderedJson ToJson(const ProgramStep& step, ArrayWriter& arrays) {
   Check(step.kind != Kind::kModule, "InferenceModel::Save: the model calls a module of a user's own at \"/", step.path,
         "\", which no file holds");
-  Json json{{"kind", ProgramStep::KindName(step.kind)}, {"path", step.path}, {"input", step.input}};
+  OrderedJson json{{"kind", ProgramStep::KindName(step.kind)}, {"path", step.path}, {"input", step.input}};
   if (step.addend >= 0) json["addend"] = step.addend;
   if (step.kind == Kind::kConv2d) {
     json["stride"] = step.conv.stride;
@@ -222,8 +225,10 @@ class ProgramReader {
       }
       return padding;
     }
-    CheckData(value == "same" || value == "valid", path_, ": \"padding\" is neither same nor valid nor four numbers");
-    return value == "same" ? Padding::Same() : Padding::Valid();
+    const auto* kind = value.get_ptr<const std::string*>();
+    const bool is_same = kind != nullptr && *kind == "same", is_valid = kind != nullptr && *kind == "valid";
+    CheckData(is_same || is_valid, path_, ": \"padding\" is neither same nor valid nor four numbers");
+    return is_same ? Padding::Same() : Padding::Valid();
   }
 
   // The array called `name`, of that rank; with `size` of so many elements.
@@ -308,11 +313,10 @@ class ProgramReader {
 };
 
 // Arrays within arrays are copied and printed by functions that call themselves: what nests deeply must not get so far.
-Json Parse(const std::string& path, const std::string& text) {
+json::Document<Json> Parse(const std::string& path, const std::string& text) {
   constexpr int kMostDepth = 8;  // of 5: program, steps, step, filter, shape
-  return Json::parse(text, [&](int depth, Json::parse_event_t, const Json&) {
+  return json::Parse<Json>(text, [&](int depth, Json::parse_event_t, const std::string&) {
     CheckData(depth <= kMostDepth, path, ": the program nests too deeply");
-    return true;
   });
 }
 
@@ -333,19 +337,19 @@ void CheckInfo(const InferenceInfo& info) {
 void WriteProgramFile(const std::string& path, const Program& program, const InferenceInfo& info,
                       const PackedSteps& packed) {
   ArrayWriter arrays;
-  Json steps = Json::array();
+  OrderedJson steps = OrderedJson::array();
   for (const ProgramStep& step : program.steps) steps.push_back(ToJson(step, arrays));
   for (const PackedStep& step : packed.steps) {
     steps[static_cast<size_t>(step.step)]["packed"] = {{"algorithm", step.algorithm},
                                                        {"floats", arrays.Place(step.packed)}};
   }
-  Json json{{"steps", std::move(steps)},
-            {"output", program.output},
+  OrderedJson json{{"steps", std::move(steps)},
+                   {"output", program.output},
 
-            {"image_shape", info.image_shape.extents()},
-            {"class_names", info.class_names},
-            {"mean", info.standardization.mean},
-            {"stddev", info.standardization.stddev}};
+                   {"image_shape", info.image_shape.extents()},
+                   {"class_names", info.class_names},
+                   {"mean", info.standardization.mean},
+                   {"stddev", info.standardization.stddev}};
   // Not written where there is none, so that programs older than transforms read such files.
   if (info.transform != EvaluationTransform()) json["transform"] = ToText(info.transform);
   if (!packed.steps.empty()) json["packed_for"] = packed.target;
@@ -393,7 +397,8 @@ ProgramFile ReadProgramFile(const std::string& path) {
   const ConstTensorView view(reinterpret_cast<const float*>(weights.bytes.data()), weights.shape);
   ProgramReader reader(path, view);
   try {
-    const Json json = Parse(path, text);
+    const json::Document<Json> document = Parse(path, text);
+    const Json& json = *document;
     ProgramFile result{.program = reader.Read(json), .info = reader.ReadInfo(json), .packed = reader.ReadPacked(json)};
     CheckInfo(result.info);
     struct Kept {
