@@ -52,14 +52,6 @@ Stepper::Stepper(const Module& model, const OptimizerOptions& optimizer, const S
         options.label_smoothing, ") must be at least 0 and below 1");
 }
 
-LossResult Stepper::Train(const Batch& batch, float learning_rate, Key dropout_key, TrainState& state,
-                          CallObserver* observer) {
-  const CrossEntropyOptions loss = {.label_smoothing = options_.label_smoothing,
-                                    .second_labels = batch.second_labels,
-                                    .first_share = batch.first_share};
-  return Train(batch.images, batch.labels, loss, learning_rate, dropout_key, state, observer);
-}
-
 LossResult Stepper::Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
                           TrainState& state, CallObserver* observer) {
   return Train(images, labels, {.label_smoothing = options_.label_smoothing}, learning_rate, dropout_key, state,

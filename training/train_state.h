@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <span>
 
-#include "hwynn/data/loader.h"
 #include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/module/module.h"
@@ -50,23 +49,20 @@ class Stepper {
   explicit Stepper(const Module& model, const OptimizerOptions& optimizer = {}, const StepOptions& options = {});
 
   /// Forward, loss, Backward, optimizer: changes params, batch_stats, opt_state and step. The result is the loss
-  /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`. The batch's
-  /// images may be mixed, of two labels each.
+  /// (with label smoothing) and the hits of this batch before the update. Dropout alone uses `dropout_key`.
   /// Throws std::runtime_error that names the step when the loss or a gradient is NaN or infinite. Whatever is thrown,
   /// `state` is as it was before.
   /// `observer` may be null; the loss is its path "loss", the update of the params "optimizer".
-  LossResult Train(const Batch& batch, float learning_rate, Key dropout_key, TrainState& state,
-                   CallObserver* observer = nullptr);
   LossResult Train(const Tensor& images, std::span<const int32_t> labels, float learning_rate, Key dropout_key,
                    TrainState& state, CallObserver* observer = nullptr);
+  /// The same with a loss of other options, label smoothing among them: images of two labels each, as mixup makes them.
+  LossResult Train(const Tensor& images, std::span<const int32_t> labels, const CrossEntropyOptions& loss,
+                   float learning_rate, Key dropout_key, TrainState& state, CallObserver* observer = nullptr);
 
   /// Loss (without label smoothing) and hits, from the running statistics. Changes nothing.
   LossResult Evaluate(const Tensor& images, std::span<const int32_t> labels, const Variables& variables);
 
  private:
-  LossResult Train(const Tensor& images, std::span<const int32_t> labels, const CrossEntropyOptions& loss_options,
-                   float learning_rate, Key dropout_key, TrainState& state, CallObserver* observer);
-
   const Module& model_;
   Optimizer optimizer_;
   StepOptions options_;

@@ -103,7 +103,11 @@ bool Trainer::Run(const TrainCallbacks& callbacks, int64_t max_steps) {
       const float learning_rate = schedule_(state_.step);
       CallObserver* observer = callbacks.observer ? callbacks.observer(state_.step + 1) : nullptr;
       const Key step_key = FoldIn(dropout_key, static_cast<uint32_t>(state_.step));
-      const LossResult result = stepper_.Train(batch, learning_rate, step_key, state_, observer);
+      const CrossEntropyOptions loss{.label_smoothing = options_.label_smoothing,
+                                     .second_labels = batch.second_labels,
+                                     .first_share = batch.first_share};
+      const LossResult result =
+          stepper_.Train(batch.images, batch.labels, loss, learning_rate, step_key, state_, observer);
       state_.epoch_sums.Add(result, options_.batch_size);
       if (options_.recalibrate && state_.step == total_steps()) Recalibrate();
       if (callbacks.on_step && !callbacks.on_step({state_.step, learning_rate, result, state_.epoch_sums})) {

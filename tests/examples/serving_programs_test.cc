@@ -26,8 +26,7 @@ class ServingProgramsTest : public ::testing::Test {
     if (!std::filesystem::exists(ProgramPath("classify"))) GTEST_SKIP() << "the examples aren't built";
     model_ = Write("model", {.image_shape = {kHeight, kWidth, 3},
                              .class_names = {"ant", "bee", "cat", "dog", "elk", "fox", "gnu"},
-                             .mean = {0.5f, 0.4f, 0.3f},
-                             .stddev = {0.2f, 0.3f, 0.2f}});
+                             .standardization = {.mean = {0.5f, 0.4f, 0.3f}, .stddev = {0.2f, 0.3f, 0.2f}}});
     for (int64_t i = 0; i < kHeight * kWidth * 3; ++i) pixels_.push_back(static_cast<uint8_t>(i * i / 7 + i * 31));
     image_ = WriteImage("P6\n23 18\n255\n", pixels_);
   }
