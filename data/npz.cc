@@ -138,6 +138,7 @@ DatasetSplits Load(const Part& train, const Part& test) {
             images.is_bytes ? "floating-point numbers" : "bytes", ", ", train.archive->Where(train.x), " ",
             images.is_bytes ? "bytes" : "floating-point numbers");
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(num_classes));
   for (int32_t i = 0; i < num_classes; ++i) names.push_back(std::to_string(i));
   const auto make = [&](Split& split) {
     if (!split.images.is_bytes) {

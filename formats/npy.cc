@@ -155,7 +155,7 @@ void Widen(std::span<const std::byte> bytes, std::vector<int64_t>& integers, con
     T value;
     std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
     CheckData(std::in_range<int64_t>(value), where, ": element ", i, " is ", value, ", which is out of range");
-    integers[i] = static_cast<int64_t>(value);
+    integers[i] = static_cast<int64_t>(value);  // NOLINT(bugprone-signed-char-misuse): numbers, no characters
   }
 }
 
