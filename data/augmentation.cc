@@ -120,7 +120,7 @@ void ChangeColors(const AugmentationOptions& options, const ImageDraw& draw, con
   if (!options.color_jitter.any() && options.rand_augment.operations == 0) return;
   std::vector<uint8_t> bytes(hwc.size());
   for (size_t i = 0; i < hwc.size(); ++i) {
-    bytes[i] = static_cast<uint8_t>(std::clamp(hwc[i], 0.0f, 1.0f) * 255.0f + 0.5f);
+    bytes[i] = static_cast<uint8_t>(std::lround(std::clamp(hwc[i], 0.0f, 1.0f) * 255.0f));
   }
   const ByteImage image{image_shape[0], image_shape[1], image_shape[2], bytes};
   if (options.color_jitter.any()) JitterColors(options.color_jitter, draw, image);

@@ -34,7 +34,7 @@ int Grey(const ByteImage& image, size_t pixel) {
 
 size_t NumPixels(const ByteImage& image) { return static_cast<size_t>(image.height * image.width); }
 
-uint8_t ToByte(double value) { return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5); }
+uint8_t ToByte(double value) { return static_cast<uint8_t>(std::lround(std::clamp(value, 0.0, 255.0))); }
 
 // The pixel of this hue (in sixths of the circle), highest and lowest value.
 void WriteHue(double hue, double highest, double lowest, uint8_t* rgb) {
@@ -62,7 +62,7 @@ void AdjustContrast(const ByteImage& image, double factor) {
   CheckImage(image);
   int64_t sum = 0;
   for (size_t pixel = 0; pixel < NumPixels(image); ++pixel) sum += Grey(image, pixel);
-  const auto mean = static_cast<int>(static_cast<double>(sum) / static_cast<double>(NumPixels(image)) + 0.5);
+  const auto mean = static_cast<int>(std::lround(static_cast<double>(sum) / static_cast<double>(NumPixels(image))));
   for (uint8_t& value : image.hwc) value = Blend(mean, value, factor);
 }
 
