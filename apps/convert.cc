@@ -112,7 +112,7 @@ void ConvertPyTorch(const SafetensorsFile& file, const ConvertOptions& options) 
   info.recipe.dataset.clear();
   info.image_shape = {options.image_size, options.image_size, model.channels};
   constexpr int64_t kMostOfPhotographs = 8192;
-  if (info.recipe.stem != ResNetStem::kCifar && options.image_size <= kMostOfPhotographs) {
+  if (info.recipe.stem != ResNetStem::kCifar && model.channels == 3 && options.image_size <= kMostOfPhotographs) {
     info.transform = PhotographTransform(options.image_size);  // ImageNet's models are evaluated so
   }
   for (int64_t i = 0; i < model.num_classes(); ++i) info.class_names.push_back(std::to_string(i));

@@ -200,11 +200,25 @@ TEST_F(FinetuneTest, ImportsOfEachFamilyTrainOn) {
     EXPECT_EQ(InfoOf(name).recipe.model, name);
     EXPECT_EQ(InfoOf(name).recipe.width, 0.25);
     EXPECT_FALSE(InfoOf(name).recipe.stem);
+    EXPECT_EQ(InfoOf(name).transform, EvaluationTransform());
     RunWell({"evaluate", "--checkpoint", checkpoint, "--dataset=synthetic"});
     RunWell({"convert", checkpoint, folder_ / "a.msgpack"});
     RunWell(Train(name, {"--resume", "--dataset=synthetic", "--epochs=1", "--max-steps=2"}));
     EXPECT_EQ(Checkpoint(checkpoint).step(), 2);
   }
+}
+
+// ImageNet's models are for photographs, those with a stem for small images are not.
+TEST_F(FinetuneTest, ImportsForPhotographsSayHowTheyAreEvaluated) {
+  ResNetOptions options = ResNetPreset("resnet18", 0.125);
+  options.num_classes = 10;
+  MakeWeights(options, 3).Write(folder_ / "weights.safetensors");
+  RunWell({"convert", folder_ / "weights.safetensors", folder_ / "photos.safetensors"});
+  EXPECT_EQ(Checkpoint(folder_ / "photos.safetensors").info().transform, PhotographTransform(224));
+  options.stem = ResNetStem::kCifar;
+  MakeWeights(options, 3).Write(folder_ / "weights.safetensors");
+  RunWell({"convert", folder_ / "weights.safetensors", folder_ / "small.safetensors", "--image-size=32"});
+  EXPECT_EQ(Checkpoint(folder_ / "small.safetensors").info().transform, EvaluationTransform());
 }
 
 // tests/golden/checkpoint_1.safetensors, which the first version of the format wrote:
