@@ -8,7 +8,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Concatenates `parts` with operator<<.
 template <class... Parts>

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <span>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// eˣ; infinity where that overflows.
 double Exp(double x);

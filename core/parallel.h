@@ -9,9 +9,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/scratch.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A reference to a callable that outlives the call it is passed to; two words, no allocation.
 template <class Signature>

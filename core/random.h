@@ -12,7 +12,9 @@
 #include <span>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// A key of jax.random: two 32-bit words.
 struct Key {

@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <limits>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// a·b + c with one rounding: std::fma, but fast on processors without that instruction too (where the C library
 /// takes 100 ns). The product is exact in double, so the sum rounded to double and then to float is the sum rounded

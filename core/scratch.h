@@ -6,9 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/split.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Hands out the arrays of a task one after the other, each from a cache line on. Uninitialised; nothing is given back.
 ///

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// SHA-1 (FIPS 180-4) of the bytes of `message`. Not for security: Flax derives the keys of initial values with it.
 std::array<uint8_t, 20> Sha1(std::string_view message);

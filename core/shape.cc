@@ -28,7 +28,8 @@ Shape Shape::WithLast(int64_t extent) const {
 
 std::string Shape::ToString() const { return StrCat(*this); }
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+// GCC gives a friend that is declared in its class alone nothing of what the namespace says.
+HWYNN_EXPORT std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '[';
   for (int axis = 0; axis < shape.rank(); ++axis) out << (axis ? "," : "") << shape[axis];
   return out << ']';

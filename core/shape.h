@@ -10,7 +10,9 @@
 #include <span>
 #include <string>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 class Shape {
  public:

@@ -8,8 +8,9 @@
 #include <cstdint>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/export.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// ⌈a/b⌉ for a ≥ 0, b > 0.
 constexpr int64_t CeilDiv(int64_t a, int64_t b) {

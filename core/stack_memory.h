@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <memory_resource>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// For std::pmr's containers: the first `kBytes` that they ask for lie in the object itself, what is beyond on the
 /// heap. Nothing is given back before it dies.

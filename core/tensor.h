@@ -11,9 +11,10 @@
 #include <type_traits>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Alignment in bytes of every tensor that hwynn allocates: one cache line, one AVX-512 vector.
 inline constexpr size_t kTensorAlignmentBytes = 64;

@@ -9,9 +9,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The regions behind a Workspace: first fit from the front of a chunk of addresses that is larger than what is used of
 /// it, with huge pages advised; neighbours that are free merge. Shared by the Workspace and the tensors made from it,

@@ -6,12 +6,13 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 #include "hwynn/data/color.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/data/rand_augment.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What random erasing writes into its rectangle.
 enum class ErasingFill {

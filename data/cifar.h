@@ -7,9 +7,10 @@
 
 #include <string>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// CIFAR-10: data_batch_1.bin … data_batch_5.bin and test_batch.bin, with names from batches.meta.txt if it is there;
 /// or data_batch_1 … data_batch_5 and test_batch, with names from batches.meta if it is there. `directory` holds them

@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// An image somewhere in memory: rows of pixels of 1 or 3 bytes.
 struct ByteImage {

@@ -9,9 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// One image of one epoch of one run: all that the image's random changes depend on.
 struct ImageDraw {

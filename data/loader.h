@@ -11,12 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/data/augmentation.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/data/standardization.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct Batch {
   Tensor images;                // [N,H,W,C]

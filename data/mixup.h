@@ -5,9 +5,10 @@
 
 #include <cstdint>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Draws how much of a mixed image is the first of its two, 0.5 … 1: max(λ, 1 − λ) with λ ~ Beta(alpha, alpha), so that
 /// the first is never the lesser. One for a batch. Determinism: depends on the arguments alone.

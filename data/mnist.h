@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Where Debian's package dataset-fashion-mnist puts its files.
 inline constexpr char kDebianFashionMnistDirectory[] = "/usr/share/datasets/fashion-mnist";

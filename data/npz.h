@@ -5,9 +5,10 @@
 
 #include <string>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Images and labels from the arrays of .npz files, where `path` is one of
 /// * a folder with train.npz and test.npz, or val.npz if there is no test.npz: arrays x and y in each;

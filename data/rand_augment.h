@@ -5,10 +5,11 @@
 
 #include <cstdint>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/color.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct RandAugmentOptions {
   int64_t operations = 0;  // how many an image gets; 0: none

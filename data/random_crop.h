@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The key of an image's random changes; FoldIn with a number of its own for each of them.
 Key ImageKey(const ImageDraw& draw);

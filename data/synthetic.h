@@ -3,9 +3,10 @@
 
 // Images with a rule to learn, for tests, examples and machines without data sets.
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Noisy gratings. The class says how steep the stripes are and how wide: class k has angle ⌊k/2⌋ of
 /// ⌈num_classes/2⌉ between flat and upright, and narrow stripes when k is odd. Phase, contrast, place and size of the

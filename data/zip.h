@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 class ZipArchive {
  public:

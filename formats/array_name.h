@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 inline constexpr char kPathSeparator = '/';
 inline constexpr char kNameSeparator = '.';

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <span>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Another number for other bytes, but for one case in 2^64. Cost: one pass, at about the memory's speed.
 /// Determinism: the same for any number of threads and on every machine.

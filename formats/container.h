@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 enum class Container {
   kUnknown,

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 struct CsvRow {
   int64_t line = 0;  // of the file, from 1, where it begins

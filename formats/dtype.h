@@ -11,9 +11,10 @@
 #include <string_view>
 #include <variant>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// One row of the table of types. Rows are in the order of safetensors' own writer, which puts the last one first.
 struct Dtype {

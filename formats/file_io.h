@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Deflate, and so gzip and PNG, makes at most this many bytes of one: a file that promises more is lying.
 inline constexpr uint64_t kMaxInflation = 1032;

@@ -9,10 +9,11 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 #include "hwynn/formats/msgpack.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Flax's MAX_CHUNK_SIZE.
 inline constexpr size_t kFlaxChunkBytes = size_t{1} << 30;

@@ -15,11 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/formats/flax_array.h"
 #include "hwynn/formats/msgpack.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What a TrainState has in a file.
 struct FlaxState {

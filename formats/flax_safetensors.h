@@ -10,11 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/formats/msgpack.h"
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What the metadata calls such names.
 inline constexpr char kFlaxNaming[] = "Flax's paths, joined with \".\"";

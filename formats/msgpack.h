@@ -16,7 +16,9 @@
 #include <variant>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Bytes and who keeps them alive. Copies share the bytes.
 struct SharedBytes {

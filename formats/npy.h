@@ -11,9 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 class NpyArray {
  public:

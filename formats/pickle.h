@@ -14,7 +14,9 @@
 #include <string_view>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// A matrix of bytes, row by row.
 struct ByteMatrix {

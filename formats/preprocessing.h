@@ -9,10 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 #include "hwynn/kernels/resize.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// x ← (x − mean) ÷ stddev, per channel. Empty: images stay as they are.
 struct Standardization {

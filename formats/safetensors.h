@@ -10,9 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/shape.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// One array: little-endian, row-major.
 struct SafetensorsEntry {

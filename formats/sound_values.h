@@ -9,7 +9,9 @@
 #include <string>
 #include <string_view>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// What is wrong with the first element of an array that is NaN or infinite or, if `name` is a BatchNorm's "var"
 /// (itself, or after the last '/' or '.'), negative: "holds -1 at element 3, which no variance can be". `floats` is

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/formats/safetensors.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A copy of the float array (F32) `name`. Throws std::runtime_error with path and name when it is missing, of another
 /// dtype or, with `rank` ≥ 0, of another rank.

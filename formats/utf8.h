@@ -3,7 +3,9 @@
 
 #include <string_view>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Whether `text` is UTF-8, which JSON, and so the metadata of a checkpoint, must be: no stray or missing continuation
 /// bytes, no overlong forms, no surrogates, nothing above U+10FFFF.

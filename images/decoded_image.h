@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// An image in memory: rows of pixels of `channels` bytes each, grey (1) or RGB (3), as files hold them (sRGB, 0 …
 /// 255).

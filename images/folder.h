@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/images/photo_files.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The photographs anywhere under `directory`, sorted by path. A file is one if its content is PNG's or JPEG's, or if
 /// its name ends like that of an image, whose reader then says why it is none. Names that begin with a dot don't count;

@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/images/decoded_image.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Keeps images until it ends; none is ever thrown out, so that a pointer to one stays good.
 /// Threads: all functions may be called from several at once, none waits for another.

@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/images/photo_files.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The photographs of a table (formats/csv.h) with a path and the name of a class in each row: its first two columns,
 /// or those that the first row calls `path` and `label` (also `file`, `filename`, `filepath`, `image`, `image_path`,

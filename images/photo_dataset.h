@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/formats/preprocessing.h"
 #include "hwynn/images/photo_files.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct PhotoOptions {
   /// The square that images become.

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// The files of a data set of photographs.
 struct PhotoFiles {

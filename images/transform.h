@@ -6,11 +6,12 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/formats/preprocessing.h"
 #include "hwynn/images/decoded_image.h"
 #include "hwynn/kernels/resize.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A rectangle of pixels.
 struct ImageWindow {

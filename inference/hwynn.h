@@ -31,6 +31,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* what follows is what a shared library exports for C */
+#endif
 
 /* ---- version ---- */
 
@@ -129,6 +132,9 @@ hwynn_status hwynn_run(hwynn_context* context, const float* images, const int64_
 hwynn_status hwynn_run_bytes(hwynn_context* context, const uint8_t* images, const int64_t shape[4], float* output,
                              size_t capacity, hwynn_error* error);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

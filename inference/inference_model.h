@@ -13,13 +13,14 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/formats/preprocessing.h"
 #include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What a program needs besides the network, to make its input of an image and to say what its output means. Whatever
 /// isn't known is empty.

@@ -18,10 +18,11 @@
 #include <span>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// How the biased variance is computed; docs/numerics.md has the measured errors.
 enum class Variance {

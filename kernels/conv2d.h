@@ -14,13 +14,14 @@
 #include <string_view>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 enum class Conv2dPass { kForward, kBackwardInput, kBackwardFilter };
 

@@ -9,9 +9,10 @@
 #include <string_view>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/conv2d.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A filter in the form that one pass reads: made once, used for any number of calls. Training makes it once a step at
 /// most, inference once. It depends on the filter, the groups, the pass, the algorithm and the target alone: one serves

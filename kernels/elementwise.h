@@ -7,9 +7,10 @@
 #include <limits>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct ReluOptions {
   float upper = std::numeric_limits<float>::infinity();  // 0 or more; 6: ReLU6

@@ -10,9 +10,10 @@
 #include <optional>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct LossResult {
   double loss = 0;      // mean over the rows (elements for MSE)

@@ -3,10 +3,11 @@
 
 // Row-major matrix products with the convolution's micro-kernels; a dense layer is a 1×1 convolution.
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// output[m,n] = Σ_k a[m,k]·b[k,n] (+ bias[n]).
 /// Shapes: a [M,K]; b [K,N]; bias [N] or empty; output [M,N].

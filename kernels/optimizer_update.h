@@ -11,9 +11,10 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// One parameter array, its gradient and its state; arrays of one shape.
 struct SgdLeaf {

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// SAME: output = ⌈input/stride⌉, an odd pixel of padding at the end. VALID: none. Explicit: as given; where it is
 /// negative, so many rows or columns are cropped.

@@ -10,10 +10,11 @@
 #include <array>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/kernels/padding.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The pixels of output o along an axis are o·stride − before + k·dilation, k < window, as in a convolution.
 struct PoolParams {

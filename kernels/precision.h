@@ -1,7 +1,9 @@
 #ifndef HWYNN_KERNELS_PRECISION_H_
 #define HWYNN_KERNELS_PRECISION_H_
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// How convolutions may round; JAX's names. kDefault may take algorithms that multiply less and round more (Winograd:
 /// 2.3 to 5.6 times a direct sum's rms error, docs/numerics.md); kHighest is direct, with sums in

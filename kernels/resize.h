@@ -19,7 +19,9 @@
 #include <cstdint>
 #include <span>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 enum class Interpolation { kBilinear, kBicubic };
 

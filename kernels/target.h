@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// Highway's names of the targets compiled in that this CPU can run, best first: {"AVX3", "AVX2", "SSE4", …}.
 std::vector<std::string> SupportedTargets();

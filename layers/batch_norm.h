@@ -5,10 +5,11 @@
 #include <optional>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Flax's defaults, but for the variance: kFast is Flax's, kStable stays accurate where |mean| ≫ deviation.
 struct BatchNormOptions {

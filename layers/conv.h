@@ -3,11 +3,12 @@
 
 #include <array>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Flax's defaults. Pairs are {height, width}.
 struct ConvOptions {

@@ -1,9 +1,10 @@
 #ifndef HWYNN_LAYERS_DENSE_H_
 #define HWYNN_LAYERS_DENSE_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Flax's defaults.
 struct DenseOptions {

@@ -1,9 +1,10 @@
 #ifndef HWYNN_LAYERS_DROPOUT_H_
 #define HWYNN_LAYERS_DROPOUT_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct DropoutOptions {
   float rate = 0.5f;  // the probability of an element to become 0

@@ -1,9 +1,10 @@
 #ifndef HWYNN_LAYERS_FLATTEN_H_
 #define HWYNN_LAYERS_FLATTEN_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// [N,…] → [N,K], the same elements in the same memory.
 ///

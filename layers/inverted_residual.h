@@ -3,9 +3,10 @@
 
 // The residual block of MobileNetV2. BatchNorm, ReLU6 and the addition are fused.
 
+#include "hwynn/core/export.h"
 #include "hwynn/layers/residual.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct InvertedResidualOptions {
   int64_t channels = 0;   // of the output; required

@@ -1,10 +1,11 @@
 #ifndef HWYNN_LAYERS_POOL_H_
 #define HWYNN_LAYERS_POOL_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/pool.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// .window, .stride (1), .dilation (1) and .padding (VALID) with Flax's defaults; PyTorch's .ceil_mode (false) and
 /// .count_include_pad (true), which averages alone look at.

@@ -1,10 +1,11 @@
 #ifndef HWYNN_LAYERS_RELU_H_
 #define HWYNN_LAYERS_RELU_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/elementwise.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// output = min(max(0, input), upper); the gradient at 0 and at `upper` is 0. Right after a convolution or a
 /// BatchNorm it costs no pass of its own.

@@ -4,12 +4,13 @@
 // The residual blocks of ResNets, as Flax's ImageNet example has them, and their kin: ResNeXt, Wide ResNet, ResNet-D.
 // BatchNorm, the addition and ReLU are fused.
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/padding.h"
 #include "hwynn/kernels/precision.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/sequential.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// How windows at stride 2 are padded; at stride 1 both rules agree.
 enum class PaddingRule {

@@ -5,9 +5,10 @@
 #include <map>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Modules one after the other: output = childₙ(… child₁(input)).
 ///

@@ -9,10 +9,11 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What a program's options change in a model of a name. The mlp has classes and variance alone. The stem of a
 /// mobilenet_v2 has stride 2 (kImageNet, its own) or 1 (kCifar).

@@ -3,10 +3,11 @@
 
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/layers/batch_norm.h"
 #include "hwynn/layers/sequential.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct MlpOptions {
   std::vector<int64_t> features = {256, 128, 10};  // of each Dense layer; the last are the outputs

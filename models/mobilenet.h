@@ -3,10 +3,11 @@
 
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/layers/inverted_residual.h"
 #include "hwynn/layers/sequential.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct MobileNetV2Options {
   // Multiplies all numbers of channels, which are then rounded to multiples of 8 (MobileNetV2Channels); those of the

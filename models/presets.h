@@ -13,9 +13,10 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/models/resnet.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct NamedResNet {
   std::string_view name;

@@ -12,9 +12,10 @@
 #include <utility>
 
 #include "hwynn/core/check.h"
+#include "hwynn/core/export.h"
 #include "hwynn/models/pytorch_import.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Where an array goes, as Flax names it. A count of batches goes nowhere: its name is empty.
 struct PyTorchPlace {

@@ -34,12 +34,13 @@
 #include <string>
 #include <variant>
 
+#include "hwynn/core/export.h"
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/models/mobilenet.h"
 #include "hwynn/models/resnet.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What names and shapes say of a model; its padding rule is PyTorch's.
 struct ImportedOptions {

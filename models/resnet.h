@@ -5,9 +5,10 @@
 
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/layers/residual.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What comes before the blocks.
 enum class ResNetStem {

@@ -5,9 +5,10 @@
 #include <memory>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct Conv2dEpilogue;
 struct Normalized;

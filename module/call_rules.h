@@ -7,9 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What Flax's two flavours answer differently within a call. One object serves one call: it counts the draws.
 class CallRules {

@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The arguments of module.apply besides variables and input.
 struct ApplyOptions {

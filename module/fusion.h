@@ -17,13 +17,14 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/workspace.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/module/activation.h"
 #include "hwynn/module/scope.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A convolution that hasn't run.
 class PendingConvolution {

@@ -11,13 +11,14 @@
 #include <variant>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/pool.h"
 #include "hwynn/module/scope.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 class Module;
 

@@ -6,12 +6,13 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/module/initializers.h"
 #include "hwynn/module/rngs.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Creates variables at a path, with the keys of Flax, so that the same seed gives the same initial values.
 class InitScope {

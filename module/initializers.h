@@ -5,10 +5,11 @@
 
 #include <functional>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Fills a new array from a key.
 using Initializer = std::function<void(Key key, TensorView values)>;

@@ -12,6 +12,7 @@
 #include <limits>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
@@ -24,7 +25,7 @@
 #include "hwynn/module/tape.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// A layer, a block, a model.
 class Module {

@@ -9,11 +9,13 @@
 #include <string_view>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/functional.h"
 #include "hwynn/module/pending_updates.h"
 #include "hwynn/module/rngs.h"
 
-namespace hwynn::nnx {
+namespace HWYNN_EXPORT hwynn {
+namespace nnx {
 
 /// A module with its variables, initialised by the draws of `rngs` in the order in which the module creates them.
 ///
@@ -65,6 +67,7 @@ class Model {
 /// In training mode the running statistics are updated, in the model; the result's updates are empty.
 ValueAndGradResult ValueAndGrad(Model& model, ConstTensorView input, const LossFunction& loss);
 
-}  // namespace hwynn::nnx
+}  // namespace nnx
+}  // namespace hwynn
 
 #endif  // HWYNN_MODULE_NNX_H_

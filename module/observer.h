@@ -7,7 +7,9 @@
 #include <string_view>
 #include <utility>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 /// What a kernel does for a layer.
 enum class WorkKind {

@@ -8,9 +8,10 @@
 #include <mutex>
 #include <string>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/conv2d_plan.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// The packed filters of one set of params. Give it to every Predict with these params, and Clear() it when they
 /// change: it can't know. A convolution has one filter for each algorithm that it takes, whatever sizes of images and

@@ -7,9 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// path + "/" + name; the name alone at the root.
 std::string JoinPath(const std::string& path, std::string_view name);

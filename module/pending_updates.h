@@ -1,9 +1,10 @@
 #ifndef HWYNN_MODULE_PENDING_UPDATES_H_
 #define HWYNN_MODULE_PENDING_UPDATES_H_
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// What a training call writes besides params, running statistics above all, kept apart until the call has succeeded:
 /// one that fails leaves the variables as they were. Its memory is used again by the next call.

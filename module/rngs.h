@@ -9,9 +9,11 @@
 #include <string_view>
 #include <utility>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 
-namespace hwynn::nnx {
+namespace HWYNN_EXPORT hwynn {
+namespace nnx {
 
 /// A key and how many draws it has made: draw k is fold_in(key, k).
 struct RngStream {
@@ -39,6 +41,7 @@ class Rngs {
   RngStreams streams_;
 };
 
-}  // namespace hwynn::nnx
+}  // namespace nnx
+}  // namespace hwynn
 
 #endif  // HWYNN_MODULE_RNGS_H_

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/core/workspace.h"
@@ -19,7 +20,7 @@
 #include "hwynn/module/tape.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 class Module;
 class PackedFilters;

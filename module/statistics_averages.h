@@ -9,10 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Means of the batch statistics of each BatchNorm over the batches that it saw, weighted by their images, in double.
 class StatisticsAverages {

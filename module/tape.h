@@ -7,10 +7,11 @@
 #include <variant>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/module/activation.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 class Module;
 

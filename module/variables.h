@@ -9,9 +9,10 @@
 #include <string>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/tensor.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 inline constexpr std::string_view kParams = "params";
 inline constexpr std::string_view kBatchStats = "batch_stats";

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds the includes against ARCHITECTURE.md: direction, between folders and between those of kernels/, TBB in one file,
-vector code in kernels/ alone, no functions of the C library whose bits differ between machines, no variables in functions
+vector code in kernels/ alone, headers at the doors that export what they declare, no functions of the C library whose bits differ between machines, no variables in functions
 that keep a state (tests/globals_test.cmake finds those outside), and a reference, tests and
 a benchmark beside every kernel family; and the folders themselves: tests/ mirrors them, and none has more files than can be
 looked over."""
@@ -38,6 +38,8 @@ NO_KERNELS = ["conv2d_plan", "padding", "precision", "target"]
 INSIDE = re.compile(r"hwynn/(kernels/(?!reference/)\w+)/")
 # Folders of kernels/ that families share; a family knows these and itself.
 SHARED_BY_FAMILIES = ["simd"]
+# Headers at the doors that aren't installed (cmake/Install.cmake).
+NOT_INSTALLED = ["core/thread_scratch.h"]
 MOST_FILES = 40  # of code in a folder: more are two folders
 # The C library's, which round differently between versions, systems and CPUs. core/math.h has what the library needs.
 INEXACT = re.compile(r"\bstd::((?:exp2?|expm1|log(?:1p|2|10)?|pow|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[lt]gamma)[fl]?)\(")
@@ -70,6 +72,9 @@ def errors_of(name, text):
             yield f"{name}: std::{function} isn't the same on every machine: see core/math.h"
         for line in STATE.findall(text):
             yield f"{name}: {line.strip()} keeps a state between calls: make it const, or its caller's"
+    if folder in CHAIN and re.fullmatch(r"\w+/\w+\.h", name) and name not in NOT_INSTALLED:
+        if re.search(r"^namespace hwynn\b", text, re.MULTILINE):
+            yield f"{name}: stands at the door: namespace HWYNN_EXPORT hwynn (core/export.h)"
     if folder == "kernels" and not name.endswith("-inl.h"):
         # In a .cc the part before HWY_ONCE is compiled for every target; what follows, and headers, once.
         once = text.partition("#if HWY_ONCE")[2] or text

@@ -35,7 +35,7 @@ WORK = ROOT / "build/mutate"
 TREE = WORK / "tree"
 BUILD = TREE / "build/mutate"
 # One instruction set, AVX2 on x86, so that kernels compile quickly. Shared libraries: a slip relinks one.
-CMAKE = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG", "-DBUILD_SHARED_LIBS=ON",
+CMAKE = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG", "-DHWYNN_SHARED_FOLDERS=ON",
          "-DCMAKE_LINK_DEPENDS_NO_SHARED=ON", "-DHWYNN_BUILD_BENCHMARKS=OFF", "-DHWYNN_INSTALL=OFF"]
 if platform.machine() == "x86_64":
     CMAKE.append("-DCMAKE_CXX_FLAGS=-DHWY_COMPILE_ONLY_STATIC -march=haswell")

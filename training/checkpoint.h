@@ -9,12 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/standardization.h"
 #include "hwynn/formats/safetensors.h"
 #include "hwynn/training/recipe.h"
 #include "hwynn/training/train_state.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Image shapes of more elements are refused, so that a file of a few bytes can't make whoever uses it ask for all
 /// memory: models of convolutions alone have arrays of the same shapes for any size of image.

@@ -5,9 +5,10 @@
 
 #include <cstdint>
 
+#include "hwynn/core/export.h"
 #include "hwynn/kernels/loss.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Sums over the examples seen, so that batches of different sizes count by their size.
 struct MetricSums {

@@ -6,10 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/nnx.h"
 #include "hwynn/training/optimizer.h"
 
-namespace hwynn::nnx {
+namespace HWYNN_EXPORT hwynn {
+namespace nnx {
 
 /// What an optimizer changes (`wrt`): the params, or those of them at whose paths `where` is true when it is made.
 ///
@@ -40,6 +42,7 @@ class Optimizer {
   int64_t step_ = 0;
 };
 
-}  // namespace hwynn::nnx
+}  // namespace nnx
+}  // namespace hwynn
 
 #endif  // HWYNN_TRAINING_NNX_OPTIMIZER_H_

@@ -7,10 +7,11 @@
 #include <span>
 #include <string_view>
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/gradients.h"
 #include "hwynn/module/variables.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 enum class OptimizerKind { kSgd, kAdam, kAdamW };
 

@@ -6,9 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "hwynn/core/export.h"
 #include "hwynn/module/observer.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Writes down what a step did: CallContext::observer, or Stepper::Train's.
 class StepProfile final : public CallObserver {

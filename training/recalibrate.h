@@ -8,11 +8,12 @@
 #include <cstdint>
 #include <limits>
 
+#include "hwynn/core/export.h"
 #include "hwynn/core/random.h"
 #include "hwynn/data/loader.h"
 #include "hwynn/module/module.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 struct RecalibrateOptions {
   int64_t images = std::numeric_limits<int64_t>::max();  // at least so many of the epoch, or all of it

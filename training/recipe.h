@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/augmentation.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/models/make_model.h"
@@ -16,7 +17,7 @@
 #include "hwynn/training/optimizer.h"
 #include "hwynn/training/schedule.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// How to train a model, whichever it is, on a data set, whichever it is.
 struct TrainOptions {

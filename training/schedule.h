@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace hwynn {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
 
 enum class ScheduleKind { kConstant, kCosine, kStep };
 

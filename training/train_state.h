@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "hwynn/core/export.h"
 #include "hwynn/formats/flax_checkpoint.h"
 #include "hwynn/kernels/loss.h"
 #include "hwynn/module/module.h"
@@ -13,7 +14,7 @@
 #include "hwynn/training/metrics.h"
 #include "hwynn/training/optimizer.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// Flax's TrainState with batch_stats; opt_state is Optimizer::Init's. FlaxCheckpoint reads and writes what Flax knows
 /// of it, not epoch_sums.

@@ -8,13 +8,14 @@
 #include <limits>
 #include <optional>
 
+#include "hwynn/core/export.h"
 #include "hwynn/data/dataset.h"
 #include "hwynn/data/loader.h"
 #include "hwynn/training/recipe.h"
 #include "hwynn/training/schedule.h"
 #include "hwynn/training/train_state.h"
 
-namespace hwynn {
+namespace HWYNN_EXPORT hwynn {
 
 /// After each step.
 struct StepReport {

@@ -13,7 +13,10 @@
 #include <unordered_map>
 #include <vector>
 
-namespace hwynn::pickle {
+#include "hwynn/core/export.h"
+
+namespace HWYNN_EXPORT hwynn {
+namespace pickle {
 
 enum class Kind {
   kNone,
@@ -105,6 +108,7 @@ class Machine {
   Pools pools_;
 };
 
-}  // namespace hwynn::pickle
+}  // namespace pickle
+}  // namespace hwynn
 
 #endif  // HWYNN_FORMATS_PICKLE_MACHINE_H_

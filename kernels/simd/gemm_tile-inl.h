@@ -243,6 +243,18 @@ void ForwardTile(const ForwardTileArgs& args) noexcept {
   for (int64_t tile = 0; tile < args.tiles; ++tile) OneForwardTile<Rows, kMR, kNR, D>(args, tile);
 }
 
+// Writes a filter's tile whose last vector is only partly in C, from memory: [rows][width]. Rare, so out of line.
+inline HWY_NOINLINE void FinishPartialFilterTile(const float* HWY_RESTRICT sums, int rows, int64_t width,
+                                                 const FilterTileArgs& args, const float* add, float* c) noexcept {
+  ForChannels(args.columns, [&](const auto& access, auto d, int64_t column) HWY_ATTR {
+    for (int i = 0; i < rows; ++i) {
+      auto v = access.Load(d, sums + i * width + column);
+      if (add != nullptr) v = hn::Add(v, access.Load(d, add + i * args.add_pitch + column));
+      access.Store(v, d, c + i * args.c_pitch + column);
+    }
+  });
+}
+
 // C tile = sums so far + Σ over rows, pixels p of a[row.a + p·a_pitch + i]·b[(row.b + p)·b_pitch + …]: the gradient
 // of a filter, i over kMR consecutive k. All addresses are two pointers plus constants.
 template <int kMR, int kNR, class D>
@@ -296,13 +308,7 @@ HWY_INLINE void OneFilterTile(const FilterTileArgs& args, int64_t tile) {
   HWY_UNROLL(14) for (int i = 0; i < kMR; ++i) {
     HWY_UNROLL(4) for (int j = 0; j < kNR; ++j) hn::Store(acc[i][j], d, sums + (i * kNR + j) * lanes);
   }
-  ForChannels(args.columns, [&](const auto& access, auto dc, int64_t column) HWY_ATTR {
-    for (int i = 0; i < kMR; ++i) {
-      auto v = access.Load(dc, sums + i * kNR * lanes + column);
-      if (add != nullptr) v = hn::Add(v, access.Load(dc, add + i * args.add_pitch + column));
-      access.Store(v, dc, c + i * args.c_pitch + column);
-    }
-  });
+  FinishPartialFilterTile(sums, kMR, kNR * lanes, args, add, c);
 }
 
 template <int kMR, int kNR, class D>

@@ -74,8 +74,10 @@ HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t c = 0;
   for (; c + lanes <= channels; c += lanes) body(Whole<decltype(d)>(), d, c);
-  const TailTag<decltype(d)> t;
-  for (; c < channels; c += static_cast<int64_t>(hn::Lanes(t))) body(Tail<decltype(t)>(t, channels - c), t, c);
+  if constexpr (hn::MaxLanes(decltype(d)()) > 1) {  // nothing is left over of vectors of one lane
+    const TailTag<decltype(d)> t;
+    for (; c < channels; c += static_cast<int64_t>(hn::Lanes(t))) body(Tail<decltype(t)>(t, channels - c), t, c);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

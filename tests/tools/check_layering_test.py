@@ -53,6 +53,14 @@ class CheckLayeringTest(unittest.TestCase):
         self.expect("data/idx.cc", "  static const int kCalls = 0;\n  static int64_t Bytes(int n) { return n; }\n", None)
         self.expect("tests/data/idx_test.cc", "  static int calls = 0;\n", None)
 
+    def test_headers_at_the_doors_export(self):
+        self.expect("formats/msgpack.h", "namespace hwynn {\n", "HWYNN_EXPORT")
+        self.expect("formats/msgpack.h", "namespace hwynn::msgpack {\n", "HWYNN_EXPORT")
+        self.expect("formats/msgpack.h", "namespace HWYNN_EXPORT hwynn {\n", None)
+        self.expect("kernels/pool/pool_geometry.h", "namespace hwynn {\n", None)
+        self.expect("formats/msgpack.cc", "namespace hwynn {\n", None)
+        self.expect("apps/image.h", "namespace hwynn {\n", None)
+
     def test_folders(self):
         full = {f"layers/f{i}.h": "" for i in range(check_layering.MOST_FILES)}
         self.assertEqual(list(check_layering.errors_of_folders(full)), [])

@@ -1,0 +1,86 @@
+# cpack: Debian packages of a shared build (./dev package, docs/packages.md): a library for each component, what programs are built with,
+# and the program.
+option(HWYNN_DEBIAN_PACKAGES "Rules for cpack: .deb packages, of a build with BUILD_SHARED_LIBS" OFF)
+if(NOT HWYNN_DEBIAN_PACKAGES OR NOT HWYNN_INSTALL)
+  return()
+endif()
+if(NOT BUILD_SHARED_LIBS)
+  message(FATAL_ERROR "HWYNN_DEBIAN_PACKAGES needs BUILD_SHARED_LIBS")
+endif()
+
+set(HWYNN_MAINTAINER "hwynn's developers <hwynn@packages.invalid>" CACHE STRING "Who answers for the packages: Name <address>")
+set(revision 1)
+set(deb_version ${PROJECT_VERSION}-${revision})
+set(so_version ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME hwynn)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")  # each package has its own
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_OUTPUT_FILE_PREFIX packages)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${revision})
+set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${HWYNN_MAINTAINER})
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+
+string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
+file(CONFIGURE OUTPUT debian/changelog CONTENT
+  "hwynn (${deb_version}) unstable; urgency=medium\n\n  * hwynn ${PROJECT_VERSION}; what changed is in changelog.gz.\n\n -- ${HWYNN_MAINTAINER}  ${date}\n")
+find_program(GZIP gzip REQUIRED)
+foreach(file ${PROJECT_SOURCE_DIR}/CHANGELOG.md ${PROJECT_BINARY_DIR}/debian/changelog ${PROJECT_SOURCE_DIR}/packaging/debian/hwynn.1)
+  string(REPLACE "CHANGELOG.md" "changelog.gz" name ${file})
+  string(REGEX REPLACE ".*/debian/changelog$" "changelog.Debian.gz" name ${name})
+  string(REGEX REPLACE ".*/" "" name ${name})
+  string(REGEX REPLACE "\\.1$" ".1.gz" name ${name})
+  execute_process(COMMAND ${GZIP} -9nc ${file} OUTPUT_FILE ${PROJECT_BINARY_DIR}/debian/${name} COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
+install(FILES ${PROJECT_BINARY_DIR}/debian/hwynn.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
+
+# hwynn_package(<install component> <package> <section> <other packages of this build that it needs> <description>)
+set(CPACK_COMPONENTS_ALL "")
+macro(hwynn_package component package section needs description)
+  string(TOUPPER ${component} upper)
+  list(APPEND CPACK_COMPONENTS_ALL ${component})
+  set(CPACK_DEBIAN_${upper}_PACKAGE_NAME ${package})
+  set(CPACK_DEBIAN_${upper}_PACKAGE_SECTION ${section})
+  set(CPACK_DEBIAN_${upper}_DESCRIPTION "${description}")
+  set(depends ${needs})
+  list(TRANSFORM depends APPEND " (= ${deb_version})")
+  list(JOIN depends ", " CPACK_DEBIAN_${upper}_PACKAGE_DEPENDS)
+  install(FILES packaging/debian/copyright ${PROJECT_BINARY_DIR}/debian/changelog.gz ${PROJECT_BINARY_DIR}/debian/changelog.Debian.gz
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} COMPONENT ${component})
+endmacro()
+
+set(what_hwynn "networks on CPUs (shared library)
+Kernels, layers, models, file formats and inference of hwynn, which trains
+and runs BatchNorm networks on CPUs, with code for several instruction sets
+in one library and a C API.")
+set(what_training "training networks on CPUs (shared library)
+Data sets, optimizers, checkpoints and the training loop of hwynn.")
+set(what_images "photographs for networks (shared library)
+Reads PNG and JPEG files, and resizes and crops them for networks of hwynn.")
+set(libraries "")
+foreach(component ${HWYNN_COMPONENTS})
+  string(REPLACE "libhwynn-hwynn" "libhwynn" package libhwynn-${component})
+  set(needs ${hwynn_needs_${component}})
+  list(TRANSFORM needs REPLACE "(.+)" "libhwynn-\\1${so_version}")
+  list(TRANSFORM needs REPLACE "^libhwynn-hwynn" "libhwynn")
+  hwynn_package(library-${component} ${package}${so_version} libs "${needs}" "${what_${component}}")
+  list(APPEND libraries ${package}${so_version})
+endforeach()
+hwynn_package(development libhwynn-dev libdevel "${libraries}" "networks on CPUs (headers)
+What programs in C++20 and C are built with that use hwynn: headers, links
+to the shared libraries, and files for CMake's find_package(hwynn) and for
+pkg-config.")
+hwynn_package(program hwynn science "${libraries}" "train and run networks on CPUs
+The program hwynn trains BatchNorm networks (ResNets, MobileNetV2) on images,
+evaluates and serves them, and converts checkpoints of Flax and PyTorch.")
+include(CPack)
