@@ -12,10 +12,11 @@
 
 namespace HWYNN_EXPORT hwynn {
 
-/// Concatenates `parts` with operator<<.
+/// Concatenates `parts` with operator<<. Throws std::bad_alloc where there is no memory for all of it.
 template <class... Parts>
 std::string StrCat(const Parts&... parts) {
   std::ostringstream text;
+  text.exceptions(std::ios_base::badbit);  // a stream keeps std::bad_alloc to itself otherwise
   (text << ... << parts);
   return std::move(text).str();
 }
