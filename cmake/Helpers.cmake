@@ -30,9 +30,13 @@ function(hwynn_library folder)
   target_link_libraries(hwynn_${folder} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:hwynn_options>)
 endfunction()
 
-# Only what core/export.h marks is seen from outside a shared library.
+# Only what core/export.h marks is seen from outside a shared library. Not with clang, which forgets what a namespace's block
+# says of a function as it is defined in another block: there all of hwynn is seen.
 function(hwynn_hide_symbols target)
-  set_target_properties(${target} PROPERTIES C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set_target_properties(${target} PROPERTIES C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden)
+  endif()
+  set_target_properties(${target} PROPERTIES VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
 # hwynn_compile_for_size(<folder>… EXCEPT <source>…): half the bytes, where time goes into the kernels that are called.
