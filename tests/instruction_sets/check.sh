@@ -16,11 +16,10 @@ shift
     level = name ~ /[0-9]N_AVX3/ ? 3 : name ~ /[0-9]N_AVX2/ ? 2 : name ~ /[0-9]N_(SSE4|SSSE3)/ ? 1 : 0
     next
   }
-  # An instruction: address, tab, mnemonic, operands.
+  # An instruction: address, tab (LLVM: spaces too), mnemonic, operands.
   {
-    at = index($0, ":\t")
-    if (at == 0) next
-    text = substr($0, at + 2)
+    if (!match($0, /^ *[0-9a-f]+:[ \t]+/)) next
+    text = substr($0, RLENGTH + 1)
     split(text, word, /[ \t]+/)
     op = word[1]
     need = 0
@@ -38,6 +37,6 @@ shift
   }
   END {
     printf "%d functions; instructions: %d for every CPU, %d of SSE4, %d of AVX2, %d of AVX-512\n", functions, seen[0], seen[1], seen[2], seen[3]
-    if (functions < 3) { print "too few functions: is this objdump?"; exit 2 }
+    if (functions < 3 || seen[0] + seen[1] + seen[2] + seen[3] == 0) { print "too few functions or instructions: is this objdump?"; exit 2 }
     if (errors) { print errors " instructions above what their function may use"; exit 1 }
   }'
