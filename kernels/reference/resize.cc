@@ -25,8 +25,8 @@ Taps FindTaps(Interpolation interpolation, int64_t source, int64_t result, int64
   const double filter_scale = std::max(scale, 1.0);
   const double radius = (interpolation == Interpolation::kBilinear ? 1.0 : 2.0) * filter_scale;
   const double centre = (static_cast<double>(i) + 0.5) * scale;
-  const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(centre - radius + 0.5));
-  const int64_t end = std::min(source, static_cast<int64_t>(centre + radius + 0.5));
+  const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(std::floor(centre - radius + 0.5)));
+  const int64_t end = std::min(source, static_cast<int64_t>(std::floor(centre + radius + 0.5)));
   std::vector<double> weights;
   double sum = 0.0;
   for (int64_t j = 0; j < end - begin; ++j) {
