@@ -9,101 +9,14 @@
 #include "hwynn/kernels/batch_norm.h"
 #include "hwynn/kernels/conv2d.h"
 #include "hwynn/kernels/elementwise.h"
-#include "hwynn/kernels/loss.h"
 #include "hwynn/kernels/matmul.h"
-#include "hwynn/kernels/optimizer_update.h"
 #include "hwynn/kernels/pool.h"
 #include "hwynn/kernels/reference/conv2d.h"
+#include "hwynn/tests/conformance/onnx_training_ops.h"
+#include "hwynn/tests/conformance/onnx_values.h"
 
 namespace hwynn::testing::onnx {
 namespace {
-
-constexpr double kUnit = 0x1p-24;  // of float32's rounding
-
-using Inputs = std::vector<const Value*>;
-
-void Require(bool ok, const char* what) {
-  if (!ok) throw Unsupported{what};
-}
-
-const Value& Floats(const Inputs& inputs, size_t i) {
-  Require(i < inputs.size() && inputs[i] != nullptr && inputs[i]->type == Value::kFloat, "no float32");
-  return *inputs[i];
-}
-
-bool Has(const Inputs& inputs, size_t i) { return i < inputs.size() && inputs[i] != nullptr; }
-
-Shape ShapeOf(const Value& value) { return Shape(std::span<const int64_t>(value.dims)); }
-
-Tensor ToTensor(const Value& value) {
-  Tensor tensor(ShapeOf(value));
-  std::ranges::copy(value.floats, tensor.data());
-  return tensor;
-}
-
-Value ToValue(ConstTensorView tensor, std::vector<int64_t> dims) {
-  return {.type = Value::kFloat, .dims = std::move(dims), .floats = {tensor.data(), tensor.data() + tensor.size()}};
-}
-
-Value ToValue(ConstTensorView tensor) {
-  const auto extents = tensor.shape().extents();
-  return ToValue(tensor, {extents.begin(), extents.end()});
-}
-
-// Each element may be off by so many units of the largest one.
-Output Within(Value value, double units) {
-  float largest = 0;
-  for (const float x : value.floats) largest = std::max(largest, std::abs(x));
-  std::vector<double> bounds(value.floats.size(), units * kUnit * double{largest});
-  return {std::move(value), std::move(bounds)};
-}
-
-// ---- images ----
-
-int64_t Pixels(const std::vector<int64_t>& dims) {
-  return std::accumulate(dims.begin() + 2, dims.end(), int64_t{1}, std::multiplies<>());
-}
-
-// [N,C,…] as [N,H,W,C]: one spatial axis is W; more than two have no places, and are one row of pixels.
-Tensor ToImages(const Value& value) {
-  Require(value.dims.size() >= 2, "no channels");
-  const int64_t batch = value.dims[0], channels = value.dims[1], pixels = Pixels(value.dims);
-  const int64_t height = value.dims.size() == 4 ? value.dims[2] : 1;
-  Tensor images({batch, height, pixels / height, channels});
-  for (int64_t n = 0; n < batch; ++n) {
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t i = 0; i < pixels; ++i) {
-        images[(n * pixels + i) * channels + c] = value.floats[static_cast<size_t>((n * channels + c) * pixels + i)];
-      }
-    }
-  }
-  return images;
-}
-
-// Back, with as many axes as `like` has. `Pixel` may be a float or a bound.
-template <class T>
-std::vector<T> ChannelsSecond(const T* images, int64_t batch, int64_t pixels, int64_t channels) {
-  std::vector<T> values(static_cast<size_t>(batch * pixels * channels));
-  for (int64_t n = 0; n < batch; ++n) {
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t i = 0; i < pixels; ++i) {
-        values[static_cast<size_t>((n * channels + c) * pixels + i)] = images[(n * pixels + i) * channels + c];
-      }
-    }
-  }
-  return values;
-}
-
-Value FromImages(ConstTensorView images, const std::vector<int64_t>& like) {
-  const Shape& shape = images.shape();
-  std::vector<int64_t> dims{shape[0], shape[3]};
-  if (like.size() == 3) dims.push_back(shape[2]);
-  if (like.size() == 4) dims.insert(dims.end(), {shape[1], shape[2]});
-  if (like.size() > 4) dims = like;
-  return {.type = Value::kFloat,
-          .dims = std::move(dims),
-          .floats = ChannelsSecond(images.data(), shape[0], shape[1] * shape[2], shape[3])};
-}
 
 // Strides, dilations and padding of a window, of one or two axes.
 struct Window {
@@ -209,8 +122,6 @@ std::vector<Output> RunPool(const Node& node, const Inputs& inputs) {
   return {Within(FromImages(output, x.dims), is_max ? 0 : 2 * std::sqrt(pixels) + 2)};
 }
 
-// ---- normalisation, products, activations ----
-
 std::vector<Output> RunBatchNorm(const Node& node, const Inputs& inputs) {
   const Value& x = Floats(inputs, 0);
   const Tensor input = ToImages(x);
@@ -275,137 +186,6 @@ std::vector<Output> RunRelu(const Inputs& inputs) {
   ReluForward(input, output);
   return {Within(ToValue(output), 0)};
 }
-
-// ---- loss ----
-
-// Rows of classes: [N,C,…] is a loss for each of its pixels.
-struct Rows {
-  Tensor logits;  // [rows,C]
-  std::vector<int32_t> labels;
-  std::vector<float> weights;  // of a class; empty: 1
-  std::optional<int32_t> ignored;
-
-  float Weight(size_t row) const {
-    if (labels[row] == ignored) return 0;
-    return weights.empty() ? 1 : weights[static_cast<size_t>(labels[row])];
-  }
-  double LossOf(size_t row, int32_t label) const {
-    const int64_t classes = logits.shape()[1];
-    const ConstTensorView one(logits.data() + static_cast<int64_t>(row) * classes, {1, classes});
-    return SoftmaxCrossEntropy(one, std::array{label}, {}, {}).loss;
-  }
-};
-
-std::vector<Output> RunCrossEntropy(const Node& node, const Inputs& inputs) {
-  const Value& x = Floats(inputs, 0);
-  Require(Has(inputs, 1) && inputs[1]->type == Value::kInt64, "labels that are no int64");
-  const Value& y = *inputs[1];
-  const Tensor images = ToImages(x);
-  const int64_t classes = x.dims[1], count = images.size() / classes;
-  Rows rows{.logits = Tensor({count, classes}), .labels = {y.integers.begin(), y.integers.end()}};
-  std::copy_n(images.data(), images.size(), rows.logits.data());
-  if (Has(inputs, 2)) rows.weights = Floats(inputs, 2).floats;
-  if (node.attributes.contains("ignore_index")) rows.ignored = static_cast<int32_t>(node.Integer("ignore_index", 0));
-
-  std::vector<Output> outputs;
-  const std::string reduction = node.Text("reduction", "mean");
-  if (reduction == "none") {
-    Value losses{.type = Value::kFloat, .dims = y.dims};
-    for (size_t row = 0; row < rows.labels.size(); ++row) {
-      const bool counts = rows.labels[row] != rows.ignored;
-      losses.floats.push_back(counts ? static_cast<float>(double{rows.Weight(row)} * rows.LossOf(row, rows.labels[row]))
-                                     : 0.0f);
-    }
-    outputs.push_back(Within(std::move(losses), 8));
-  } else {
-    const CrossEntropyOptions options{.ignore_index = rows.ignored, .class_weights = rows.weights};
-    double loss = SoftmaxCrossEntropy(rows.logits, rows.labels, options, {}).loss;
-    if (reduction == "sum") {
-      double sum = 0;
-      for (size_t row = 0; row < rows.labels.size(); ++row) sum += double{rows.Weight(row)};
-      loss *= sum;
-    }
-    outputs.push_back(Within({.type = Value::kFloat, .floats = {static_cast<float>(loss)}}, 8));
-  }
-  if (node.outputs.size() < 2) return outputs;
-  Tensor log_probabilities(images.shape());  // a class's is minus the loss of a row that has its label
-  for (int64_t row = 0; row < count; ++row) {
-    for (int64_t c = 0; c < classes; ++c) {
-      log_probabilities[row * classes + c] =
-          static_cast<float>(-rows.LossOf(static_cast<size_t>(row), static_cast<int32_t>(c)));
-    }
-  }
-  Value value = FromImages(log_probabilities, x.dims);
-  value.dims = x.dims;
-  outputs.push_back(Within(std::move(value), 8));
-  return outputs;
-}
-
-// ---- optimizers ----
-
-// R, T, then for each kind of array (parameters, gradients, states …) one of each parameter's.
-struct Training {
-  Training(const Inputs& inputs, size_t kinds) : count((inputs.size() - 2) / kinds) {
-    learning_rate = Floats(inputs, 0).floats[0];
-    Require(inputs[1]->type == Value::kInt64 && inputs[1]->integers[0] == 0, "a step after the first");
-    for (size_t i = 2; i < inputs.size(); ++i) arrays.push_back(ToTensor(Floats(inputs, i)));
-  }
-  Tensor& Array(size_t kind, size_t parameter) { return arrays[kind * count + parameter]; }
-
-  // Of the parameters and states, in ONNX's order: all but the gradients, which come second.
-  std::vector<Output> Outputs(double units) {
-    std::vector<Output> outputs;
-    for (size_t i = 0; i < arrays.size(); ++i) {
-      if (i / count != 1) outputs.push_back(Within(ToValue(arrays[i]), units));
-    }
-    return outputs;
-  }
-
-  size_t count;
-  float learning_rate = 0;
-  std::vector<Tensor> arrays;
-};
-
-std::vector<Output> RunMomentum(const Node& node, const Inputs& inputs) {
-  Training training(inputs, 3);
-  std::vector<SgdLeaf> leaves;
-  for (size_t i = 0; i < training.count; ++i) {
-    leaves.push_back(
-        {.param = training.Array(0, i), .grad = training.Array(1, i), .trace = training.Array(2, i), .decay = true});
-  }
-  // In the first step, T = 0, the gradient's factor beta isn't looked at.
-  SgdUpdate({.learning_rate = training.learning_rate,
-             .momentum = node.Number("alpha", 0),
-             .nesterov = node.Text("mode", "") == "nesterov",
-             .weight_decay = node.Number("norm_coefficient", 0)},
-            leaves);
-  return training.Outputs(8);
-}
-
-std::vector<Output> RunAdam(const Node& node, const Inputs& inputs) {
-  Require(node.Number("norm_coefficient_post", 0) == 0, "decay after the step");
-  Training training(inputs, 4);
-  std::vector<AdamLeaf> leaves;
-  for (size_t i = 0; i < training.count; ++i) {
-    leaves.push_back({.param = training.Array(0, i),
-                      .grad = training.Array(1, i),
-                      .mu = training.Array(2, i),
-                      .nu = training.Array(3, i),
-                      .decay = true});
-  }
-  // T = 0: without the correction of the first steps, which after so many has gone.
-  constexpr int64_t kManySteps = 1'000'000;
-  AdamUpdate({.learning_rate = training.learning_rate,
-              .b1 = double{node.Number("alpha", 0.9f)},
-              .b2 = double{node.Number("beta", 0.999f)},
-              .epsilon = node.Number("epsilon", 1e-6f),
-              .weight_decay = node.Number("norm_coefficient", 0),
-              .decoupled = false},
-             kManySteps, leaves);
-  return training.Outputs(8);
-}
-
-// ---- what moves no numbers ----
 
 std::vector<Output> Reshaped(const Value& value, std::vector<int64_t> dims) {
   Value result = value;
